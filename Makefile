@@ -1,0 +1,58 @@
+# make workbook: environment, the plan `quick`, the result table.   make test: environment, lint, every test.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: setup workbook test lint format bench lab lock clean
+
+PYTHON ?= python3
+PLAN ?= quick
+BIN := .venv/bin
+# Parallel test processes fight for two cores unless each computes on one thread.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+workbook: setup
+	$(BIN)/adautomix run $(PLAN)
+
+test: lint
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout notebooks/*.ipynb
+
+bench: setup
+	for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+lab: setup
+	$(BIN)/jupyter lab notebooks
+
+setup: .venv/.ready
+
+# uv installs the same packages as pip several times faster; it is itself a pip package. A python3 without
+# `ensurepip` (Debian without python3-venv) gets its pip from the system's.
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "adautomix needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; choose one with: make PYTHON=python3.12 setup")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null || $(PYTHON) -m venv --without-pip --clear .venv
+	test -x $(BIN)/pip || $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --compile-bytecode --constraint constraints.txt --editable '.[lab,dev]'
+	touch $@
+
+# Refresh the tested versions from the newest releases (then run the tests).
+lock:
+	test -x $(BIN)/uv || { echo "run make setup first"; exit 2; }
+	$(BIN)/uv pip compile --quiet --universal --upgrade --all-extras --no-header --no-annotate --python-version 3.11 pyproject.toml \
+		| grep -v -E '^(nvidia-|cuda-|triton)' > constraints.tmp
+	{ echo "# Versions the tests were run with; written by 'make lock'. Not a dependency list: see pyproject.toml."; cat constraints.tmp; \
+		echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)"; } > constraints.txt
+	rm constraints.tmp
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache

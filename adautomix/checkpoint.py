@@ -1,0 +1,62 @@
+"""Checkpoints: tensors, numbers and strings only, so that they load with weights_only=True on any machine."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adautomix.classifier import Classifier, build_backbone
+from adautomix.config import TrainConfig
+from adautomix.errors import UserError
+from adautomix.files import write_atomic
+from adautomix.methods import METHODS
+from adautomix.run import ROLES, Run
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint atomically."""
+    write_atomic(path, lambda temporary: torch.save(state, temporary))
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Return a checkpoint's content on `device`."""
+    return torch.load(path, map_location=device, weights_only=True)
+
+
+def build_classifier(config: TrainConfig, dataset: dict[str, Any], *, pretrained: bool = False) -> Classifier:
+    """Return a new Classifier for a config, with the heads its method needs, on the CPU.
+
+    Args:
+        dataset: `classes`, `size`, `mean` and `std`, as a Run records them.
+        pretrained: load timm's weights; not wanted where a checkpoint follows.
+    """
+    size = dataset["size"]
+    net, resize = build_backbone(config.backbone, image_size=size, width=config.width, pretrained=pretrained)
+    return Classifier(
+        net,
+        len(dataset["classes"]),
+        heads=METHODS[config.method].heads,
+        mean=dataset["mean"],
+        std=dataset["std"],
+        image_size=size,
+        resize=resize,
+    )
+
+
+def load_classifier(
+    run: Run, role: str = "student", device: torch.device | str = "cpu", *, unfinished: bool = False
+) -> Classifier:
+    """Return a run's student or teacher in eval mode, without gradients.
+
+    Args:
+        unfinished: accept a run whose training has not finished.
+    Raises: UserError for an unknown role, or a run without a finished checkpoint.
+    """
+    if role not in ROLES:
+        raise UserError(f"role must be student or teacher, got {role!r}")
+    if not run.checkpoint.exists() or not (run.done or unfinished):
+        raise UserError(f"{run.path} is not trained to its end; train it with the same config again, it will go on")
+    state = load(run.checkpoint, device)
+    model = build_classifier(run.config, run.info["dataset"]).to(device)
+    model.load_state_dict(state["student"] if role == "student" else state["context"]["teacher"])
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,218 @@
+"""Classifier: a backbone, its normalisation, named linear heads and a tap on hidden features, behind one `forward`.
+
+What a reader gets wrong: images are given in [0,1] and normalised *here and nowhere else*, so that eps, corruption
+severity and fill values mean the same for every model. There is one entry, `forward`, so that compile and wrappers
+see every pass.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import timm
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor, nn
+
+from adautomix.errors import UserError
+
+SMALL = 64
+"""Images up to this side get a stem of one 3x3 convolution with stride 1 and no max-pool (CIFAR variant)."""
+
+
+class Output(NamedTuple):
+    """What a pass gives: `logits` [B,K] by head, and the tapped features [B,C,h,w] if asked for."""
+
+    logits: dict[str, Tensor]
+    tap: Tensor | None
+
+
+class Classifier(nn.Module):
+    """A network that takes images in [0,1] and gives the logits of every head asked for.
+
+    Args:
+        net: any module from normalised images [B,3,H,W] to features [B,D] or [B,D,h,w] (which are average-pooled);
+            replace its own last layer by nn.Identity(). `build_backbone` makes one from a timm name.
+        num_classes: K, outputs of every head.
+        tap: name of the submodule whose output is `Output.tap`, e.g. "layer3"; default: the last stage but one
+            of a timm network.
+        heads: names of the linear heads; "one" serves every method, the automix family adds "mix".
+        mean, std: three floats each, for pixels in [0,1]. Mean 0 and std 1 switch normalisation off.
+        image_size: side in px of the images to come; used once, to measure the features.
+        resize: side in px that images are resized to on their device before the net (Swin, ConvNeXt on small images).
+    Raises: UserError if tap names no submodule, or if the net's output is not as above.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int,
+        *,
+        tap: str | None = None,
+        heads: Sequence[str] = ("one",),
+        mean: Sequence[float] = IMAGENET_DEFAULT_MEAN,
+        std: Sequence[float] = IMAGENET_DEFAULT_STD,
+        image_size: int = 32,
+        resize: int | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(net, Classifier):
+            raise UserError("the network is already a Classifier; give its .net instead")
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise UserError(f"mean and std need three numbers each, std positive; got {mean} and {std}")
+        self.net, self.num_classes, self.resize = net, num_classes, resize
+        self.stages = _stages(net)
+        self.tap = tap if tap is not None else (self.stages[-2] if len(self.stages) > 1 else None)
+        if self.tap is not None:
+            self._submodule(self.tap)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        features, self.tap_shape = self._measure(image_size)
+        self.heads = nn.ModuleDict({name: _linear(features, num_classes) for name in heads})
+
+    def forward(
+        self,
+        x: Float[Tensor, "B 3 H W"],
+        heads: Sequence[str] = ("one",),
+        tap: bool = False,
+        at: str | None = None,
+        edit: Callable[[Tensor], Tensor] | None = None,
+    ) -> Output:
+        """Return the logits of `heads`, and the tapped features if `tap`.
+
+        Args:
+            x: images in [0,1]; not changed.
+            at, edit: replace the output of submodule `at` (or the images, at="input") by `edit(output)`. The
+                batch is dimension 0; the layout of the others is the network's own.
+        Raises: UserError for an unknown head or a tap that was not set.
+        """
+        if (at is None) != (edit is None):
+            raise UserError("at and edit go together")
+        if at == "input":
+            x = edit(x)
+        elif at is not None:
+            hook = self._submodule(at).register_forward_hook(lambda module, inputs, output: edit(output))
+            try:
+                return self.forward(x, heads, tap)
+            finally:
+                hook.remove()
+        features, tapped = self._features(self._normalise(x), tap)
+        return Output({name: self._head(name)(features) for name in heads}, tapped)
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        if self.resize is not None and x.shape[-1] != self.resize:
+            x = F.interpolate(x, size=(self.resize, self.resize), mode="bilinear", align_corners=False)
+        return (x - self.mean) / self.std
+
+    def _features(self, x: Tensor, tap: bool) -> tuple[Tensor, Tensor | None]:
+        """Return the pooled features [B,D] and, if asked, the tap [B,C,h,w]."""
+        if tap and self.tap is None:
+            raise UserError('this Classifier has no tap: name a submodule, Classifier(net, K, tap="layer3")')
+        if self.stages and tap and self.tap in self.stages:
+            # timm's own way: NCHW for every architecture, where a hook would give Swin's and ViT's layouts.
+            last, taps = self.net.forward_intermediates(x, indices=[self.stages.index(self.tap)], output_fmt="NCHW")
+            return self.net.forward_head(last, pre_logits=True), taps[0]
+        seen: list[Tensor] = []
+        hook = None
+        if tap:
+            hook = self._submodule(self.tap).register_forward_hook(lambda module, inputs, out: seen.append(out))
+        try:
+            features = self.net(x)
+        finally:
+            if hook is not None:
+                hook.remove()
+        if features.ndim == 4:
+            features = features.mean(dim=(2, 3))
+        return features, seen[0] if seen else None
+
+    def _measure(self, image_size: int) -> tuple[int, tuple[int, ...] | None]:
+        """Return the number of features and the tap's shape (C, h, w), from one pass over two blank images."""
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                x = self._normalise(torch.zeros(2, 3, image_size, image_size))
+                features, tapped = self._features(x, tap=self.tap is not None)
+        finally:
+            self.train(was_training)
+        if features.ndim != 2:
+            raise UserError(
+                f"the network must give features [B,D] or [B,D,h,w], got shape {tuple(features.shape)}; "
+                "replace its last layer by nn.Identity()"
+            )
+        return features.shape[1], None if tapped is None else tuple(tapped.shape[1:])
+
+    def _submodule(self, name: str) -> nn.Module:
+        try:
+            return self.net.get_submodule(name)
+        except AttributeError:
+            names = ", ".join(name for name, _ in self.net.named_children())
+            raise UserError(f"the network has no submodule {name!r}; its children are: {names}") from None
+
+    def _head(self, name: str) -> nn.Module:
+        if name not in self.heads:
+            raise UserError(
+                f"this Classifier has no head {name!r}, only {', '.join(self.heads)}; "
+                f'make it with heads=("one", {name!r})'
+            )
+        return self.heads[name]
+
+
+def build_backbone(
+    name: str, *, image_size: int, width: int | None = None, pretrained: bool = False
+) -> tuple[nn.Module, int | None]:
+    """Return a timm network without its classifier, and the side in px its images must be resized to, or None.
+
+    ResNets get the small-image stem up to 64 px. Networks with a patch stem (Swin, ConvNeXt) are left as they are
+    and see small images enlarged to 224 px.
+
+    Args:
+        width: channels of a ResNet's first stage, the later ones double it.
+        pretrained: timm's ImageNet weights, downloaded on first use.
+    Raises: UserError for a name timm does not know, a width where none applies, or weights out of reach.
+    """
+    if not timm.is_model(name):
+        close = timm.list_models(f"*{name[:8]}*")[:5]
+        raise UserError(f"timm has no model {name!r}" + (f"; similar: {', '.join(close)}" if close else ""))
+    if width is not None and not name.startswith(("resnet", "resnext")):
+        raise UserError(f"width applies to ResNets, not to {name!r}")
+    if width is not None and pretrained:
+        raise UserError("there are no pretrained weights for another width; leave width out")
+    channels = {} if width is None else {"channels": tuple(width * 2**i for i in range(4))}
+    try:
+        net = timm.create_model(name, num_classes=0, pretrained=pretrained, **channels)
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise UserError(
+            f"the pretrained weights of {name} cannot be had ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            "they are downloaded from the Hugging Face hub on first use and then kept in its cache"
+        ) from error
+    if image_size > SMALL:
+        return net, None
+    if hasattr(net, "conv1") and hasattr(net, "maxpool"):
+        _small_stem(net)
+        return net, None
+    return net, 224
+
+
+def _small_stem(net: nn.Module) -> None:
+    out = net.bn1.num_features
+    net.conv1 = nn.Conv2d(3, out, 3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
+    net.maxpool = nn.Identity()
+
+
+def _stages(net: nn.Module) -> tuple[str, ...]:
+    # timm's feature_info lists the modules in the order forward_intermediates counts them.
+    if hasattr(net, "feature_info") and hasattr(net, "forward_intermediates"):
+        return tuple(stage["module"] for stage in net.feature_info)
+    return ()
+
+
+def _linear(features: int, num_classes: int) -> nn.Linear:
+    head = nn.Linear(features, num_classes)
+    nn.init.normal_(head.weight, std=0.01)  # the released runs' heads: N(0, 0.01), bias 0
+    nn.init.zeros_(head.bias)
+    return head

@@ -1,0 +1,176 @@
+"""The command `adautomix`: train, evaluate, run and status. Flags come from the config dataclasses.
+
+A mistake of the user gives one short message and exit code 2; only our own bugs show a traceback.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+import tyro
+import yaml
+
+from adautomix.config import TrainConfig
+from adautomix.data import DATASETS
+from adautomix.errors import UserError
+from adautomix.evaluate import EVALUATORS
+from adautomix.methods import METHODS
+
+FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Train:
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    lr: float | None = None
+    """Peak learning rate, short for --optim.student.lr."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """An option of the method, as name=value; may be given several times (--option alpha=0.4)."""
+    runs: str = "outputs/runs"
+    """Folder of all runs."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    runs: tyro.conf.Positional[str] = "outputs/runs"
+    """Folder of one run, or any folder above runs."""
+    evaluators: tuple[str, ...] = ("accuracy",)
+    """What to evaluate."""
+    root: str | None = None
+    """Where the data set lies now, if it moved."""
+    device: str = "auto"
+    """auto (GPU if there is one), cpu, cuda, cuda:1, mps."""
+    force: bool = False
+    """Evaluate again what is already there."""
+
+
+@dataclass(frozen=True)
+class PlanChoice:
+    plan: tyro.conf.Positional[str]
+    """A plan in notebooks/plans (quick, cifar10, ...), or the path of a YAML file."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Replace one of the plan's parameters, as name=value; may be given several times (--set epochs=3)."""
+    name: str | None = None
+    """Outputs go to outputs/NAME (default: the plan's name). Give one when you change parameters."""
+
+
+@dataclass(frozen=True)
+class RunPlan(PlanChoice):
+    workers: int | None = None
+    """Notebooks at a time (default: one a core, at most 4, or one a GPU)."""
+    scheduler: str | None = None
+    """Address of a running dask scheduler (tcp://host:8786), or slurm; default: this machine."""
+    only: tuple[str, ...] = ()
+    """Only these steps, and whatever they still need."""
+    force: bool = False
+    """Run notebooks again even where they are DONE; trained runs are kept."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(_guarded(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _guarded(argv: list[str]) -> int:
+    try:
+        return tyro.extras.subcommand_cli_from_dict(
+            {
+                "train": _command(Train, _train, f"Methods: {', '.join(METHODS)}. Data: {', '.join(DATASETS)}."),
+                "evaluate": _command(Evaluate, _evaluate, f"Evaluators: {', '.join(EVALUATORS)}."),
+                "run": _command(RunPlan, _run_plan),
+                "status": _command(PlanChoice, _status),
+            },
+            prog="adautomix",
+            description="Train, evaluate and reproduce AdAutoMix and the mixup family.",
+            args=argv,
+        )
+    except UserError as error:
+        print(f"adautomix: {error}", file=sys.stderr)
+        return MISTAKE
+    except FloatingPointError as error:
+        print(f"adautomix: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("adautomix: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _command(arguments: type, action: Callable[[Any], int], more: str = "") -> Callable[[Any], int]:
+    """Return a subcommand: tyro parses `arguments`, then it acts; its help is the action's docstring and `more`."""
+
+    def command(args: Any) -> int:
+        return action(args)
+
+    command.__doc__ = f"{action.__doc__} {more}".strip()
+    command.__annotations__ = {"args": Annotated[arguments, tyro.conf.arg(name="")], "return": int}
+    return command
+
+
+def _train(args: Any) -> int:
+    """Train one network; started again, a run goes on where it stopped."""
+    from adautomix.train import train
+
+    config = replace(args.config, options=dict(map(_setting, args.option)))
+    if args.lr is not None:
+        student = replace(config.optim["student"], lr=args.lr)
+        config = replace(config, optim=config.optim | {"student": student})
+    run = train(config, args.runs)
+    last = run.history.iloc[-1]
+    print(f"student {last.student_top1:.2f} %, teacher {last.teacher_top1:.2f} % top-1; run: {run.path}")
+    return 0
+
+
+def _evaluate(args: Any) -> int:
+    """Evaluate trained runs, student and teacher; results go into the runs."""
+    from adautomix.evaluate.runs import evaluate_run
+    from adautomix.run import find_runs
+
+    runs = find_runs(args.runs)
+    if not runs:
+        raise UserError(f"there are no finished runs in {args.runs}")
+    for run in runs:
+        evaluate_run(run, args.evaluators, device=args.device, root=args.root, force=args.force)
+    return 0
+
+
+def _run_plan(args: Any) -> int:
+    """Run a plan of notebooks in parallel; what is done already is kept."""
+    from adautomix.runner.orchestrate import run_plan
+    from adautomix.runner.report import outcome_text
+
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"workers must be 1 or more, got {args.workers}")
+    plan = _plan(args)
+    outcomes = run_plan(plan, workers=args.workers, scheduler=args.scheduler, only=args.only, force=args.force)
+    print("\n" + outcome_text(plan, outcomes.values()))
+    return FAILED if any(o.state in ("failed", "skipped") for o in outcomes.values()) else 0
+
+
+def _status(args: Any) -> int:
+    """Show the state of every notebook of a plan."""
+    from adautomix.runner.report import status_text
+
+    print(status_text(_plan(args)))
+    return 0
+
+
+def _plan(args: Any) -> Any:
+    from adautomix.runner.plan import load_plan
+
+    return load_plan(args.plan, settings=dict(map(_setting, args.set)), name=args.name)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Return name and value of "name=value"; the value is read as YAML, so 3 is a number and [1, 2] a list."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UserError(f"expected name=value, got {text!r}")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"the value in {text!r} cannot be read ({error})") from error
+
+
+if __name__ == "__main__":
+    main()

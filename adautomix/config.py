@@ -1,0 +1,214 @@
+"""The whole configuration of a training run, as frozen dataclasses that check themselves.
+
+Two configs that are equal are the same run and share a folder: `run_hash` is taken over every field that can change
+a number, plus `NUMERICS_VERSION`.
+"""
+
+import hashlib
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from adautomix.errors import UserError, unknown
+
+NUMERICS_VERSION = 1
+"""Raised by hand when the same config would give other numbers; editing a docstring must not retrain anything."""
+
+
+class _Checked:
+    """Checks every field's type when the object is made; subclasses add the ranges in `check`."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, list) and get_origin(hints[f.name]) is tuple:
+                value = tuple(value)  # YAML and JSON have lists only
+            if isinstance(value, int) and hints[f.name] is float and not isinstance(value, bool):
+                value = float(value)  # 1 and 1.0 are one config, so one hash
+            object.__setattr__(self, f.name, value)
+            if not _fits(value, hints[f.name]):
+                raise UserError(f"{f.name} must be {_words(hints[f.name])}, got {value!r}")
+        self.check()
+
+    def check(self) -> None:
+        """Raise UserError for a value outside its range."""
+
+    def _require(self, name: str, ok: bool, allowed: str) -> None:
+        if not ok:
+            raise UserError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class OptimConfig(_Checked):
+    """One optimiser and its learning-rate schedule."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """Optimiser."""
+    lr: float = 0.1
+    """Peak learning rate, per step."""
+    momentum: float = 0.9
+    """SGD momentum; AdamW uses betas (0.9, 0.999)."""
+    nesterov: bool = False
+    """Nesterov momentum (SGD)."""
+    weight_decay: float = 1e-4
+    """Decay of every parameter: L2 for SGD, decoupled for AdamW (released CIFAR runs: 1e-4)."""
+    final_lr: float = 0.0
+    """Learning rate at the end of the cosine (released AdAutoMix on CIFAR: 0.05)."""
+    warmup_epochs: float = 0.0
+    """Epochs of linear warm-up from zero before the cosine."""
+    schedule: Literal["step", "epoch", "constant"] = "step"
+    """Cosine updated every step or every epoch (released CIFAR runs: epoch), or no schedule."""
+
+    def check(self) -> None:
+        self._require("lr", self.lr > 0, "positive")
+        self._require("momentum", 0 <= self.momentum < 1, "in [0,1)")
+        self._require("weight_decay", self.weight_decay >= 0, "zero or more")
+        self._require("final_lr", self.final_lr >= 0, "zero or more")
+        self._require("warmup_epochs", self.warmup_epochs >= 0, "zero or more")
+
+
+@dataclass(frozen=True)
+class EmaConfig(_Checked):
+    """How the teacher follows the student (see `ema.py`)."""
+
+    base: float = 0.999
+    """Momentum at the start (released runs: 0.999)."""
+    end: float = 0.999999
+    """Momentum at the end (released: 0.999999 CIFAR and Tiny, 0.99999 others, 0.99996 transformers)."""
+    scope: tuple[float, float] = (0.1, 1.0)
+    """Share of all steps at which the cosine starts and ends."""
+    ramp: Literal["constant", "linear"] = "constant"
+    """What happens before the cosine starts."""
+    warmup: bool = True
+    """Cap the momentum at (1+t)/(10+t): short runs need it, the released recipes turn it off."""
+    teacher_bn: Literal["ema", "batch"] = "ema"
+    """The teacher's BatchNorm: averaged like its weights, or its own batch statistics (released)."""
+
+    def check(self) -> None:
+        self._require("base", 0 <= self.base <= 1, "in [0,1]")
+        self._require("end", 0 <= self.end <= 1, "in [0,1]")
+        self._require("scope", 0 <= self.scope[0] <= self.scope[1] <= 1, "two rising numbers in [0,1]")
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Checked):
+    """Everything that decides the result of a training run."""
+
+    data: str = "digits"
+    """Data set, by its name in DATASETS."""
+    root: str | None = None
+    """Where the data set lies (default: data/<name>; required for folder)."""
+    size: int | None = None
+    """Image side in px (default: the data set's own)."""
+    per_class: int | None = None
+    """Use the first n training images of every class only."""
+    method: str = "mixup"
+    """Mixup method, by its name in METHODS."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The method's own options, such as alpha; those not given keep the paper's value."""
+    backbone: str = "resnet18"
+    """timm name of the network."""
+    width: int | None = None
+    """Channels of a ResNet's first stage (default: 64); 16 makes a small network for a CPU."""
+    pretrained: bool = False
+    """Start from timm's ImageNet weights."""
+    epochs: int = 10
+    """Passes over the training set."""
+    batch_size: int = 100
+    """Images a step."""
+    optim: dict[str, OptimConfig] = field(default_factory=lambda: {"student": OptimConfig()})
+    """An optimiser for the student and, by name, for what the method trains (default: the student's)."""
+    label_smoothing: float = 0.0
+    """Share of every target spread over all classes."""
+    clip_grad: float | None = None
+    """Largest gradient norm of each optimiser's parameters."""
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    """The teacher."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 runs the step under autocast; weights and evaluation stay float32."""
+    channels_last: bool = False
+    """Memory layout NHWC: usually faster with bfloat16 and on GPUs."""
+    seed: int = 0
+    """Seed of weights, batches, augmentation and mixing."""
+    device: str = "auto"
+    """auto (GPU if there is one), cpu, cuda, cuda:1, mps. Not part of the run's identity."""
+    workers: int = 2
+    """Loader processes for images above 64 px; smaller sets need none. Not part of the run's identity."""
+
+    def check(self) -> None:
+        for name in ("epochs", "batch_size"):
+            self._require(name, getattr(self, name) >= 1, "1 or more")
+        for name in ("size", "per_class", "width"):
+            self._require(name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more")
+        self._require("seed", 0 <= self.seed < 2**31, "in [0, 2**31)")
+        self._require("workers", self.workers >= 0, "0 or more")
+        self._require("label_smoothing", 0 <= self.label_smoothing < 1, "in [0,1)")
+        self._require("clip_grad", self.clip_grad is None or self.clip_grad > 0, "positive")
+        self._require("optim", "student" in self.optim, "a mapping with the key 'student'")
+
+    def optim_for(self, trainable: str) -> OptimConfig:
+        """Return the settings of one trainable's optimiser: its own, or else the student's."""
+        return self.optim.get(trainable, self.optim["student"])
+
+
+PLACE_FIELDS = ("root", "device", "workers")
+"""Where a run happens, not what it computes: left out of its hash. A folder's images are hashed by content list."""
+
+
+def from_dict(cls: type, values: Mapping[str, Any]) -> Any:
+    """Return a config made from plain mappings (YAML, JSON).
+
+    Raises: UserError for an unknown key, naming the closest one, and for a value of the wrong type or range.
+    """
+    hints = get_type_hints(cls)
+    made = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise unknown(f"{cls.__name__} setting", key, hints)
+        made[key] = _build(hints[key], value)
+    return cls(**made)
+
+
+def run_hash(config: TrainConfig, fingerprint: str) -> str:
+    """Return the 8 hex digits that identify a run: config, data and NUMERICS_VERSION."""
+    values = {k: v for k, v in asdict(config).items() if k not in PLACE_FIELDS}
+    text = json.dumps([NUMERICS_VERSION, fingerprint, values], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _build(hint: Any, value: Any) -> Any:
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return from_dict(hint, value)
+    if get_origin(hint) is dict and isinstance(value, Mapping):
+        return {k: _build(get_args(hint)[1], v) for k, v in value.items()}
+    return value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return value in args
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if origin is tuple:
+        return isinstance(value, tuple) and len(value) == len(args) and all(map(_fits, value, args))
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(k, args[0]) and _fits(v, args[1]) for k, v in value.items())
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, (int, float) if hint is float else hint)
+
+
+def _words(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(repr, get_args(hint)))
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(_words(arg) for arg in get_args(hint))
+    if hint is type(None):
+        return "nothing"
+    return getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)

@@ -1,0 +1,44 @@
+"""Data sets. A new one is a file here and a line in DATASETS."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adautomix.lazy import LazyTable
+
+if TYPE_CHECKING:
+    from adautomix.config import TrainConfig
+    from adautomix.data.base import Dataset
+
+DATASETS = LazyTable(
+    "data set",
+    "adautomix.data",
+    {
+        "digits": "digits:load",
+        "photos": "photos:load",
+        "cifar10": "cifar:load_cifar10",
+        "cifar100": "cifar:load_cifar100",
+        "folder": "folder:load",
+    },
+)
+
+
+def load_dataset(
+    name: str, *, root: str | Path | None = None, size: int | None = None, per_class: int | None = None
+) -> "Dataset":
+    """Return a data set by name.
+
+    Args:
+        root: where it lies (default: data/<name>; the packaged sets need none).
+        size: image side in px (default: the set's own).
+        per_class: keep the first n training images of every class; the test set stays whole.
+    Raises: UserError for an unknown name, a missing or broken data set, or a size the set does not have.
+    """
+    dataset = DATASETS[name](root=None if root is None else Path(root).expanduser(), size=size)
+    if per_class is not None:
+        dataset = dataset.first_per_class(per_class)
+    return dataset.in_memory()
+
+
+def dataset_for(config: "TrainConfig") -> "Dataset":
+    """Return the data set that a training config names."""
+    return load_dataset(config.data, root=config.root, size=config.size, per_class=config.per_class)

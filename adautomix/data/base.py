@@ -1,0 +1,134 @@
+"""What a data set is: two splits, and how its images are to be normalised and augmented."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from adautomix.data.images import read_images
+from adautomix.errors import UserError
+
+IN_MEMORY = 64
+"""Sets with images up to this side (px) are kept whole in memory as uint8; larger ones are read as needed."""
+
+
+class Split(Protocol):
+    """Images and labels: `MemorySplit` or `PathSplit`."""
+
+    labels: Tensor
+
+    def __len__(self) -> int: ...
+    def take(self, rows: Tensor) -> "Split": ...
+
+
+@dataclass(frozen=True)
+class MemorySplit:
+    """Images as one uint8 tensor [M,3,S,S], class ids [M] as int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        assert self.images.dtype == torch.uint8, self.images.dtype
+        assert self.images.ndim == 4, self.images.shape
+        assert len(self.images) == len(self.labels), (len(self.images), len(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Tensor) -> "MemorySplit":
+        """Return the images at `rows`, copied."""
+        return MemorySplit(self.images[rows], self.labels[rows])
+
+
+@dataclass(frozen=True)
+class PathSplit:
+    """Image files, read when needed; class ids [M] as int64."""
+
+    paths: Sequence[Path]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Tensor) -> "PathSplit":
+        """Return the files at `rows`."""
+        return PathSplit([self.paths[i] for i in rows.tolist()], self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set ready to be loaded in batches.
+
+    Attributes:
+        name: name in DATASETS.
+        label: name of its folder of runs; for `folder` it carries the folder's name.
+        classes: class names, in the order of the ids.
+        size: image side in px.
+        mean, std: three floats each, for pixels in [0,1]; the Classifier applies them.
+        pad: px of reflect padding for the random crop in training (0: no crop).
+        flip: whether a mirrored image is still of its class.
+        fingerprint: identifies the images, so that a run on other images is another run.
+    """
+
+    name: str
+    label: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    pad: int
+    flip: bool
+    fingerprint: str
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.classes)
+
+    def first_per_class(self, n: int) -> "Dataset":
+        """Return the set with only the first n training images of every class; the test set stays whole.
+
+        Raises: UserError if a class has fewer.
+        """
+        counts = torch.bincount(self.train.labels, minlength=self.num_classes)
+        if counts.min() < n:
+            short = self.classes[int(counts.argmin())]
+            raise UserError(f"per_class={n}, but class {short!r} of {self.label} has {counts.min()} training images")
+        rows = [torch.where(self.train.labels == k)[0][:n] for k in range(self.num_classes)]
+        return replace(self, train=self.train.take(torch.cat(rows).sort().values))
+
+    def in_memory(self) -> "Dataset":
+        """Return the set with its files read, if its images are small enough to be kept in memory.
+
+        Raises: UserError naming the files that cannot be read.
+        """
+        if self.size > IN_MEMORY:
+            return self
+        return replace(self, train=_read(self.train, self.size), test=_read(self.test, self.size))
+
+
+def fingerprint(parts: Sequence[object]) -> str:
+    """Return 12 hex digits that identify a list of printable things (file names and sizes)."""
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
+
+
+def size_or_default(name: str, size: int | None, allowed: Sequence[int]) -> int:
+    """Return the size asked for, by default the first allowed; raises UserError for another."""
+    if size is None:
+        return allowed[0]
+    if size not in allowed:
+        raise UserError(f"{name} comes at {' or '.join(map(str, allowed))} px, not {size}")
+    return size
+
+
+def _read(split: Split, size: int) -> Split:
+    if isinstance(split, MemorySplit):
+        return split
+    return MemorySplit(read_images(split.paths, size), split.labels)

@@ -1,0 +1,90 @@
+"""Six real photographs carried by scikit-image and scikit-learn: cat, astronaut, coffee, rocket, flower, temple.
+
+A class each. Training crops come from the left half of every photograph and test crops from the right, so no pixel
+is in both. Too small to measure generalisation; made for seeing what mixing does to a real image.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from skimage import data as skimage_data
+from sklearn.datasets import load_sample_image
+from torch import Tensor
+
+from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit, fingerprint
+from adautomix.errors import UserError
+
+PHOTOS = {
+    "cat": skimage_data.chelsea,
+    "astronaut": skimage_data.astronaut,
+    "coffee": skimage_data.coffee,
+    "rocket": skimage_data.rocket,
+    "flower": lambda: load_sample_image("flower.jpg"),
+    "temple": lambda: load_sample_image("china.jpg"),
+}
+TRAIN_CROPS, TEST_CROPS = 48, 24  # a class
+CROP_SIDE = (0.4, 0.7)
+"""Side of a crop as a share of the half's shorter side."""
+
+
+def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
+    """Return square crops of `size` px (default 32, up to 64); `root` is not used."""
+    size = 32 if size is None else size
+    if not 8 <= size <= IN_MEMORY:
+        raise UserError(f"photos comes at 8 to {IN_MEMORY} px, not {size}; whole_photos() gives larger ones")
+    rng = np.random.RandomState(0)
+    train, test = [], []
+    for image in map(_read, PHOTOS.values()):
+        middle = image.shape[2] // 2
+        train.append(_crops(image[:, :, :middle], TRAIN_CROPS, size, rng))
+        test.append(_crops(image[:, :, middle:], TEST_CROPS, size, rng))
+    return Dataset(
+        name="photos",
+        label="photos",
+        classes=tuple(PHOTOS),
+        train=_split(train),
+        test=_split(test),
+        size=size,
+        mean=(0.485, 0.456, 0.406),  # ImageNet's: photographs
+        std=(0.229, 0.224, 0.225),
+        pad=size // 8,
+        flip=True,
+        fingerprint=fingerprint(["six photographs", TRAIN_CROPS, TEST_CROPS, CROP_SIDE]),
+    )
+
+
+def whole_photos(size: int = 224) -> tuple[Float[Tensor, "6 3 S S"], tuple[str, ...]]:
+    """Return the six photographs, each its largest centred square at `size` px in [0,1], and their names."""
+    squares = []
+    for image in map(_read, PHOTOS.values()):
+        side = min(image.shape[1:])
+        top, left = (image.shape[1] - side) // 2, (image.shape[2] - side) // 2
+        squares.append(_resize(image[:, top : top + side, left : left + side], size))
+    return torch.stack(squares).float() / 255, tuple(PHOTOS)
+
+
+def _read(photo) -> Tensor:
+    return torch.from_numpy(np.array(photo())).permute(2, 0, 1)[:3]
+
+
+def _crops(image: Tensor, n: int, size: int, rng: np.random.RandomState) -> Tensor:
+    crops = []
+    for _ in range(n):
+        side = int(min(image.shape[1:]) * rng.uniform(*CROP_SIDE))
+        top, left = (rng.randint(length - side + 1) for length in image.shape[1:])
+        crops.append(_resize(image[:, top : top + side, left : left + side], size))
+    return torch.stack(crops)
+
+
+def _resize(image: Tensor, size: int) -> Tensor:
+    pixels = image[None].float()
+    pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    return pixels[0].round().clamp(0, 255).to(torch.uint8)
+
+
+def _split(groups: list[Tensor]) -> MemorySplit:
+    labels = torch.cat([torch.full((len(group),), k) for k, group in enumerate(groups)])
+    return MemorySplit(torch.cat(groups), labels)

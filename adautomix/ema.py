@@ -1,0 +1,63 @@
+"""The teacher: an exponential moving average of the student.
+
+Adversarial AutoMixup (ICLR 2024), section 3.4; the schedule follows the released code (its CosineScheduleHook).
+What a reader gets wrong: with momentum 0.999 a run of a hundred steps keeps 90 % of the random start, so short
+runs need the warm-up min(m, (1+t)/(10+t)).
+"""
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from adautomix.config import EmaConfig
+
+
+def momentum(config: EmaConfig, step: int, steps: int) -> float:
+    """Return the weight the teacher keeps at update `step` (from 0) of `steps`.
+
+    The cosine's argument counts from step 0 although it only starts at `scope[0]`, so the value jumps there; so
+    does the released code, and golden vectors hold us to it.
+    """
+    start, stop = config.scope[0] * steps, config.scope[1] * steps
+    if start == 0 and step == 0:
+        m = 0.0
+    elif step < start:
+        m = config.base
+        if config.ramp == "linear":
+            m += (config.end - config.base) * step / start
+    elif step >= stop:
+        m = config.end
+    else:
+        m = config.end - (config.end - config.base) * (math.cos(math.pi * step / stop) + 1) / 2
+    return min(m, (1 + step) / (10 + step)) if config.warmup else m
+
+
+def make_teacher(student: nn.Module, config: EmaConfig) -> nn.Module:
+    """Return a frozen copy of the student.
+
+    It is in eval mode, or in train mode when `teacher_bn` is "batch": then its own passes use batch statistics
+    and move its running statistics, as in the released code.
+    """
+    teacher = copy.deepcopy(student).requires_grad_(False)
+    return teacher.train(config.teacher_bn == "batch")
+
+
+@torch.no_grad()
+def update(teacher: nn.Module, student: nn.Module, m: float, *, buffers: bool) -> None:
+    """Move the teacher towards the student in place: theta_t <- m theta_t + (1-m) theta_s.
+
+    Args:
+        buffers: also average float buffers (BatchNorm statistics) and copy integer ones; False leaves them alone.
+    """
+    old, new = _tensors(teacher, buffers), _tensors(student, buffers)
+    pairs = [(t, s) for t, s in zip(old, new, strict=True) if t.is_floating_point()]
+    counts = [(t, s) for t, s in zip(old, new, strict=True) if not t.is_floating_point()]
+    torch._foreach_lerp_(*map(list, zip(*pairs, strict=True)), 1 - m)
+    if counts:
+        torch._foreach_copy_(*map(list, zip(*counts, strict=True)))
+
+
+def _tensors(module: nn.Module, buffers: bool) -> list[Tensor]:
+    return [*module.parameters(), *(module.buffers() if buffers else ())]

@@ -1,0 +1,20 @@
+"""Errors that are the user's to mend, and the sentence that helps.
+
+The command line prints a `UserError` as one message and leaves with code 2; anything else is our bug and keeps
+its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """Something the user gave is wrong; the message says what, what was received and what to do."""
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> UserError:
+    """Return the error for a name that does not exist, naming the closest one and all that do."""
+    known = sorted(known)
+    close = get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return UserError(f"unknown {what} {name!r}{hint} (known: {', '.join(known) or 'none'})")

@@ -1,0 +1,76 @@
+"""Accuracy on clean images: top-1, top-5, per class, and the cross-entropy.
+
+Every image of the test set counts once, in float32, through the `one` head.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from adautomix.errors import UserError
+from adautomix.evaluate.checks import require_eval, require_pixels
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`logits` [M,K] and class ids `labels` [M] of a whole test set, on the model's device."""
+
+    logits: Float[Tensor, "M K"]
+    labels: Int[Tensor, " M"]
+
+
+@torch.no_grad()
+def predict(model: nn.Module, batches: Iterable[Any], *, head: str = "one") -> Predictions:
+    """Return the logits of every test image, in order.
+
+    Args:
+        model: a Classifier in eval mode.
+        batches: of `x` in [0,1] and `y`, on the model's device.
+    Raises: UserError for a model in train mode, pixels outside [0,1] or no images.
+    """
+    require_eval(model)
+    logits, labels = [], []
+    for x, y, *_ in batches:
+        if not logits:
+            require_pixels(x)  # the first batch tells; a check of each would stop a GPU every time
+        logits.append(model(x, heads=(head,)).logits[head].float())
+        labels.append(y)
+    if not logits:
+        raise UserError("there are no test images")
+    return Predictions(torch.cat(logits), torch.cat(labels))
+
+
+def accuracy(predictions: Predictions) -> dict[str, Any]:
+    """Return `top1`, `top5` and `per_class` in percent, and the mean cross-entropy `loss` in nats.
+
+    A class without test images has None. With fewer than five classes top5 is of all of them, so 100.
+    """
+    logits, labels = predictions.logits, predictions.labels
+    classes = logits.shape[1]
+    ranked = logits.topk(min(5, classes), dim=1).indices == labels[:, None]
+    hits = ranked[:, 0].double()
+    total = torch.bincount(labels, minlength=classes)
+    right = torch.bincount(labels, weights=hits, minlength=classes)
+    per_class = [100 * r / t if t else None for r, t in zip(right.tolist(), total.tolist(), strict=True)]
+    return {
+        "top1": 100 * hits.mean().item(),
+        "top5": 100 * ranked.any(dim=1).double().mean().item(),
+        "loss": F.cross_entropy(logits, labels).item(),
+        "per_class": per_class,
+    }
+
+
+def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
+    """Return the result a Run stores: value, settings, number of images and protocol."""
+    predictions = predict(model, batches)
+    return {
+        "value": accuracy(predictions),
+        "settings": {"head": "one", "precision": "float32"},
+        "n_images": len(predictions.labels),
+        "protocol": "every test image once, no augmentation, eval mode",
+    }

@@ -1,0 +1,30 @@
+"""What every evaluator refuses, with the fix in the message."""
+
+from torch import Tensor, nn
+
+from adautomix.errors import UserError
+
+TOLERANCE = 1e-6
+"""Pixels may leave [0,1] by this much: float rounding of a mix or a resize."""
+
+
+def require_eval(model: nn.Module) -> None:
+    """Raise UserError if any submodule is in training mode."""
+    for name, module in model.named_modules():
+        if module.training:
+            raise UserError(
+                f"the model is in training mode (e.g. {name or 'the model itself'}): call model.eval() first, or its "
+                "BatchNorm statistics would change and the result would depend on the batches"
+            )
+
+
+def require_pixels(x: Tensor) -> None:
+    """Raise UserError unless x is a float batch [B,3,H,W] in [0,1]."""
+    if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
+        raise UserError(f"images must be float [B,3,H,W], got {x.dtype} {tuple(x.shape)}")
+    low, high = float(x.min()), float(x.max())
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
+        raise UserError(
+            f"pixels must be in [0,1], got [{low:.2f}, {high:.2f}]: if they are normalised, pass raw pixels; the "
+            "Classifier normalises them itself"
+        )

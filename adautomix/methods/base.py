@@ -1,0 +1,175 @@
+"""What every mixup method is, and what it may look at.
+
+A method draws (`draw`), mixes (`mix`) and turns a batch into losses (`step`). The trainer knows nothing else about
+it. Any step can be replayed: give `step` the draws of an earlier one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from adautomix.config import EmaConfig
+from adautomix.ema import make_teacher, momentum, update
+from adautomix.errors import UserError
+from adautomix.losses import soft_cross_entropy
+from adautomix.mixing import Mixed
+
+
+@dataclass
+class Context:
+    """What a method may look at; it owns none of it.
+
+    Attributes:
+        student: the network that is trained.
+        teacher: its moving average, frozen; kept for every method, so that every run can report both.
+        rng: CPU generator, the only randomness of mixing.
+        steps: steps of the whole run.
+        step: steps done.
+        label_smoothing: share of every target spread over all classes.
+    """
+
+    student: nn.Module
+    teacher: nn.Module
+    rng: torch.Generator
+    steps: int
+    ema: EmaConfig
+    num_classes: int
+    label_smoothing: float = 0.0
+    step: int = 0
+
+    @classmethod
+    def start(
+        cls,
+        student: nn.Module,
+        steps: int,
+        seed: int = 0,
+        *,
+        ema: EmaConfig | None = None,
+        label_smoothing: float = 0.0,
+    ) -> "Context":
+        """Return the context of a new run: a teacher copied from the student, and a seeded generator.
+
+        Args:
+            student: a Classifier on its device.
+            steps: steps the run will have; the teacher's momentum follows a schedule over them.
+        """
+        config = ema or EmaConfig()
+        teacher = make_teacher(student, config)
+        rng = torch.Generator().manual_seed(seed)
+        return cls(student, teacher, rng, steps, config, student.num_classes, label_smoothing)
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, in [0,1]."""
+        return self.step / self.steps
+
+    def targets(self, y: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
+        """Return class ids as one-hot targets, smoothed: the one place where ids become targets."""
+        hot = torch.nn.functional.one_hot(y, self.num_classes).float()
+        return hot * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
+
+    def after_step(self) -> None:
+        """Move the teacher after the optimiser's step, and count the step."""
+        m = momentum(self.ema, self.step, self.steps)
+        update(self.teacher, self.student, m, buffers=self.ema.teacher_bn == "ema")
+        self.step += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs besides the student."""
+        return {"teacher": self.teacher.state_dict(), "rng": self.rng.get_state(), "step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.teacher.load_state_dict(state["teacher"])
+        self.rng.set_state(state["rng"].cpu())
+        self.step = state["step"]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The randomness of one step; methods add fields. On the CPU, and independent of the image size.
+
+    Attributes:
+        index: [N,B] long, which image fills each slot.
+        lam: [B,N], the mixing ratios asked for (a cut-and-paste method may end up with slightly others).
+    """
+
+    index: Int[Tensor, "N B"] | None = None
+    lam: Float[Tensor, "B N"] | None = None
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What a step gives.
+
+    Attributes:
+        losses: one scalar for every optimiser to step now: "student", and names of `trainables()`.
+        terms: every loss term by name, detached, for logs and tests.
+        mixed: every Mixed that was used, detached.
+        draws: the randomness used; give it back to `step` to replay it.
+    """
+
+    losses: dict[str, Tensor]
+    terms: dict[str, Tensor]
+    mixed: tuple[Mixed, ...] = ()
+    draws: Draws = field(default_factory=Draws)
+
+
+class MixMethod:
+    """Base of all methods, and by itself Vanilla: no mixing, cross-entropy on the `one` head.
+
+    Options are the keyword-only arguments of a subclass's constructor; each has a default, the paper's value.
+    A method never keeps student or teacher as an attribute.
+    """
+
+    heads: tuple[str, ...] = ("one",)
+    """Heads the Classifier must have."""
+    runs_teacher: bool = False
+    """Whether `step` makes passes through the teacher."""
+
+    @classmethod
+    def build(cls, student: nn.Module, **options: Any) -> "MixMethod":
+        """Return a method that fits `student`; one that needs the tap's shape overrides this."""
+        return cls(**options)
+
+    def trainables(self) -> dict[str, nn.Module]:
+        """Return the modules that the method trains beside the student, by name."""
+        return {}
+
+    def draw(self, batch_size: int, ctx: Context) -> Draws:
+        """Return the randomness of one step, from `ctx.rng` alone."""
+        return Draws()
+
+    def mix(self, x: Float[Tensor, "B C H W"], y: Int[Tensor, " B"], ctx: Context, draws: Draws) -> Mixed:
+        """Return the mixed batch; x is in [0,1] and is left untouched."""
+        batch = torch.arange(len(x), device=x.device)[None]
+        return Mixed(x, ctx.targets(y), torch.ones(len(x), 1, device=x.device), batch)
+
+    def step(
+        self,
+        x: Float[Tensor, "B C H W"],
+        y: Int[Tensor, " B"],
+        ctx: Context,
+        draws: Draws | None = None,
+    ) -> StepOutput:
+        """Return the losses of one batch, with their graph; nothing is updated.
+
+        Args:
+            x: images in [0,1] on the student's device.
+            y: class ids.
+            draws: randomness of an earlier step to replay; drawn from `ctx.rng` if not given.
+        """
+        draws = self.draw(len(x), ctx) if draws is None else draws
+        mixed = self.mix(x, y, ctx, draws)
+        loss = soft_cross_entropy(ctx.student(mixed.x).logits["one"], mixed.y)
+        return StepOutput({"student": loss}, {"ce": loss.detach()}, (mixed.detach(),), draws)
+
+
+def check_alpha(alpha: float) -> float:
+    """Return alpha; raises UserError unless it is a positive Beta parameter."""
+    if not alpha > 0:
+        raise UserError(f"alpha must be positive, got {alpha}; for no mixing use the method vanilla")
+    return alpha

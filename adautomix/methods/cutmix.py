@@ -1,0 +1,80 @@
+"""CutMix: a box of one image pasted into another, labels by area.
+
+Yun et al.: "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019,
+Eq. 1-2. What a reader gets wrong: the box is clipped at the border, so lam must be computed again from its area.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
+from adautomix.mixing import Mixed, draw_index, mix_targets, mixed_from_mask, sample_lam
+
+
+@dataclass(frozen=True)
+class CutMixDraws(Draws):
+    """`centre` [B,2]: row and column of the box's centre as shares of the image, in [0,1)."""
+
+    centre: Float[Tensor, "B 2"] | None = None
+
+
+class CutMix(MixMethod):
+    """A box with area share 1 - lam, centred anywhere, comes from x[index].
+
+    Args:
+        alpha: Beta parameter (0.2 for CNNs, 2.0 for transformers in the AdAutoMix benchmark; the CutMix paper: 1).
+        per_sample: draw lam and box for every image instead of every batch.
+    """
+
+    def __init__(self, *, alpha: float = 0.2, per_sample: bool = False) -> None:
+        self.alpha, self.per_sample = check_alpha(alpha), per_sample
+
+    def draw(self, batch_size: int, ctx: Context) -> CutMixDraws:
+        """Return lam, one permutation of the batch, and the boxes' centres."""
+        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng, per_sample=self.per_sample)
+        rows = batch_size if self.per_sample else 1
+        centre = torch.rand(rows, 2, generator=ctx.rng).expand(batch_size, 2)
+        return CutMixDraws(draw_index(batch_size, 2, ctx.rng), lam, centre)
+
+    def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: CutMixDraws) -> Mixed:
+        """Return x with a box of x[index] in every image."""
+        targets, size = ctx.targets(y), (x.shape[2], x.shape[3])
+        box = boxes(draws.lam[:, 0], draws.centre, size)
+        if self.per_sample:
+            return mixed_from_mask(x, targets, draws.index, box_mask(box.to(x.device), size))
+        return _paste(x, targets, draws.index, box[0])
+
+
+def boxes(lam: Float[Tensor, " B"], centre: Float[Tensor, "B 2"], size: tuple[int, int]) -> Int[Tensor, "B 4"]:
+    """Return boxes (top, bottom, left, right) in px, half-open and clipped to the image.
+
+    Sides are int(H sqrt(1-lam)) and int(W sqrt(1-lam)), halved as the paper's code does.
+    """
+    hw = torch.tensor(size)
+    half = (hw * (1 - lam.double()).sqrt()[:, None]).long() // 2
+    middle = (centre * hw).long()
+    low, high = (middle - half).clamp(min=0), torch.minimum(middle + half, hw)
+    return torch.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], dim=1)
+
+
+def box_mask(box: Int[Tensor, "B 4"], size: tuple[int, int]) -> Float[Tensor, "B 2 H W"]:
+    """Return the masks of both slots: slot 1 is 1 inside the box, slot 0 outside."""
+    top, bottom, left, right = (side[:, None] for side in box.unbind(1))
+    row, col = (torch.arange(n, device=box.device) for n in size)
+    rows, cols = (row >= top) & (row < bottom), (col >= left) & (col < right)
+    inside = (rows[:, :, None] & cols[:, None, :]).float()
+    return torch.stack([1 - inside, inside], dim=1)
+
+
+def _paste(x: Tensor, targets: Tensor, index: Tensor, box: Tensor) -> Mixed:
+    """Return the Mixed of one box for the whole batch: copies the box only, not the batch twice."""
+    size, (top, bottom, left, right) = (x.shape[2], x.shape[3]), box.tolist()
+    mask = box_mask(box[None], size).to(x.device).expand(len(x), -1, -1, -1)
+    lam = mask[:1].mean(dim=(2, 3)).expand(len(x), -1)
+    index = index.to(x.device)
+    mixed = x.clone()
+    mixed[:, :, top:bottom, left:right] = x[:, :, top:bottom, left:right][index[1]]
+    return Mixed(mixed, mix_targets(targets, index, lam), lam, index, mask)

@@ -1,0 +1,144 @@
+"""Mixing N shuffled copies of a batch: one code path for every method and any N.
+
+Zhang et al. 2018 (mixup), for N images as in Adversarial AutoMixup (ICLR 2024), Eq. 2.
+What a reader gets wrong: the label goes with `index` and `lam`, not with the order of the images. Soft targets
+carry both, so nothing in this project ever passes `(y_a, y_b, lam)` around.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The result of mixing: everything a loss, a log or a figure may need.
+
+    Attributes:
+        x: mixed images [B,C,H,W] in [0,1].
+        y: soft targets [B,K], rows sum to 1.
+        lam: [B,N], the share of every slot in the label; rows sum to 1.
+        index: [N,B] long; row n says which image of the batch fills slot n.
+        mask: [B,N,H,W] that sums to 1 over N, or None where the mix is not pixel by pixel.
+    """
+
+    x: Float[Tensor, "B C H W"]
+    y: Float[Tensor, "B K"]
+    lam: Float[Tensor, "B N"]
+    index: Int[Tensor, "N B"]
+    mask: Float[Tensor, "B N H W"] | None = None
+
+    def detach(self) -> "Mixed":
+        """Return the same values without their graph, sharing memory."""
+        mask = None if self.mask is None else self.mask.detach()
+        return replace(self, x=self.x.detach(), y=self.y.detach(), lam=self.lam.detach(), mask=mask)
+
+
+def sample_beta(shape: tuple[int, ...], alpha: float, rng: torch.Generator) -> Float[Tensor, "..."]:
+    """Return float64 draws from Beta(alpha, alpha) on the CPU.
+
+    torch.distributions takes no generator, so a numpy generator is seeded from `rng`: the stream is a function
+    of `rng` alone.
+    """
+    seed = int(torch.randint(2**63 - 1, (), generator=rng))
+    return torch.from_numpy(np.asarray(np.random.default_rng(seed).beta(alpha, alpha, size=shape)))
+
+
+def sample_lam(
+    batch_size: int, n_mix: int, alpha: float, rng: torch.Generator, *, per_sample: bool = False
+) -> Float[Tensor, "B N"]:
+    """Return mixing ratios [B,N] on the CPU, float32, rows sum to 1.
+
+    N=2: lam_0 ~ Beta(alpha, alpha) and lam_1 = 1 - lam_0. N>2: N draws of Beta(alpha, alpha) divided by their
+    sum (the released AdAutoMix code; not a Dirichlet).
+
+    Args:
+        per_sample: one draw an image; by default one draw serves the whole batch.
+    """
+    rows = batch_size if per_sample else 1
+    if n_mix == 2:
+        first = sample_beta((rows, 1), alpha, rng)
+        lam = torch.cat([first, 1 - first], dim=1)
+    else:
+        draws = sample_beta((rows, n_mix), alpha, rng)
+        lam = draws / draws.sum(dim=1, keepdim=True)
+    return lam.float().expand(batch_size, n_mix)
+
+
+def draw_index(batch_size: int, n_mix: int, rng: torch.Generator, *, keep_first: bool = True) -> Int[Tensor, "N B"]:
+    """Return [N,B] long on the CPU: one permutation of the batch a slot.
+
+    Args:
+        keep_first: slot 0 holds the batch as it is (every two-image method); False permutes every slot.
+    """
+    rows = [torch.randperm(batch_size, generator=rng) for _ in range(n_mix - keep_first)]
+    return torch.stack([torch.arange(batch_size), *rows] if keep_first else rows)
+
+
+def blend(
+    x: Float[Tensor, "B C H W"],
+    index: Int[Tensor, "N B"],
+    weight: Float[Tensor, "B N"] | Float[Tensor, "B N H W"],
+) -> Float[Tensor, "B C H W"]:
+    """Return the weighted sum of N shuffled copies of a batch (Eq. 2), as a new tensor.
+
+    Args:
+        x: images in [0,1].
+        index: row n says which image fills slot n.
+        weight: one number a slot (`lam`), or a mask; non-negative, sums to 1 over N. A gradient reaches it.
+    """
+    weight = weight.to(x)
+    if weight.ndim == 2:
+        weight = weight[:, :, None, None]
+    mixed = _slot(x, index[0]) * weight[:, :1]
+    for n in range(1, len(index)):
+        mixed = mixed.addcmul_(_slot(x, index[n]), weight[:, n : n + 1])
+    return mixed
+
+
+def mix_targets(
+    targets: Float[Tensor, "B K"], index: Int[Tensor, "N B"], lam: Float[Tensor, "B N"]
+) -> Float[Tensor, "B K"]:
+    """Return soft targets sum_n lam_n * targets[index_n], as a new tensor."""
+    lam = lam.to(targets)
+    rows = [lam[:, n : n + 1] * _slot(targets, index[n]) for n in range(len(index))]
+    return torch.stack(rows).sum(dim=0)
+
+
+def mixed_from_lam(
+    x: Float[Tensor, "B C H W"],
+    targets: Float[Tensor, "B K"],
+    index: Int[Tensor, "N B"],
+    lam: Float[Tensor, "B N"],
+) -> Mixed:
+    """Return the Mixed of a plain convex combination (mixup)."""
+    lam = lam.to(x.device)
+    return Mixed(blend(x, index, lam), mix_targets(targets, index, lam), lam, index.to(x.device))
+
+
+def mixed_from_mask(
+    x: Float[Tensor, "B C H W"],
+    targets: Float[Tensor, "B K"],
+    index: Int[Tensor, "N B"],
+    mask: Float[Tensor, "B N H W"],
+    lam: Float[Tensor, "B N"] | None = None,
+) -> Mixed:
+    """Return the Mixed of a pixel-by-pixel combination.
+
+    Args:
+        mask: [B,N,H,W], sums to 1 over N; a batch of masks may be an expanded view of one.
+        lam: the label's shares; by default the area of each mask, which is what a cut-and-paste method means.
+    """
+    lam = mask.mean(dim=(2, 3)) if lam is None else lam.to(x.device)
+    return Mixed(blend(x, index, mask), mix_targets(targets, index, lam), lam, index.to(x.device), mask)
+
+
+def _slot(values: Tensor, row: Tensor) -> Tensor:
+    # Slot 0 of every two-image method is the batch itself. The row is still on the CPU when a method draws it, so
+    # seeing that costs microseconds and saves a copy of the batch; on another device it would cost a transfer.
+    if row.device.type == "cpu" and torch.equal(row, torch.arange(len(row))):
+        return values
+    return values.index_select(0, row.to(values.device))

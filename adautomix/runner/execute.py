@@ -1,0 +1,138 @@
+"""Running one notebook of a plan, on a worker.
+
+Traps this file exists for: jupyter_client's TCP ports clash when kernels start together, so every kernel gets private
+IPC sockets; a killed kernel leaves a notebook that looks finished, so only DONE counts; papermill writes the output in
+place, so it goes to a temporary name first.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adautomix.files import read_json, write_json
+from adautomix.runner.plan import Task
+
+LOCK_SECONDS = 30
+TRACEBACK_LINES = 25
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: state "done", "kept" (it was DONE already) or "failed", with the reason."""
+
+    id: str
+    state: str
+    seconds: float = 0.0
+    reason: str = ""
+
+
+class TaskFailed(Exception):
+    """A notebook failed; carries the task's id, so that dependents can be reported as skipped because of it."""
+
+    def __init__(self, id_: str, reason: str) -> None:
+        super().__init__(id_, reason)
+        self.id, self.reason = id_, reason
+
+
+def is_done(task: Task) -> bool:
+    """Return whether the task's notebook ran to its end with this key."""
+    done = task.folder / "DONE"
+    return done.exists() and read_json(done)["key"] == task.key
+
+
+def execute(task: Task, *upstream: Any, force: bool = False) -> Outcome:
+    """Run the task's notebook unless it is DONE.
+
+    Args:
+        upstream: outcomes of the tasks it needs; only waited for.
+    Raises: TaskFailed with the failing cell's traceback.
+    """
+    from filelock import FileLock, Timeout
+
+    task.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(task.folder / ".lock", timeout=LOCK_SECONDS):
+            if is_done(task) and not force:
+                return Outcome(task.id, "kept")
+            return _execute(task)
+    except Timeout as error:
+        raise TaskFailed(task.id, "another process is running this notebook; wait for it or stop it") from error
+
+
+def _execute(task: Task) -> Outcome:
+    import papermill
+
+    began = time.perf_counter()
+    running, failed, done = (task.folder / n for n in ("notebook.running.ipynb", "notebook.failed.ipynb", "DONE"))
+    for stale in (done, failed, task.folder / "FAILED"):
+        stale.unlink(missing_ok=True)
+    try:
+        with _private_sockets() as config:
+            papermill.execute_notebook(
+                str(task.notebook),
+                str(running),
+                parameters=task.parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                coalesce_streams=True,
+                config=config,
+                execution_timeout=None if task.timeout_minutes is None else int(task.timeout_minutes * 60),
+            )
+    except Exception as error:  # whatever it was, the plan goes on and the reason is kept
+        reason = _reason(error, task)
+        if running.exists():
+            os.replace(running, failed)
+        write_json(task.folder / "FAILED", {"key": task.key, "reason": reason})
+        raise TaskFailed(task.id, reason) from None
+    os.replace(running, task.folder / "notebook.ipynb")
+    seconds = time.perf_counter() - began
+    write_json(done, {"key": task.key, "seconds": round(seconds, 2), "parameters": task.parameters})
+    return Outcome(task.id, "done", seconds)
+
+
+@contextmanager
+def _private_sockets():
+    """Yield a kernel manager config with sockets of its own, or None on Windows, which has TCP only."""
+    if sys.platform == "win32":
+        yield None
+        return
+    from traitlets.config import Config
+
+    # A short path on a local disk: socket names are limited to about 100 characters.
+    folder = Path(tempfile.mkdtemp(prefix="ax-", dir="/tmp"))
+    try:
+        config = Config()
+        config.KernelManager.transport = "ipc"
+        config.KernelManager.ip = str(folder / "k")
+        yield config
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reason(error: Exception, task: Task) -> str:
+    """Return the failing cell's number, source line and traceback, or what stopped the kernel."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    if isinstance(error, PapermillExecutionError):
+        lines = _plain("\n".join(error.traceback)).splitlines()[-TRACEBACK_LINES:]
+        return f"cell {error.cell_index + 1} of {task.notebook.name}: {error.ename}: {error.evalue}\n" + "\n".join(
+            lines
+        )
+    if isinstance(error, DeadKernelError):
+        return "the kernel was killed (out of memory?); run the plan again, training goes on from its checkpoint"
+    if isinstance(error, CellTimeoutError):
+        return f"a cell ran longer than timeout_minutes={task.timeout_minutes}; what it had printed is kept"
+    return f"{type(error).__name__}: {error}"
+
+
+def _plain(text: str) -> str:
+    import re
+
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -1,0 +1,118 @@
+"""What the runner must know of a notebook before it runs: its parameters, their types and choices, its content.
+
+A parameter is one line of the cell tagged `parameters`: `name: type = literal  # help`. A help that says
+"one of METHODS" (or DATASETS, EVALUATORS) or "one of: a, b" limits the choices; "any of" does so for lists.
+"""
+
+import ast
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from adautomix.errors import UserError, unknown
+
+_TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "None": None}
+_CHOICE = re.compile(r"\b(?:one|any) of(?:: (?P<listed>[\w\-., ]+)| (?P<table>[A-Z]+))")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A notebook's parameter: its type (a type hint), default, help and, if limited, choices."""
+
+    name: str
+    hint: Any
+    default: Any
+    help: str
+    choices: tuple[str, ...] | None
+
+    def check(self, value: Any) -> str | None:
+        """Return what is wrong with a value, or None."""
+        from beartype import BeartypeConf
+        from beartype.door import is_bearable
+
+        # A bool is an int to Python, and to beartype; to somebody who writes `epochs: true` it is a mistake.
+        misread = isinstance(value, bool) and bool not in (self.hint, *get_args(self.hint))
+        if misread or not is_bearable(value, self.hint, conf=BeartypeConf(is_pep484_tower=True)):
+            return f"{self.name} must be {_name(self.hint)}, got {value!r}"
+        for item in value if isinstance(value, list) else [value]:
+            if self.choices is not None and item is not None and item not in self.choices:
+                return f"{self.name}: {unknown('choice', item, self.choices)}"
+        return None
+
+
+def read_notebook(path: Path) -> dict[str, Any]:
+    """Return a notebook's JSON; raises UserError if it is missing or not a notebook."""
+    if not path.exists():
+        known = sorted(p.stem for p in path.parent.glob("*.ipynb")) if path.parent.is_dir() else []
+        raise unknown("notebook", path.stem, known)
+    try:
+        content = json.loads(path.read_text())
+        content["cells"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a notebook ({error})") from error
+    return content
+
+
+def parameters_of(path: Path) -> dict[str, Parameter]:
+    """Return a notebook's parameters by name; raises UserError if it has no cell tagged `parameters`."""
+    for cell in read_notebook(path)["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            source = "".join(cell["source"])
+            return {p.name: p for p in _parameters(source, path.name)}
+    raise UserError(f"{path.name} has no cell tagged 'parameters'; tag the one with its parameters")
+
+
+def content_hash(path: Path) -> str:
+    """Return a hash of the cells' types and sources: outputs and metadata do not count."""
+    cells = [[cell["cell_type"], "".join(cell["source"])] for cell in read_notebook(path)["cells"]]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
+
+
+def _parameters(source: str, notebook: str) -> list[Parameter]:
+    lines = source.splitlines()
+    found = []
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name) or node.value is None:
+            raise UserError(
+                f"{notebook}: every line of the parameters cell must read `name: type = value  # help`, "
+                f"line {node.lineno} is {lines[node.lineno - 1]!r}"
+            )
+        name, help_ = node.target.id, lines[node.end_lineno - 1][node.end_col_offset :].strip(" #")
+        try:
+            default, hint = (
+                ast.literal_eval(node.value),
+                eval(ast.unparse(node.annotation), {"__builtins__": _TYPES}),
+            )
+        except (ValueError, NameError, TypeError, SyntaxError) as error:
+            raise UserError(
+                f"{notebook}: parameter {name} needs a literal value and a type made of {', '.join(_TYPES)} ({error})"
+            ) from error
+        found.append(Parameter(name, hint, default, help_, _choices(help_)))
+    return found
+
+
+def _choices(help_: str) -> tuple[str, ...] | None:
+    match = _CHOICE.search(help_)
+    if match is None:
+        return None
+    if match["listed"]:
+        return tuple(word.strip() for word in match["listed"].split(","))
+    return tuple(_table(match["table"]))
+
+
+def _table(name: str) -> Any:
+    from adautomix.data import DATASETS
+    from adautomix.evaluate import EVALUATORS
+    from adautomix.methods import METHODS
+
+    tables = {"METHODS": METHODS, "DATASETS": DATASETS, "EVALUATORS": EVALUATORS}
+    if name not in tables:
+        raise unknown("table of choices", name, tables)
+    return tables[name]
+
+
+def _name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)

@@ -1,0 +1,128 @@
+"""Running a whole plan: what is DONE is kept, failures stay where they happen, and everything is told at the end."""
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from adautomix.errors import UserError, unknown
+from adautomix.runner.execute import Outcome, TaskFailed, execute, is_done
+from adautomix.runner.plan import Plan, Task
+
+
+def run_plan(
+    plan: Plan,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    only: Iterable[str] = (),
+    force: bool = False,
+) -> dict[str, Outcome]:
+    """Run a plan and return every task's outcome: done, kept, failed or skipped.
+
+    Args:
+        workers: notebooks at a time (default: cores, at most 4 without GPUs).
+        scheduler: address of a dask scheduler, or "slurm"; by default processes on this machine.
+        only: run these steps and whatever they still need.
+        force: run the notebooks of the chosen steps even where they are DONE; trained Runs are kept.
+    """
+    chosen = select(plan, only)
+    forced = {t.id for t in plan.tasks.values() if force and (not only or t.step in set(only))}
+    todo = [t for t in chosen if t.id in forced or not _settled(t, plan, forced)]
+    outcomes = {t.id: Outcome(t.id, "kept") for t in chosen if t not in todo}
+    if todo:
+        count = min(workers or default_workers(), len(todo))
+        outcomes |= _run(todo, count if scheduler is None else workers or 1, scheduler, forced)
+    return {task.id: outcomes[task.id] for task in chosen}
+
+
+def select(plan: Plan, only: Iterable[str]) -> list[Task]:
+    """Return the tasks of the steps named, and of those they need, in the plan's order; all if none is named."""
+    only = list(only)
+    for name in only:
+        if name not in plan.steps:
+            raise unknown("step", name, plan.steps)
+    wanted: set[str] = set()
+    for task in reversed(plan.tasks.values()):
+        if not only or task.step in only or task.id in wanted:
+            wanted |= {task.id, *task.needs}
+    return [task for task in plan.tasks.values() if task.id in wanted]
+
+
+def default_workers() -> int:
+    """Return how many notebooks run at a time unless told: one a core, at most four, or one a GPU."""
+    from adautomix.runner.cluster import gpus
+
+    return len(gpus()) or min(os.cpu_count() or 1, 4)
+
+
+def _settled(task: Task, plan: Plan, forced: set[str]) -> bool:
+    upstream_kept = all(_settled(plan.tasks[n], plan, forced) and n not in forced for n in task.needs)
+    return is_done(task) and upstream_kept
+
+
+def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]) -> dict[str, Outcome]:
+    try:
+        from distributed import as_completed
+        from tqdm.auto import tqdm
+
+        from adautomix.runner.cluster import connect
+    except ImportError as error:
+        raise UserError(f"running plans needs an extra ({error}): pip install 'adautomix[lab]'") from error
+    outcomes: dict[str, Outcome] = {}
+    with connect(workers, scheduler) as client:
+        futures = _submit(client, todo, forced)
+        names = {future.key: task_id for task_id, future in futures.items()}
+        bar = tqdm(total=len(todo), unit="notebook", file=sys.stderr, dynamic_ncols=True, smoothing=0)
+        with bar:
+            for future in as_completed(futures.values()):
+                outcome = _outcome(names[future.key], future)
+                outcomes[outcome.id] = outcome
+                bar.write(_line(outcome), file=sys.stdout)
+                bar.update()
+    return outcomes
+
+
+def _submit(client: Any, todo: list[Task], forced: set[str]) -> dict[str, Any]:
+    has_gpu = any(w.get("resources", {}).get("GPU") for w in client.scheduler_info(n_workers=-1)["workers"].values())
+    futures: dict[str, Any] = {}
+    for place, task in enumerate(todo):
+        upstream = [futures[n] for n in task.needs if n in futures]
+        resources = {"GPU": 1} if task.gpu and has_gpu else None
+        futures[task.id] = client.submit(
+            execute,
+            task,
+            *upstream,
+            force=task.id in forced or bool(upstream),
+            key=f"{task.id}-{task.key}",
+            pure=False,
+            retries=0,
+            resources=resources,
+            priority=-place,
+        )
+    return futures
+
+
+def _outcome(task_id: str, future: Any) -> Outcome:
+    if future.status == "finished":
+        return future.result()
+    if future.status == "cancelled":
+        return Outcome(task_id, "failed", reason="cancelled")
+    error = future.exception()
+    if isinstance(error, TaskFailed):
+        if error.id == task_id:
+            return Outcome(task_id, "failed", reason=error.reason)
+        return Outcome(task_id, "skipped", reason=f"skipped because of {error.id}")
+    killed = getattr(error, "task", None)  # distributed.KilledWorker names the task whose worker died
+    if killed is not None and not str(killed).startswith(f"{task_id}-"):
+        return Outcome(task_id, "skipped", reason=f"skipped because of {str(killed).rpartition('-')[0]}")
+    return Outcome(
+        task_id,
+        "failed",
+        reason=f"its worker process was killed ({type(error).__name__}); run the plan again",
+    )
+
+
+def _line(outcome: Outcome) -> str:
+    first = outcome.reason.splitlines()[0] if outcome.reason else f"{outcome.seconds:.1f} s"
+    return f"{outcome.state:<8}{outcome.id}  {first}"

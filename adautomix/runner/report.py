@@ -1,0 +1,74 @@
+"""What a plan's user reads: the state of every task, the failures, and the accuracy table."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from adautomix.files import read_json
+from adautomix.run import find_runs, table
+from adautomix.runner.execute import Outcome, is_done
+from adautomix.runner.plan import Plan, Task
+
+
+def state_of(task: Task) -> tuple[str, str]:
+    """Return a task's state on disk (done, running, failed, stale, waiting) and a remark."""
+    from filelock import FileLock, Timeout
+
+    if (task.folder / ".lock").exists():
+        try:
+            with FileLock(task.folder / ".lock", timeout=0):
+                pass
+        except Timeout:
+            return "running", ""
+    if is_done(task):
+        return "done", f"{read_json(task.folder / 'DONE')['seconds']:.1f} s"
+    if (task.folder / "FAILED").exists():
+        return "failed", read_json(task.folder / "FAILED")["reason"].splitlines()[0]
+    if (task.folder / "DONE").exists():
+        return "stale", "its notebook, parameters or what it needs changed since"
+    return "waiting", ""
+
+
+def status_text(plan: Plan) -> str:
+    """Return one line a task, and a count of the states."""
+    states = {task.id: state_of(task) for task in plan.tasks.values()}
+    width = max(map(len, states))
+    lines = [f"{state:<8} {id_:<{width}}  {remark}".rstrip() for id_, (state, remark) in states.items()]
+    counts = Counter(state for state, _ in states.values())
+    return "\n".join([*lines, "", f"{plan.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items())])
+
+
+def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
+    """Return the end of a run: failures with their traceback, counts, the accuracy table, and where to look."""
+    outcomes = list(outcomes)
+    parts = [
+        f"-- {o.id} failed --\n{o.reason}\n(notebook: {plan.tasks[o.id].folder})"
+        for o in outcomes
+        if o.state == "failed"
+    ]
+    if accuracies := accuracy_text(plan):
+        parts.append(accuracies)
+    counts = Counter(outcome.state for outcome in outcomes)
+    parts.append(f"{plan.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    last = next((t for t in reversed(plan.tasks.values()) if (t.folder / "notebook.ipynb").exists()), None)
+    if last is not None:
+        parts.append(
+            f"open: {last.folder / 'notebook.ipynb'}\n(make lab starts JupyterLab; runs are in {plan.outputs / 'runs'})"
+        )
+    return "\n\n".join(parts)
+
+
+def accuracy_text(plan: Plan) -> str:
+    """Return the top-1 table of the plan's runs, or nothing if none was evaluated."""
+    frame = table(find_runs(plan.outputs))
+    if frame.empty:
+        return ""
+    shown = frame.assign(
+        top1=[
+            f"{m:.2f}" + (f" ± {s:.2f}" if n > 1 else "")
+            for m, s, n in zip(frame["mean"], frame["sd"], frame["n"], strict=True)
+        ]
+    )
+    wide = shown.drop(columns=["mean", "sd"]).rename(columns={"n": "seeds"})
+    index = [c for c in wide.columns if c not in ("role", "top1")]
+    wide = wide.pivot(index=index, columns="role", values="top1").reset_index().rename_axis(columns=None)
+    return "top-1 accuracy, %: mean ± sd over seeds; student and its moving average\n" + wide.to_string(index=False)

@@ -1,0 +1,226 @@
+"""One training loop for every method; it knows nothing about any of them.
+
+A step: the method gives one loss for each optimiser to step now; one backward of their sum (they reach disjoint
+parameters); those optimisers step; the teacher follows. After every epoch student and teacher are evaluated and a
+checkpoint is written. Everything random is a function of (seed, epoch) or stored in the checkpoint, so a run that was
+killed and started again ends, on the same device and thread count, with the same weights bit for bit.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adautomix import checkpoint
+from adautomix.config import TrainConfig
+from adautomix.data import dataset_for
+from adautomix.data.base import Dataset
+from adautomix.data.loader import Batch, eval_loader, train_loader
+from adautomix.errors import UserError
+from adautomix.evaluate.accuracy import accuracy, predict
+from adautomix.guard import FiniteGuard
+from adautomix.methods import make_method, resolve_options
+from adautomix.methods.base import Context, MixMethod, StepOutput
+from adautomix.optim import lr_at, make_optimizer
+from adautomix.run import Run, open_run
+from adautomix.seeding import choose_device, seed_for
+
+
+def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callable[[str], None] = print) -> Run:
+    """Train to the end and return the Run; one that is done is returned at once, one that was cut off goes on.
+
+    Args:
+        runs: folder that holds the runs.
+        log: gets one line an epoch.
+    Raises: UserError for a config, data set or device that cannot be used; FloatingPointError for a loss that is not
+        finite.
+    """
+    config = replace(config, options=resolve_options(config.method, config.options))
+    device, dataset = choose_device(config.device), dataset_for(config)
+    run = open_run(runs, config, describe(dataset))
+    with run.lock():
+        if run.done:
+            log(f"{run.id}: already trained, in {run.path}")
+            return run
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            training = Training.start(config, dataset, device)
+            if run.checkpoint.exists():
+                training.load_state_dict(checkpoint.load(run.checkpoint, device))
+                log(f"{run.id}: goes on after epoch {training.epoch}")
+            run.add_session(
+                {
+                    "from_epoch": training.epoch,
+                    "device": device_name(device),
+                    "threads": torch.get_num_threads(),
+                }
+            )
+            while training.epoch < config.epochs:
+                row = training.run_epoch(run)
+                checkpoint.save(run.checkpoint, training.state_dict())
+                run.write_history(training.history)
+                log(epoch_line(row, config.epochs))
+        run.write_history(training.history)
+        run.finish()
+    return run
+
+
+@dataclass
+class Training:
+    """A run in progress: networks, optimisers, batches and history."""
+
+    config: TrainConfig
+    device: torch.device
+    student: nn.Module
+    method: MixMethod
+    context: Context
+    optimizers: dict[str, torch.optim.Optimizer]
+    train_batches: Any
+    test_batches: Any
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, config: TrainConfig, dataset: Dataset, device: torch.device) -> "Training":
+        """Return a new run's state; weights depend on the seed alone."""
+        torch.manual_seed(seed_for(config.seed, "weights"))
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        student = checkpoint.build_classifier(config, describe(dataset), pretrained=config.pretrained)
+        student = student.to(device, memory_format=layout).train()
+        method = make_method(config.method, student, config.options)
+        if config.ema.teacher_bn == "batch" and not method.runs_teacher:
+            raise UserError(
+                f"ema.teacher_bn='batch' needs a method that runs the teacher; {config.method} does not, use 'ema'"
+            )
+        trainables = {"student": student} | {k: m.to(device) for k, m in method.trainables().items()}
+        if stray := set(config.optim) - set(trainables):
+            raise UserError(f"optim names {sorted(stray)}, but {config.method} trains {sorted(trainables)}")
+        batches = train_loader(
+            dataset,
+            config.batch_size,
+            device=device,
+            seed=seed_for(config.seed, "data"),
+            workers=config.workers,
+        )
+        context = Context.start(
+            student,
+            config.epochs * len(batches),
+            seed_for(config.seed, "mixing"),
+            ema=config.ema,
+            label_smoothing=config.label_smoothing,
+        )
+        optimizers = {k: make_optimizer(m.parameters(), config.optim_for(k)) for k, m in trainables.items()}
+        tests = eval_loader(dataset, device=device, workers=config.workers)
+        return cls(config, device, student, method, context, optimizers, batches, tests)
+
+    def run_epoch(self, run: Run) -> dict[str, float]:
+        """Train one epoch, evaluate student and teacher, and return the history row."""
+        torch.manual_seed(seed_for(self.config.seed, "epoch", self.epoch))  # dropout and stochastic depth
+        guard = FiniteGuard(self.config.method, run.checkpoint, lagging=self.device.type == "cuda")
+        began, sums, count = time.perf_counter(), {}, 0
+        for batch in self.train_batches.epoch(self.epoch):
+            out = self.step(batch)
+            guard.watch(self.context.step, out)
+            for name, value in out.terms.items():
+                total, times = sums.get(name, (0, 0))
+                sums[name] = (total + value, times + 1)
+            count += len(batch.y)
+        guard.check()
+        terms = {f"loss_{name}": float(total) / times for name, (total, times) in sums.items()}
+        seconds = time.perf_counter() - began
+        self.epoch += 1
+        lr = self.optimizers["student"].param_groups[0]["lr"]
+        row = {"epoch": self.epoch, "lr": lr, **terms, **self.evaluate()}
+        row |= {"images_per_s": count / seconds, "seconds": time.perf_counter() - began}
+        self.history.append(row)
+        return row
+
+    def step(self, batch: Batch) -> StepOutput:
+        """Update every network the method asks for, from one batch."""
+        self.set_lr()
+        x = batch.x.contiguous(memory_format=torch.channels_last) if self.config.channels_last else batch.x
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            out = self.method.step(x, batch.y, self.context)
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(out.losses.values())).sum().backward()
+        for name in out.losses:
+            if self.config.clip_grad is not None:
+                nn.utils.clip_grad_norm_(_parameters(self.optimizers[name]), self.config.clip_grad)
+            self.optimizers[name].step()
+        self.context.after_step()
+        return out
+
+    def set_lr(self) -> None:
+        """Set every optimiser's learning rate for the coming step."""
+        per_epoch = len(self.train_batches)
+        for name, optimizer in self.optimizers.items():
+            lr = lr_at(self.config.optim_for(name), self.context.step, per_epoch, self.config.epochs)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+
+    def evaluate(self) -> dict[str, float]:
+        """Return top-1 (percent) and loss of student and teacher on the test set; their modes are kept."""
+        row = {}
+        for role, model in (("student", self.student), ("teacher", self.context.teacher)):
+            was_training = model.training
+            result = accuracy(predict(model.eval(), self.test_batches))
+            model.train(was_training)
+            row |= {f"{role}_top1": result["top1"], f"{role}_loss": result["loss"]}
+        return row
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on bit for bit; tensors, numbers and strings only."""
+        return {
+            "epoch": self.epoch,
+            "history": self.history,
+            "student": self.student.state_dict(),
+            "context": self.context.state_dict(),
+            "trainables": {k: m.state_dict() for k, m in self.method.trainables().items()},
+            "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.epoch, self.history = state["epoch"], state["history"]
+        self.student.load_state_dict(state["student"])
+        self.context.load_state_dict(state["context"])
+        for name, module in self.method.trainables().items():
+            module.load_state_dict(state["trainables"][name])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Return what a Run records of its data set."""
+    return {
+        "label": dataset.label,
+        "classes": list(dataset.classes),
+        "size": dataset.size,
+        "mean": list(dataset.mean),
+        "std": list(dataset.std),
+        "n_train": len(dataset.train),
+        "n_test": len(dataset.test),
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """Return the device with its model name if it is a GPU."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def epoch_line(row: dict[str, float], epochs: int) -> str:
+    """Return one epoch's log line."""
+    losses = "  ".join(f"{k.removeprefix('loss_')} {v:.3f}" for k, v in row.items() if k.startswith("loss_"))
+    return (
+        f"epoch {row['epoch']:>3}/{epochs}  {losses}  student {row['student_top1']:.2f} %  "
+        f"teacher {row['teacher_top1']:.2f} %  lr {row['lr']:.4g}  {row['images_per_s']:.0f} images/s"
+    )
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
