@@ -23,7 +23,7 @@ _EXPORTS = {
     "find_runs": "run",
     "load_classifier": "checkpoint",
     "make_method": "methods",
-    "table": "run",
+    "table": "tables",
 }
 __all__ = sorted(_EXPORTS)
 

@@ -156,7 +156,7 @@ def _status(args: Any) -> int:
 
 
 def _plan(args: Any) -> Any:
-    from adautomix.runner.plan import load_plan
+    from adautomix.runner.tasks import load_plan
 
     return load_plan(args.plan, settings=dict(map(_setting, args.set)), name=args.name)
 

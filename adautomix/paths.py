@@ -6,7 +6,7 @@ from pathlib import Path
 def workbook_root() -> Path:
     """Return the nearest folder at or above the working directory that holds `notebooks/plans`.
 
-    Without one, the checkout this package was installed from (`pip install -e`), and failing that the working directory.
+    Without one, the checkout this package was installed from (`pip install -e`), or else the working directory.
     """
     here = Path.cwd()
     checkout = Path(__file__).resolve().parents[1]

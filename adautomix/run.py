@@ -10,10 +10,8 @@
 Reading a Run needs no torch. Everything is written to a temporary name and renamed.
 """
 
-import json
 import platform
 import subprocess
-from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -149,32 +147,6 @@ def find_runs(root: str | Path, *, unfinished: bool = False, **where: Any) -> li
     return [run for run in runs if (run.done or unfinished) and _matches(run.info["config"], where)]
 
 
-def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1") -> pd.DataFrame:
-    """Return mean, standard deviation (ddof=1) and number of seeds of one value, a row a config and role.
-
-    Runs are one group only if nothing but the seed differs between them. The columns name data set, method, backbone
-    and epochs, and every other config field in which the groups differ.
-    """
-    rows = []
-    for run in runs:
-        config = run.info["config"] | {"data": run.info["dataset"]["label"]}
-        group = {k: v for k, v in config.items() if k not in ("seed", "root", "device", "workers")}
-        key = json.dumps(group, sort_keys=True)
-        for role in ROLES:
-            metrics = run.metrics(evaluator, role)
-            if metrics is not None:
-                rows.append({"key": key, "role": role, "value": metrics["value"][value], "seed": config["seed"]})
-    if not rows:
-        return pd.DataFrame(columns=["data", "method", "backbone", "epochs", "role", "mean", "sd", "n"])
-    frame = pd.DataFrame(rows)
-    stats = frame.groupby(["key", "role"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
-    groups = [json.loads(key) for key in stats["key"]]
-    shown = _telling(groups)
-    named = pd.DataFrame([{name: _cell(group[name]) for name in shown} for group in groups])
-    stats = stats.rename(columns={"std": "sd", "count": "n"}).drop(columns="key")
-    return pd.concat([named, stats], axis=1)
-
-
 def environment() -> dict[str, Any]:
     """Return versions, commit and machine of this process, for a run's record."""
     import adautomix
@@ -192,25 +164,6 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "versions": versions,
     }
-
-
-def _telling(groups: list[dict[str, Any]]) -> list[str]:
-    always = ["data", "method", "backbone", "epochs"]
-    per_method = {"options"}  # differs between methods by nature; tells something only within one
-    differs = []
-    for name in groups[0]:
-        if name in always:
-            continue
-        seen: dict[str, set[str]] = {}
-        for group in groups:
-            seen.setdefault(group["method"] if name in per_method else "", set()).add(json.dumps(group[name]))
-        if any(len(values) > 1 for values in seen.values()):
-            differs.append(name)
-    return always + differs
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def _matches(config: dict[str, Any], where: dict[str, Any]) -> bool:

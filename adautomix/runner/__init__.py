@@ -1,1 +1,1 @@
-"""Plans of notebooks, run in parallel: `plan` reads and checks, `execute` runs one, `orchestrate` runs them all."""
+"""Plans of notebooks, run in parallel: `plan` and `tasks` check, `execute` runs one, `orchestrate` all."""

@@ -1,5 +1,6 @@
 """Where the notebooks run: worker processes here, a scheduler that is already there, or a SLURM cluster."""
 
+import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 from adautomix.errors import UserError
 
 CONNECT_SECONDS = 20
+QUIET_HERE = {"nthreads": 1, "host": "127.0.0.1", "dashboard": False, "silence_logs": logging.CRITICAL}
+"""One notebook a process, on this machine's own address, and no log lines between ours."""
 
 
 @contextmanager
@@ -22,7 +25,7 @@ def connect(workers: int, scheduler: str | None):
     from distributed import Client
 
     # A notebook whose worker died must not be started again behind our back.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0, "distributed.logging.distributed": "critical"}):
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         try:
             if scheduler is None:
                 cluster: Any = _local(workers)
@@ -30,7 +33,7 @@ def connect(workers: int, scheduler: str | None):
                 cluster = _slurm(workers)
             else:
                 cluster = scheduler
-            client = Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False)
+            client = Client(cluster, timeout=CONNECT_SECONDS)
         except (OSError, TimeoutError) as error:
             raise UserError(f"no scheduler answers at {scheduler} ({error}); is it running?") from error
         try:
@@ -60,13 +63,10 @@ def _local(workers: int) -> Any:
     spec = {}
     for i in range(workers):
         card = {"CUDA_VISIBLE_DEVICES": cards[i % len(cards)]} if cards else {}
-        options = {"nthreads": 1, "env": limits | card, "resources": {"GPU": 1} if i < len(cards) else {}}
-        spec[i] = {
-            "cls": Nanny,
-            "options": options | {"host": "127.0.0.1", "dashboard_address": None, "death_timeout": 60},
-        }
+        own = {"env": limits | card, "resources": {"GPU": 1} if i < len(cards) else {}}
+        spec[i] = {"cls": Nanny, "options": QUIET_HERE | own}
     scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False}}
-    return SpecCluster(workers=spec, scheduler=scheduler, silence_logs=50)
+    return SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL)
 
 
 def _slurm(workers: int) -> Any:

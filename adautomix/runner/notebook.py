@@ -1,6 +1,7 @@
 """What the runner must know of a notebook before it runs: its parameters, their types and choices, its content.
 
-A parameter is one line of the cell tagged `parameters`: `name: type = literal  # help`. A help that says
+A parameter is one line of the cell tagged `parameters`: `name: type = literal  # help`. A type that may be None is
+written "Optional[int]", with the quotes: that is what papermill's own inspection understands. A help that says
 "one of METHODS" (or DATASETS, EVALUATORS) or "one of: a, b" limits the choices; "any of" does so for lists.
 """
 
@@ -10,11 +11,11 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Optional, get_args
 
 from adautomix.errors import UserError, unknown
 
-_TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "None": None}
+_TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "Optional": Optional}
 _CHOICE = re.compile(r"\b(?:one|any) of(?:: (?P<listed>[\w\-., ]+)| (?P<table>[A-Z]+))")
 
 
@@ -92,6 +93,11 @@ def _parameters(source: str, notebook: str) -> list[Parameter]:
             ) from error
         found.append(Parameter(name, hint, default, help_, _choices(help_)))
     return found
+
+
+def _hint(annotation: ast.expr) -> Any:
+    source = annotation.value if isinstance(annotation, ast.Constant) else ast.unparse(annotation)
+    return eval(source, {"__builtins__": _TYPES})  # only the names in _TYPES exist
 
 
 def _choices(help_: str) -> tuple[str, ...] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from adautomix.errors import UserError, unknown
 from adautomix.runner.execute import Outcome, TaskFailed, execute, is_done
-from adautomix.runner.plan import Plan, Task
+from adautomix.runner.tasks import Plan, Task
 
 
 def run_plan(
@@ -64,7 +64,7 @@ def _settled(task: Task, plan: Plan, forced: set[str]) -> bool:
 def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]) -> dict[str, Outcome]:
     try:
         from distributed import as_completed
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         from adautomix.runner.cluster import connect
     except ImportError as error:
@@ -73,8 +73,8 @@ def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]
     with connect(workers, scheduler) as client:
         futures = _submit(client, todo, forced)
         names = {future.key: task_id for task_id, future in futures.items()}
-        bar = tqdm(total=len(todo), unit="notebook", file=sys.stderr, dynamic_ncols=True, smoothing=0)
-        with bar:
+        # disable=None: no bar where nobody watches, such as a log file; the lines are enough there.
+        with tqdm(total=len(todo), unit="notebook", dynamic_ncols=True, smoothing=0, disable=None) as bar:
             for future in as_completed(futures.values()):
                 outcome = _outcome(names[future.key], future)
                 outcomes[outcome.id] = outcome

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 from adautomix.files import read_json
-from adautomix.run import find_runs, table
+from adautomix.run import find_runs
 from adautomix.runner.execute import Outcome, is_done
-from adautomix.runner.plan import Plan, Task
+from adautomix.runner.tasks import Plan, Task
+from adautomix.tables import table, wide_table
 
 
 def state_of(task: Task) -> tuple[str, str]:
@@ -59,16 +60,8 @@ def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
 
 def accuracy_text(plan: Plan) -> str:
     """Return the top-1 table of the plan's runs, or nothing if none was evaluated."""
-    frame = table(find_runs(plan.outputs))
-    if frame.empty:
+    stats = table(find_runs(plan.outputs))
+    if stats.empty:
         return ""
-    shown = frame.assign(
-        top1=[
-            f"{m:.2f}" + (f" ± {s:.2f}" if n > 1 else "")
-            for m, s, n in zip(frame["mean"], frame["sd"], frame["n"], strict=True)
-        ]
-    )
-    wide = shown.drop(columns=["mean", "sd"]).rename(columns={"n": "seeds"})
-    index = [c for c in wide.columns if c not in ("role", "top1")]
-    wide = wide.pivot(index=index, columns="role", values="top1").reset_index().rename_axis(columns=None)
-    return "top-1 accuracy, %: mean ± sd over seeds; student and its moving average\n" + wide.to_string(index=False)
+    title = "top-1 accuracy on test images, %: mean ± sd over seeds; the student, and the teacher that averages it"
+    return f"{title}\n{wide_table(stats).to_string(index=False)}"

@@ -1,0 +1,165 @@
+"""Tasks: every notebook of a plan with its parameters, checked against the notebook before anything starts.
+
+A task is DONE for given parameters, notebook, upstream and (not for training) package source: its key.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from adautomix.config import NUMERICS_VERSION
+from adautomix.errors import UserError, unknown
+from adautomix.paths import in_workbook, workbook_root
+from adautomix.runner.notebook import Parameter, content_hash, parameters_of
+from adautomix.runner.plan import Step, find_plan, raise_all, read_plan
+
+PLACE = ("outputs", "root")
+"""Parameters that say where files lie: not part of a task's key."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One notebook to run with given parameters.
+
+    Attributes:
+        id: the step's name and the grid values; its folder's name below `tasks`.
+        key: hash of what makes it another task.
+        folder: where its notebook and DONE go.
+        needs: ids of the tasks that must be done first.
+    """
+
+    id: str
+    step: str
+    notebook: Path
+    parameters: dict[str, Any]
+    folder: Path
+    key: str
+    needs: tuple[str, ...] = ()
+    gpu: bool = False
+    timeout_minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked plan: its tasks, each after those it needs."""
+
+    name: str
+    description: str
+    outputs: Path
+    tasks: dict[str, Task]
+    steps: tuple[str, ...]
+
+
+def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, name: str | None = None) -> Plan:
+    """Return a plan, checked against its notebooks.
+
+    Args:
+        plan: a name in notebooks/plans, or the path of a YAML file.
+        settings: values that replace those under the plan's `parameters`, or add to them.
+        name: outputs go to outputs/<name>; by default the plan's own name.
+    Raises: UserError that lists everything that is wrong.
+    """
+    path = find_plan(plan)
+    description, shared, steps = read_plan(path)
+    shared |= settings or {}
+    name = name or path.stem
+    outputs = in_workbook("outputs") / name
+    notebooks = {step.name: _notebook(step, path) for step in steps}
+    accepted = _accepted(steps, notebooks, shared, path)
+    tasks: dict[str, Task] = {}
+    for step in steps:
+        given = {k: v for k, v in shared.items() if k in accepted[step.name]} | step.parameters
+        if "outputs" in accepted[step.name]:
+            given = {"outputs": str(outputs)} | given
+        for point in _grid(step.grid):
+            task = _task(step, given | point, point, notebooks[step.name], outputs, tasks, steps)
+            tasks[task.id] = task
+    return Plan(name, description, outputs, tasks, tuple(step.name for step in steps))
+
+
+def _notebook(step: Step, plan: Path) -> Path:
+    """Return the notebook's path: beside the plan, or in notebooks/."""
+    file = Path(step.notebook if step.notebook.endswith(".ipynb") else f"{step.notebook}.ipynb")
+    beside = plan.parent / file
+    return (beside if beside.exists() else workbook_root() / "notebooks" / file).resolve()
+
+
+def _accepted(
+    steps: list[Step], notebooks: Mapping[str, Path], shared: Mapping[str, Any], path: Path
+) -> dict[str, dict[str, Parameter]]:
+    """Return every step's parameters, after checking all that the plan gives them."""
+    problems, accepted, unused = [], {}, set(shared)
+    for step in steps:
+        try:
+            accepted[step.name] = known = parameters_of(notebooks[step.name])
+        except UserError as error:
+            problems.append(f"step {step.name}: {error}")
+            continue
+        unused -= set(known)
+        given = {k: v for k, v in shared.items() if k in known and k not in step.grid} | step.parameters
+        problems += [f"step {step.name}: {p}" for p in _problems(known, given, step.grid)]
+    if len(accepted) == len(steps):
+        problems += [f"parameters: no notebook of this plan has a parameter {name!r}" for name in sorted(unused)]
+    raise_all(problems, path)
+    return accepted
+
+
+def _problems(known: Mapping[str, Parameter], given: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> Iterator[str]:
+    for name, values in [*((k, [v]) for k, v in given.items()), *grid.items()]:
+        if name not in known:
+            yield str(unknown("parameter", name, known))
+            continue
+        yield from filter(None, map(known[name].check, values))
+        if len(values) > len({_slug(value) for value in values}):
+            yield f"grid of {name} has two values with the same name: {values}"
+
+
+def _grid(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _task(
+    step: Step,
+    parameters: dict[str, Any],
+    point: Mapping[str, Any],
+    notebook: Path,
+    outputs: Path,
+    tasks: Mapping[str, Task],
+    steps: list[Step],
+) -> Task:
+    grids = {s.name: s.grid for s in steps}
+    needs = tuple(t.id for t in tasks.values() if t.step in step.needs and _agree(t, point, grids[t.step]))
+    if step.needs and not needs:
+        raise UserError(f"step {step.name} at {dict(point)} needs {', '.join(step.needs)}, but no task of it agrees")
+    id_ = ".".join([step.name, *(f"{name}={_slug(value)}" for name, value in point.items())])
+    identity = {k: v for k, v in parameters.items() if k not in PLACE}
+    source = NUMERICS_VERSION if step.training else package_hash()
+    parts = [content_hash(notebook), identity, sorted(tasks[n].key for n in needs), source]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    folder = outputs / "tasks" / id_
+    return Task(id_, step.name, notebook, parameters, folder, key, needs, step.gpu, step.timeout_minutes)
+
+
+def _agree(task: Task, point: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> bool:
+    return all(task.parameters[name] == value for name, value in point.items() if name in grid)
+
+
+def _slug(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return "".join(c if c.isalnum() or c in "-_+." else "_" for c in text)
+
+
+@cache
+def package_hash() -> str:
+    """Return a hash of every source file of the package."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
