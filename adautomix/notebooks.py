@@ -34,5 +34,5 @@ def header(path: Path) -> dict[str, str]:
         found = re.search(rf"\*\*{field}\*\*\s+(.+?)\s*(?:·|\n\n|\Z)", text, re.DOTALL)
         if found is None:
             raise UserError(f"{path.name}: the first cell has no field **{field}**")
-        row[field.lower()] = " ".join(found[1].split())
+        row[field] = " ".join(found[1].replace("`", "").split())
     return row

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,15 +13,6 @@ from adautomix.errors import UserError
 
 IN_MEMORY = 64
 """Sets with images up to this side (px) are kept whole in memory as uint8; larger ones are read as needed."""
-
-
-class Split(Protocol):
-    """Images and labels: `MemorySplit` or `PathSplit`."""
-
-    labels: Tensor
-
-    def __len__(self) -> int: ...
-    def take(self, rows: Tensor) -> "Split": ...
 
 
 @dataclass(frozen=True)
@@ -58,6 +48,9 @@ class PathSplit:
     def take(self, rows: Tensor) -> "PathSplit":
         """Return the files at `rows`."""
         return PathSplit([self.paths[i] for i in rows.tolist()], self.labels[rows])
+
+
+Split = MemorySplit | PathSplit
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,12 @@ class MixMethod:
         return StepOutput({"student": loss}, {"ce": loss.detach()}, (mixed.detach(),), draws)
 
 
+def telling_draws(method: MixMethod, batch_size: int, ctx: Context, tries: int = 30) -> Draws:
+    """Return, of several draws, the one whose largest share is closest to 0.65: near 0 or 1 a figure shows little."""
+    draws = [method.draw(batch_size, ctx) for _ in range(tries)]
+    return min(draws, key=lambda d: 0.0 if d.lam is None else abs(float(d.lam[0].max()) - 0.65))
+
+
 def check_alpha(alpha: float) -> float:
     """Return alpha; raises UserError unless it is a positive Beta parameter."""
     if not alpha > 0:

@@ -1,0 +1,85 @@
+"""Shared by all tests: shapes in signatures are checked, one thread, tiny networks and data."""
+
+from jaxtyping import install_import_hook
+
+# Before anything imports them. Not the config: it checks its own types, with messages for users.
+CHECKED = ("mixing", "losses", "ema", "classifier", "methods", "data", "evaluate")
+install_import_hook([f"adautomix.{name}" for name in CHECKED], "beartype.beartype")
+
+import pytest
+import torch
+from torch import nn
+
+from adautomix.classifier import Classifier
+from adautomix.data.base import Dataset, MemorySplit
+from adautomix.methods import METHODS, make_method
+from adautomix.methods.base import Context
+
+torch.set_num_threads(1)
+CLASSES = 5
+
+
+class TinyNet(nn.Module):
+    """Two convolutions with BatchNorm: features [B,8,h,w], tap "body"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU())
+        self.last = nn.Sequential(nn.Conv2d(6, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU())
+
+    def forward(self, x):
+        return self.last(self.body(x))
+
+
+def tiny_classifier(heads=("one", "mix")) -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(TinyNet(), CLASSES, tap="body", heads=heads, image_size=8).train()
+
+
+def tiny_batch(batch=4, size=8):
+    rng = torch.Generator().manual_seed(1)
+    return torch.rand(batch, 3, size, size, generator=rng), torch.arange(batch) % CLASSES
+
+
+@pytest.fixture
+def student():
+    return tiny_classifier()
+
+
+@pytest.fixture(params=list(METHODS))
+def any_method(request):
+    """Every method in METHODS: a new one is picked up by itself. The fixture is its name."""
+    return request.param
+
+
+@pytest.fixture
+def start(student):
+    """Return (method, context) by name."""
+
+    def make(name, seed=0, **options):
+        return make_method(name, student, options), Context.start(student, steps=10, seed=seed)
+
+    return make
+
+
+@pytest.fixture
+def tiny_dataset():
+    rng = torch.Generator().manual_seed(2)
+
+    def split(count):
+        images = torch.randint(0, 256, (count, 3, 8, 8), generator=rng, dtype=torch.uint8)
+        return MemorySplit(images, torch.arange(count) % CLASSES)
+
+    return Dataset(
+        name="tiny",
+        label="tiny",
+        classes=tuple("abcde"),
+        train=split(40),
+        test=split(20),
+        size=8,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        pad=1,
+        flip=True,
+        fingerprint="tiny",
+    )

@@ -1,0 +1,149 @@
+"""The Classifier: normalisation, heads, tap, editing of hidden features, backbones."""
+
+import pytest
+import timm
+import torch
+from conftest import CLASSES, TinyNet, tiny_batch, tiny_classifier
+from torch import nn
+
+from adautomix.classifier import Classifier, build_backbone
+from adautomix.errors import UserError
+
+
+def test_images_are_normalised_inside():
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            seen.append(x)
+            return x.mean(dim=(2, 3))
+
+    model = Classifier(Spy(), 2, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125), image_size=4)
+    model(torch.full((1, 3, 4, 4), 0.6))
+    torch.testing.assert_close(seen[-1][0, :, 0, 0], torch.tensor([1.0, 1.6, 2.4]))
+
+
+def test_every_head_asked_for_is_given_and_no_other(student):
+    x, _ = tiny_batch()
+    assert set(student(x).logits) == {"one"}
+    out = student(x, heads=("one", "mix"))
+    assert out.logits["one"].shape == out.logits["mix"].shape == (4, CLASSES)
+    assert not torch.equal(out.logits["one"], out.logits["mix"])
+    assert out.tap is None
+
+
+def test_tap_gives_the_named_submodules_output(student):
+    x, _ = tiny_batch()
+    student.eval()
+    tap = student(x, tap=True).tap
+    torch.testing.assert_close(tap, student.net.body((x - student.mean) / student.std))
+    assert student.tap_shape == (6, 4, 4)
+
+
+def test_no_hook_is_left_behind(student):
+    x, _ = tiny_batch()
+    student(x, tap=True, at="last", edit=lambda h: h * 2)
+    assert not any(module._forward_hooks for module in student.modules())
+
+
+def test_hook_is_removed_when_the_forward_fails(student):
+    with pytest.raises(ZeroDivisionError):
+        student(tiny_batch()[0], at="body", edit=lambda h: 1 / 0)
+    assert not any(module._forward_hooks for module in student.modules())
+
+
+@pytest.mark.parametrize("at", ["input", "body"])
+def test_edit_replaces_the_hidden_features(student, at):
+    x, _ = tiny_batch()
+    student.eval()
+    reverse = [3, 2, 1, 0]
+    edited = student(x, at=at, edit=lambda h: h[reverse]).logits["one"]
+    torch.testing.assert_close(edited, student(x).logits["one"][reverse])
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "swin_tiny_patch4_window7_224"])
+def test_tap_of_timm_networks_is_channels_first_and_the_logits_are_the_same_with_it(name):
+    net, resize = build_backbone(name, image_size=32)
+    model = Classifier(net, 3, image_size=32, resize=resize).eval()
+    x = tiny_batch(2, 32)[0]
+    with torch.no_grad():
+        with_tap, without = model(x, tap=True), model(x)
+    channels, height, width = model.tap_shape
+    assert with_tap.tap.shape == (2, channels, height, width)
+    assert channels == net.feature_info[model.stages.index(model.tap)]["num_chs"]
+    torch.testing.assert_close(with_tap.logits["one"], without.logits["one"], atol=1e-5, rtol=1e-5)
+
+
+def test_resnet_tap_equals_a_hook_on_stage_three():
+    net, _ = build_backbone("resnet18", image_size=32, width=16)
+    model = Classifier(net, 3, image_size=32).eval()
+    seen = []
+    net.layer3.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    out = model(tiny_batch(2, 32)[0], tap=True)
+    assert model.tap == "layer3"
+    assert model.tap_shape == (64, 8, 8)
+    assert torch.equal(out.tap, seen[-1])
+
+
+def test_small_images_get_the_cifar_stem_and_large_ones_the_usual():
+    small, _ = build_backbone("resnet18", image_size=32)
+    large, _ = build_backbone("resnet18", image_size=224)
+    assert small.conv1.kernel_size == (3, 3)
+    assert small.conv1.stride == (1, 1)
+    assert isinstance(small.maxpool, nn.Identity)
+    assert large.conv1.kernel_size == (7, 7)
+    assert isinstance(large.maxpool, nn.MaxPool2d)
+
+
+def test_patch_networks_see_small_images_enlarged():
+    net, resize = build_backbone("convnext_atto", image_size=32)
+    model = Classifier(net, 3, image_size=32, resize=resize)
+    assert resize == 224
+    assert model.tap_shape[1:] == (14, 14)
+
+
+def test_width_scales_every_stage():
+    net, _ = build_backbone("resnet18", image_size=32, width=16)
+    assert net.num_features == 128
+
+
+def test_non_square_images_work(student):
+    x = torch.rand(2, 3, 8, 12)
+    assert student(x, tap=True).tap.shape == (2, 6, 4, 6)
+
+
+def test_a_users_own_network_with_features_of_any_kind():
+    class Flat(nn.Module):
+        def forward(self, x):
+            return x.mean(dim=(2, 3))
+
+    assert Classifier(Flat(), 7, image_size=8)(torch.rand(2, 3, 8, 8)).logits["one"].shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: build_backbone("resnet81", image_size=32), "timm has no model 'resnet81'"),
+        (lambda: build_backbone("convnext_atto", image_size=32, width=8), "width applies to ResNets"),
+        (lambda: build_backbone("resnet18", image_size=32, width=8, pretrained=True), "leave width out"),
+        (lambda: Classifier(TinyNet(), 3, tap="layer3", image_size=8), "no submodule 'layer3'; its children are: body"),
+        (lambda: Classifier(nn.Identity(), 3, std=(1.0, 1.0, 0.0), image_size=8), "std positive"),
+        (lambda: Classifier(nn.Flatten(2), 3, image_size=8), r"replace its last layer by nn.Identity\(\)"),
+        (lambda: Classifier(tiny_classifier(), 3, image_size=8), "already a Classifier"),
+        (lambda: tiny_classifier(("one",))(tiny_batch()[0], heads=("mix",)), "no head 'mix', only one"),
+        (lambda: Classifier(nn.Identity(), 3, image_size=8)(tiny_batch()[0], tap=True), "has no tap"),
+        (lambda: tiny_classifier()(tiny_batch()[0], at="body"), "at and edit go together"),
+    ],
+)
+def test_mistakes_are_refused_with_the_fix(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_unreachable_pretrained_weights_are_explained(monkeypatch):
+    def no_network(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(timm, "create_model", no_network)
+    with pytest.raises(UserError, match=r"no route to host.*downloaded from the Hugging Face hub"):
+        build_backbone("resnet18", image_size=224, pretrained=True)
