@@ -6,12 +6,12 @@ a number, plus `NUMERICS_VERSION`.
 
 import hashlib
 import json
-import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from adautomix.errors import UserError, unknown
+from adautomix.typecheck import fits, words
 
 NUMERICS_VERSION = 1
 """Raised by hand when the same config would give other numbers; editing a docstring must not retrain anything."""
@@ -29,8 +29,8 @@ class _Checked:
             if isinstance(value, int) and hints[f.name] is float and not isinstance(value, bool):
                 value = float(value)  # 1 and 1.0 are one config, so one hash
             object.__setattr__(self, f.name, value)
-            if not _fits(value, hints[f.name]):
-                raise UserError(f"{f.name} must be {_words(hints[f.name])}, got {value!r}")
+            if not fits(value, hints[f.name]):
+                raise UserError(f"{f.name} must be {words(hints[f.name])}, got {value!r}")
         self.check()
 
     def check(self) -> None:
@@ -185,30 +185,3 @@ def _build(hint: Any, value: Any) -> Any:
     if get_origin(hint) is dict and isinstance(value, Mapping):
         return {k: _build(get_args(hint)[1], v) for k, v in value.items()}
     return value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin, args = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return True
-    if origin is Literal:
-        return value in args
-    if origin in (Union, types.UnionType):
-        return any(_fits(value, arg) for arg in args)
-    if origin is tuple:
-        return isinstance(value, tuple) and len(value) == len(args) and all(map(_fits, value, args))
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(k, args[0]) and _fits(v, args[1]) for k, v in value.items())
-    if hint in (int, float) and isinstance(value, bool):
-        return False
-    return isinstance(value, (int, float) if hint is float else hint)
-
-
-def _words(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(repr, get_args(hint)))
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(_words(arg) for arg in get_args(hint))
-    if hint is type(None):
-        return "nothing"
-    return getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)

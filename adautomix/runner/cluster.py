@@ -8,7 +8,7 @@ from typing import Any
 
 from adautomix.errors import UserError
 
-CONNECT_SECONDS = 20
+CONNECT_SECONDS = 10
 QUIET_HERE = {"nthreads": 1, "host": "127.0.0.1", "dashboard": False, "silence_logs": logging.CRITICAL}
 """One notebook a process, on this machine's own address, and no log lines between ours."""
 

@@ -127,9 +127,10 @@ def _reason(error: Exception, task: Task) -> str:
 
     if isinstance(error, PapermillExecutionError):
         lines = _plain("\n".join(error.traceback)).splitlines()[-TRACEBACK_LINES:]
-        return f"cell {error.cell_index + 1} of {task.notebook.name}: {error.ename}: {error.evalue}\n" + "\n".join(
-            lines
-        )
+        number = error.cell_index + (
+            0 if task.parameters else 1
+        )  # papermill puts the parameters in a cell of their own
+        return f"cell {number} of {task.notebook.name}: {error.ename}: {error.evalue}\n" + "\n".join(lines)
     if isinstance(error, DeadKernelError):
         return "the kernel was killed (out of memory?); run the plan again, training goes on from its checkpoint"
     if isinstance(error, CellTimeoutError):

@@ -11,9 +11,10 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, get_args
+from typing import Any, Optional
 
 from adautomix.errors import UserError, unknown
+from adautomix.typecheck import fits, words
 
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "Optional": Optional}
 _CHOICE = re.compile(r"\b(?:one|any) of(?:: (?P<listed>[\w\-., ]+)| (?P<table>[A-Z]+))")
@@ -31,13 +32,8 @@ class Parameter:
 
     def check(self, value: Any) -> str | None:
         """Return what is wrong with a value, or None."""
-        from beartype import BeartypeConf
-        from beartype.door import is_bearable
-
-        # A bool is an int to Python, and to beartype; to somebody who writes `epochs: true` it is a mistake.
-        misread = isinstance(value, bool) and bool not in (self.hint, *get_args(self.hint))
-        if misread or not is_bearable(value, self.hint, conf=BeartypeConf(is_pep484_tower=True)):
-            return f"{self.name} must be {_name(self.hint)}, got {value!r}"
+        if not fits(value, self.hint):
+            return f"{self.name} must be {words(self.hint)}, got {value!r}"
         for item in value if isinstance(value, list) else [value]:
             if self.choices is not None and item is not None and item not in self.choices:
                 return f"{self.name}: {unknown('choice', item, self.choices)}"
@@ -118,7 +114,3 @@ def _table(name: str) -> Any:
     if name not in tables:
         raise unknown("table of choices", name, tables)
     return tables[name]
-
-
-def _name(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)

@@ -1,0 +1,143 @@
+"""The Run folder and the tables made from runs."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from adautomix.config import OptimConfig, TrainConfig
+from adautomix.errors import UserError
+from adautomix.files import read_json, write_atomic, write_json
+from adautomix.run import ROLES, Run, find_runs, open_run
+from adautomix.tables import best_methods, histories, table, wide_table
+
+DATASET = {"label": "tiny", "classes": ["a", "b"], "size": 8, "mean": [0, 0, 0], "std": [1, 1, 1], "fingerprint": "f"}
+
+
+def make_run(root, top1, dataset=DATASET, **changes):
+    """Return a finished, evaluated run; the teacher is one point better than the student."""
+    run = open_run(root, TrainConfig(**changes), dataset)
+    epochs = range(1, run.config.epochs + 1)
+    score = {"student_top1": top1, "student_loss": 1.0, "teacher_top1": top1 + 1, "teacher_loss": 0.9}
+    run.write_history([{"epoch": e, "lr": 0.1} | score for e in epochs])
+    for role, value in zip(ROLES, (top1, top1 + 1), strict=True):
+        run.write_metrics("accuracy", role, {"value": {"top1": value}, "n_images": 10})
+    run.finish()
+    return run
+
+
+def test_the_same_config_has_the_same_folder_whose_name_tells_what_it_is(tmp_path):
+    config = TrainConfig(method="cutmix", seed=3, width=16)
+    first, second = (open_run(tmp_path, config, DATASET) for _ in range(2))
+    assert first.path == second.path
+    assert first.path.parent == tmp_path / "tiny"
+    assert first.id.startswith("cutmix-resnet18_w16-s3-")
+    assert first.config == config
+    assert not first.done
+
+
+def test_a_session_is_recorded_with_versions_and_machine(tmp_path):
+    run = open_run(tmp_path, TrainConfig(), DATASET)
+    run.add_session({"from_epoch": 0, "device": "cpu", "threads": 1})
+    run.add_session({"from_epoch": 4, "device": "cpu", "threads": 1})
+    first, second = read_json(run.path / "config.json")["sessions"]
+    assert (first["from_epoch"], second["from_epoch"]) == (0, 4)
+    assert first["versions"]["torch"]
+    assert run.info["sessions"] == [first, second]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="is not a Run"):
+        Run(tmp_path).config  # noqa: B018
+
+
+def test_find_runs_filters_by_config_and_leaves_out_unfinished_ones(tmp_path):
+    for method in ("mixup", "cutmix"):
+        for seed in (0, 1):
+            make_run(tmp_path, 50, method=method, seed=seed)
+    open_run(tmp_path, TrainConfig(method="vanilla"), DATASET)
+    assert len(find_runs(tmp_path)) == 4
+    assert len(find_runs(tmp_path, unfinished=True)) == 5
+    assert [r.config.seed for r in find_runs(tmp_path, method="mixup")] == [0, 1]
+    assert len(find_runs(tmp_path, method=["mixup", "cutmix"], seed=1)) == 2
+    assert len(find_runs(tmp_path, method=None)) == 4
+    assert find_runs(tmp_path / "nowhere") == []
+    with pytest.raises(UserError, match="did you mean 'method'"):
+        find_runs(tmp_path, metod="mixup")
+
+
+def test_table_gives_mean_sd_and_n_over_seeds(tmp_path):
+    for seed, top1 in enumerate((50.0, 54.0, 55.0)):
+        make_run(tmp_path, top1, method="mixup", seed=seed)
+    stats = table(find_runs(tmp_path)).set_index("role")
+    assert stats.loc["student", "mean"] == pytest.approx(53.0)
+    assert stats.loc["student", "sd"] == pytest.approx(7**0.5)  # ddof 1: (9 + 1 + 4) / 2
+    assert stats.loc["teacher", "mean"] == pytest.approx(54.0)
+    assert (stats["n"] == 3).all()
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(tmp_path):
+    make_run(tmp_path, 50.0, method="mixup", seed=0)
+    make_run(tmp_path, 60.0, method="mixup", seed=1, optim={"student": OptimConfig(lr=0.2)})
+    make_run(tmp_path, 70.0, method="mixup", seed=2, options={"alpha": 0.5})
+    make_run(tmp_path, 80.0, method="mixup", seed=3, dataset=DATASET | {"fingerprint": "g"})
+    stats = table(find_runs(tmp_path))
+    assert sorted(stats[stats["role"] == "student"]["mean"]) == [50.0, 60.0, 70.0, 80.0]
+    assert {"optim", "options", "fingerprint"} <= set(stats.columns)
+    assert (stats["n"] == 1).all()
+
+
+def test_options_show_only_where_they_differ_within_a_method(tmp_path):
+    make_run(tmp_path, 50.0, method="mixup", options={"alpha": 1.0})
+    make_run(tmp_path, 60.0, method="cutmix", options={"alpha": 0.2})
+    assert "options" not in table(find_runs(tmp_path)).columns
+
+
+def test_wide_table_shows_a_deviation_only_where_there_is_one(tmp_path):
+    make_run(tmp_path, 50.0, method="cutmix", seed=0)
+    for seed, top1 in enumerate((50.0, 54.0)):
+        make_run(tmp_path, top1, method="mixup", seed=seed)
+    wide = wide_table(table(find_runs(tmp_path))).set_index("method")
+    assert wide.loc["cutmix", "student"] == "50.00"
+    assert wide.loc["mixup", "teacher"] == "53.00 ± 2.83"
+    assert wide.loc["mixup", "seeds"] == 2
+
+
+def test_tables_of_no_runs_are_empty():
+    assert table([]).empty
+    assert histories([]).empty
+
+
+def test_best_methods_says_who_leads_and_by_how_much(tmp_path):
+    make_run(tmp_path, 50.0, method="cutmix")
+    make_run(tmp_path, 54.5, method="mixup")
+    lines = best_methods(table(find_runs(tmp_path)))
+    assert lines[0] == "tiny, student: mixup is highest with 54.50 (n=1), +4.50 to cutmix."
+
+
+def test_histories_are_long_tables_of_both_roles(tmp_path):
+    make_run(tmp_path, 50.0, epochs=3)
+    frame = histories(find_runs(tmp_path))
+    assert len(frame) == 6
+    assert frame[frame["role"] == "teacher"]["top1"].tolist() == [51.0] * 3
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+    path = tmp_path / "value.json"
+    write_json(path, {"a": 1})
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, fail)
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_history_is_read_back_as_written(tmp_path):
+    run = open_run(tmp_path, TrainConfig(), DATASET)
+    assert run.history.empty
+    run.write_history([{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 0.05}])
+    assert run.history.equals(pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.05]}))
