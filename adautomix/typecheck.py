@@ -1,6 +1,7 @@
 """Does a plain value (from YAML, JSON or the shell) fit a type hint? Whole, every item looked at.
 
-A bool is an int to Python; to somebody who writes `epochs: true` it is a mistake, so here it is none. An int is a float.
+A bool is an int to Python; to somebody who writes `epochs: true` it is a mistake, so here it is none. An int serves as
+a float.
 """
 
 import types

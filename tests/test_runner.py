@@ -94,7 +94,7 @@ def test_a_failure_stays_where_it_is_and_is_told_with_the_cells_traceback(tmp_pa
     assert "cell 3 of bad.ipynb: ZeroDivisionError: division by zero" in result.stdout
     assert "return x / 0" in result.stdout
     assert result.stdout.count("skipped because of bad") == 2
-    assert "tiny: 1 failed, 2 skipped, 1 done" in result.stdout
+    assert "tiny: 1 done, 1 failed, 2 skipped" in result.stdout
     assert done(tmp_path) == ["apart"]
     status = command(tmp_path, "status", "tiny")
     assert status.returncode == 0

@@ -127,9 +127,8 @@ def _reason(error: Exception, task: Task) -> str:
 
     if isinstance(error, PapermillExecutionError):
         lines = _plain("\n".join(error.traceback)).splitlines()[-TRACEBACK_LINES:]
-        number = error.cell_index + (
-            0 if task.parameters else 1
-        )  # papermill puts the parameters in a cell of their own
+        # papermill puts the parameters in a cell of their own, which the notebook's author does not have.
+        number = error.cell_index + (0 if task.parameters else 1)
         return f"cell {number} of {task.notebook.name}: {error.ename}: {error.evalue}\n" + "\n".join(lines)
     if isinstance(error, DeadKernelError):
         return "the kernel was killed (out of memory?); run the plan again, training goes on from its checkpoint"

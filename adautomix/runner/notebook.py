@@ -79,14 +79,13 @@ def _parameters(source: str, notebook: str) -> list[Parameter]:
             )
         name, help_ = node.target.id, lines[node.end_lineno - 1][node.end_col_offset :].strip(" #")
         try:
-            default, hint = (
-                ast.literal_eval(node.value),
-                eval(ast.unparse(node.annotation), {"__builtins__": _TYPES}),
-            )
+            default, hint = ast.literal_eval(node.value), _hint(node.annotation)
         except (ValueError, NameError, TypeError, SyntaxError) as error:
             raise UserError(
                 f"{notebook}: parameter {name} needs a literal value and a type made of {', '.join(_TYPES)} ({error})"
             ) from error
+        if not fits(default, hint):
+            raise UserError(f"{notebook}: the default of {name} must be {words(hint)}, got {default!r}")
         found.append(Parameter(name, hint, default, help_, _choices(help_)))
     return found
 

@@ -9,6 +9,8 @@ from adautomix.runner.execute import Outcome, is_done
 from adautomix.runner.tasks import Plan, Task
 from adautomix.tables import table, wide_table
 
+STATES = ("done", "kept", "running", "waiting", "stale", "failed", "skipped")
+
 
 def state_of(task: Task) -> tuple[str, str]:
     """Return a task's state on disk (done, running, failed, stale, waiting) and a remark."""
@@ -34,8 +36,7 @@ def status_text(plan: Plan) -> str:
     states = {task.id: state_of(task) for task in plan.tasks.values()}
     width = max(map(len, states))
     lines = [f"{state:<8} {id_:<{width}}  {remark}".rstrip() for id_, (state, remark) in states.items()]
-    counts = Counter(state for state, _ in states.values())
-    return "\n".join([*lines, "", f"{plan.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items())])
+    return "\n".join([*lines, "", _counts(plan, (state for state, _ in states.values()))])
 
 
 def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
@@ -48,8 +49,7 @@ def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
     ]
     if accuracies := accuracy_text(plan):
         parts.append(accuracies)
-    counts = Counter(outcome.state for outcome in outcomes)
-    parts.append(f"{plan.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    parts.append(_counts(plan, (outcome.state for outcome in outcomes)))
     last = next((t for t in reversed(plan.tasks.values()) if (t.folder / "notebook.ipynb").exists()), None)
     if last is not None:
         parts.append(
@@ -65,3 +65,8 @@ def accuracy_text(plan: Plan) -> str:
         return ""
     title = "top-1 accuracy on test images, %: mean ± sd over seeds; the student, and the teacher that averages it"
     return f"{title}\n{wide_table(stats).to_string(index=False)}"
+
+
+def _counts(plan: Plan, states: Iterable[str]) -> str:
+    counts = Counter(states)
+    return f"{plan.name}: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
