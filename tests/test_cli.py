@@ -1,0 +1,122 @@
+"""The command line: it works as the README shows it, and a mistake is one short message and code 2."""
+
+import pytest
+from plans import command, write_notebook, write_plan
+
+from adautomix.cli import main
+from adautomix.run import find_runs
+
+
+def call(*args):
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    return caught.value.code
+
+
+def test_train_then_evaluate(tmp_path, capsys):
+    runs = str(tmp_path / "runs")
+    flags = [
+        "--data",
+        "digits",
+        "--method",
+        "mixup",
+        "--backbone",
+        "resnet18",
+        "--epochs",
+        "2",
+        "--seed",
+        "0",
+        "--width",
+        "4",
+        "--per-class",
+        "5",
+    ]
+    assert call("train", *flags, "--lr", "0.05", "--option", "alpha=0.4", "--runs", runs) == 0
+    assert "epoch   2/2" in capsys.readouterr().out
+    (run,) = find_runs(runs)
+    assert run.config.options["alpha"] == 0.4
+    assert run.config.optim["student"].lr == 0.05
+    assert call("evaluate", runs) == 0
+    assert run.metrics("accuracy", "teacher")["n_images"] == 797
+    assert call("train", *flags, "--lr", "0.05", "--option", "alpha=0.4", "--runs", runs) == 0
+    assert "already trained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "--method", "mixpu"], "unknown method 'mixpu'; did you mean 'mixup'"),
+        (["train", "--data", "digts"], "unknown data set 'digts'; did you mean 'digits'"),
+        (["train", "--data", "folder", "--root", "nowhere"], "there is no directory nowhere"),
+        (["train", "--option", "alpha"], "expected name=value, got 'alpha'"),
+        (["train", "--option", "aplha=1"], "did you mean 'alpha'"),
+        (["train", "--epochs", "0"], "epochs must be 1 or more, got 0"),
+        (["train", "--epochs", "many"], "--epochs"),
+        (["train", "--epcohs", "3"], "--epochs"),
+        (["train", "--precision", "float16"], "float16"),
+        (["evaluate", "nowhere"], "there are no finished runs in nowhere"),
+        (["run", "quikc"], "unknown plan 'quikc'; did you mean 'quick'"),
+        (["run", "quick", "--set", "epcohs=3"], "no notebook of this plan has a parameter 'epcohs'"),
+        (["run", "quick", "--only", "trian"], "unknown step 'trian'; did you mean 'train'"),
+        (["run", "quick", "--workers", "0"], "workers must be 1 or more"),
+        (["status", "nothing"], "unknown plan 'nothing'"),
+        (["rnu"], "rnu"),
+        ([], "subcommand"),
+    ],
+)
+def test_a_mistake_is_one_short_message_and_code_2(capsys, args, message):
+    assert call(*args) == 2
+    out = capsys.readouterr()
+    shown = " ".join(out.err.split()) + " ".join(out.out.split())
+    assert message in shown
+    assert "Traceback" not in shown
+    assert len(out.err.splitlines()) < 30
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "run", "status"])
+def test_help_says_what_every_flag_does(capsys, name):
+    assert call(name, "--help") == 0
+    shown = capsys.readouterr().out
+    assert f"usage: adautomix {name}" in shown
+    if name == "train":
+        assert all(flag in shown for flag in ("--data", "--method", "--backbone", "--epochs", "--seed", "--lr"))
+        assert "cutmix" in shown
+        assert "digits" in shown
+
+
+def test_a_loss_that_is_not_finite_is_a_message_and_code_1(tmp_path, capsys):
+    flags = [
+        "--data",
+        "digits",
+        "--per-class",
+        "5",
+        "--width",
+        "4",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "5",
+        "--lr",
+        "1e30",
+    ]
+    assert call("train", *flags, "--runs", str(tmp_path)) == 1
+    assert "mixup: loss not finite at step" in capsys.readouterr().err
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adautomix.train.train", interrupt)
+    assert call("train") == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_status_of_a_plan_that_never_ran(tmp_path):
+    write_notebook(tmp_path, "ok", 'outputs: str = "x"  # where', "pass")
+    write_plan(tmp_path, {"a": {"notebook": "ok"}})
+    result = command(tmp_path, "status", "tiny")
+    assert result.returncode == 0
+    assert "waiting  a" in result.stdout
+    assert "tiny: 1 waiting" in result.stdout
+    assert not (tmp_path / "outputs").exists()

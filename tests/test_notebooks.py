@@ -1,0 +1,91 @@
+"""Every notebook runs from a clean state: through our runner with smoke parameters, and alone under papermill."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from plans import command, write_plan
+
+from adautomix.run import find_runs
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+SMOKE = {"data": "digits", "per_class": 4, "width": 4, "epochs": 1, "batch_size": 20}
+
+
+def errors_in(path: Path) -> list[str]:
+    cells = json.loads(path.read_text())["cells"]
+    outputs = [out for cell in cells for out in cell.get("outputs", [])]
+    return [out["ename"] for out in outputs if out["output_type"] == "error"]
+
+
+@pytest.fixture(scope="module")
+def workbook(tmp_path_factory):
+    """Return a copy of the notebooks, after a plan ran all of them there."""
+    folder = tmp_path_factory.mktemp("workbook")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    methods = {"method": ["mixup", "cutmix"]}
+    steps = {
+        "train": {"notebook": "10_train", "training": True, "grid": methods | {"seed": [0, 1]}, "parameters": {}},
+        "evaluate": {"notebook": "20_evaluate", "needs": "train", "grid": methods},
+        "index": {"notebook": "00_index", "needs": "evaluate"},
+        "results": {"notebook": "38_results", "needs": "evaluate"},
+    }
+    used = {Path(step["notebook"]).stem for step in steps.values()}
+    assert used == {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}, "a notebook is not run by this test"
+    write_plan(folder, steps, name="smoke", parameters=SMOKE)
+    result = command(folder, "run", "smoke", "--workers", "2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder, result.stdout
+
+
+def test_all_notebooks_run_as_a_plan(workbook):
+    folder, printed = workbook
+    assert "smoke: 8 done" in printed
+    assert "top-1 accuracy" in printed
+    assert "mixup" in printed
+    notebooks = list((folder / "outputs" / "smoke" / "tasks").rglob("notebook.ipynb"))
+    assert len(notebooks) == 8
+    assert not any(map(errors_in, notebooks))
+    assert len(find_runs(folder / "outputs" / "smoke")) == 4
+
+
+def test_the_results_notebook_leaves_its_figures_and_table(workbook):
+    folder, _ = workbook
+    outputs = folder / "outputs" / "smoke"
+    names = {p.name for p in (outputs / "figures").iterdir()}
+    for stem in ("38_learning_curves_digits", "38_accuracy_digits"):
+        assert {f"{stem}.png", f"{stem}.svg"} <= names
+    assert "mixup" in (outputs / "tables" / "38_accuracy.csv").read_text()
+
+
+@pytest.mark.parametrize("name", [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb"))])
+def test_each_notebook_runs_alone_under_stock_papermill(workbook, tmp_path, name):
+    folder, _ = workbook
+    given = SMOKE | {"outputs": "outputs/smoke"}
+    declared = json.loads((folder / "notebooks" / f"{name}.ipynb").read_text())["cells"][1]["source"]
+    flags = [f for k, v in given.items() if f"\n{k}:" in "\n" + "".join(declared) for f in ("-p", k, str(v))]
+    out = tmp_path / "out.ipynb"
+    arguments = [sys.executable, "-m", "papermill", f"notebooks/{name}.ipynb", str(out), *flags]
+    result = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "Passed unknown parameter" not in result.stderr
+    assert not errors_in(out)
+
+
+@pytest.mark.parametrize("name", ["20_evaluate", "38_results"])
+def test_a_notebook_without_runs_says_what_to_run_first(tmp_path, name):
+    arguments = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(ROOT / "notebooks" / f"{name}.ipynb"),
+        str(tmp_path / "o.ipynb"),
+    ]
+    given = ["-p", "outputs", str(tmp_path)]
+    result = subprocess.run([*arguments, *given], capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode != 0
+    assert "run 10_train" in result.stderr
