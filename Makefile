@@ -15,7 +15,7 @@ workbook: setup
 	$(BIN)/adautomix run $(PLAN)
 
 test: lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup tests
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """The command line: it works as the README shows it, and a mistake is one short message and code 2."""
 
+import shlex
+
 import pytest
 from plans import command, write_notebook, write_plan
 
@@ -15,22 +17,8 @@ def call(*args):
 
 def test_train_then_evaluate(tmp_path, capsys):
     runs = str(tmp_path / "runs")
-    flags = [
-        "--data",
-        "digits",
-        "--method",
-        "mixup",
-        "--backbone",
-        "resnet18",
-        "--epochs",
-        "2",
-        "--seed",
-        "0",
-        "--width",
-        "4",
-        "--per-class",
-        "5",
-    ]
+    everyday = "--data digits --method mixup --backbone resnet18 --epochs 2 --seed 0 --width 4 --per-class 5"
+    flags = shlex.split(everyday)
     assert call("train", *flags, "--lr", "0.05", "--option", "alpha=0.4", "--runs", runs) == 0
     assert "epoch   2/2" in capsys.readouterr().out
     (run,) = find_runs(runs)
@@ -85,20 +73,7 @@ def test_help_says_what_every_flag_does(capsys, name):
 
 
 def test_a_loss_that_is_not_finite_is_a_message_and_code_1(tmp_path, capsys):
-    flags = [
-        "--data",
-        "digits",
-        "--per-class",
-        "5",
-        "--width",
-        "4",
-        "--epochs",
-        "1",
-        "--batch-size",
-        "5",
-        "--lr",
-        "1e30",
-    ]
+    flags = shlex.split("--data digits --per-class 5 --width 4 --epochs 1 --batch-size 5 --lr 1e30")
     assert call("train", *flags, "--runs", str(tmp_path)) == 1
     assert "mixup: loss not finite at step" in capsys.readouterr().err
 

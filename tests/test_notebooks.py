@@ -11,7 +11,8 @@ from plans import command, write_plan
 
 from adautomix.run import find_runs
 
-pytestmark = pytest.mark.slow
+# One process runs them all: they share the workbook that a plan filled.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
 ROOT = Path(__file__).parents[1]
 SMOKE = {"data": "digits", "per_class": 4, "width": 4, "epochs": 1, "batch_size": 20}
 

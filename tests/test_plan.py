@@ -5,9 +5,10 @@ from plans import write_notebook, write_plan
 
 import adautomix.runner.tasks as tasks_module
 from adautomix.errors import UserError
+from adautomix.files import write_json
 from adautomix.runner.execute import is_done
 from adautomix.runner.notebook import parameters_of
-from adautomix.runner.orchestrate import select
+from adautomix.runner.orchestrate import select, unsettled
 from adautomix.runner.tasks import load_plan
 
 PARAMETERS = """\
@@ -218,3 +219,14 @@ def test_only_selects_the_steps_and_what_they_need(workbook):
     assert [t.id for t in select(plan, [])] == list(plan.tasks)
     with pytest.raises(UserError, match="unknown step 'd'"):
         select(plan, ["d"])
+
+
+def test_a_task_after_one_that_runs_runs_too(workbook):
+    steps = {"a": {"notebook": "train"}, "b": {"notebook": "table", "needs": "a"}, "c": {"notebook": "table"}}
+    tasks = plan_of(workbook, steps).tasks
+    for task in tasks.values():
+        write_json(task.folder / "DONE", {"key": task.key, "seconds": 1.0})
+    assert unsettled(tasks.values(), set()) == []
+    assert [t.id for t in unsettled(tasks.values(), {"a"})] == ["a", "b"]
+    write_json(tasks["c"].folder / "DONE", {"key": "another", "seconds": 1.0})
+    assert [t.id for t in unsettled(tasks.values(), set())] == ["c"]

@@ -63,7 +63,6 @@ def test_imports_point_one_way():
         f"{path.relative_to(ROOT)} imports {room}"
         for path in files
         for room in imported(path)
-        # the runner's table of choices looks up names in rooms below it; METHODS is a table of names, read by figures
         if LAYER[room] > LAYER[room_of(path)]
     ]
     assert not wrong
@@ -94,7 +93,7 @@ def test_reading_tables_drawing_figures_and_checking_plans_need_no_torch():
 
 
 def test_training_and_evaluating_need_neither_papermill_nor_dask_nor_the_command_lines_library():
-    blocked = ("papermill", "dask", "distributed", "jupyter_client", "IPython", "tyro", "beartype", "yaml")
+    blocked = ("papermill", "dask", "distributed", "jupyter_client", "IPython", "tyro", "beartype")
     code = (
         f"import sys\nfor name in {blocked}: sys.modules[name] = None\n"
         "import adautomix.train, adautomix.evaluate.runs, adautomix.tables\nprint('ok')"

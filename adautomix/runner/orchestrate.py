@@ -28,7 +28,7 @@ def run_plan(
     """
     chosen = select(plan, only)
     forced = {t.id for t in plan.tasks.values() if force and (not only or t.step in set(only))}
-    todo = [t for t in chosen if t.id in forced or not _settled(t, plan, forced)]
+    todo = unsettled(chosen, forced)
     outcomes = {t.id: Outcome(t.id, "kept") for t in chosen if t not in todo}
     if todo:
         count = min(workers or default_workers(), len(todo))
@@ -56,9 +56,13 @@ def default_workers() -> int:
     return len(gpus()) or min(os.cpu_count() or 1, 4)
 
 
-def _settled(task: Task, plan: Plan, forced: set[str]) -> bool:
-    upstream_kept = all(_settled(plan.tasks[n], plan, forced) and n not in forced for n in task.needs)
-    return is_done(task) and upstream_kept
+def unsettled(tasks: Iterable[Task], forced: set[str]) -> list[Task]:
+    """Return the tasks that must run: forced, not DONE, or after one that runs. `tasks` come in the plan's order."""
+    todo: dict[str, Task] = {}
+    for task in tasks:
+        if task.id in forced or not is_done(task) or any(need in todo for need in task.needs):
+            todo[task.id] = task
+    return list(todo.values())
 
 
 def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]) -> dict[str, Outcome]:
@@ -71,6 +75,8 @@ def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]
         raise UserError(f"running plans needs an extra ({error}): pip install 'adautomix[lab]'") from error
     outcomes: dict[str, Outcome] = {}
     with connect(workers, scheduler) as client:
+        ready = len(client.scheduler_info(n_workers=-1)["workers"])
+        print(f"{len(todo)} notebooks to run, {ready} workers" + ("" if ready else ": waiting for some to come"))
         futures = _submit(client, todo, forced)
         names = {future.key: task_id for task_id, future in futures.items()}
         # disable=None: no bar where nobody watches, such as a log file; the lines are enough there.
