@@ -26,7 +26,7 @@ PHOTOS = {
     "temple": lambda: load_sample_image("china.jpg"),
 }
 TRAIN_CROPS, TEST_CROPS = 48, 24  # a class
-CROP_SIDE = (0.4, 0.7)
+CROP_SIDE = (0.7, 1.0)
 """Side of a crop as a share of the half's shorter side."""
 
 
