@@ -18,9 +18,9 @@ def save(path: Path, state: dict[str, Any]) -> None:
     write_atomic(path, lambda temporary: torch.save(state, temporary))
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Return a checkpoint's content on `device`."""
-    return torch.load(path, map_location=device, weights_only=True)
+def load(path: Path) -> dict[str, Any]:
+    """Return a checkpoint's content on the CPU; modules and optimisers copy it to where they are."""
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def build_classifier(config: TrainConfig, dataset: dict[str, Any], *, pretrained: bool = False) -> Classifier:
@@ -56,7 +56,7 @@ def load_classifier(
         raise UserError(f"role must be student or teacher, got {role!r}")
     if not run.checkpoint.exists() or not (run.done or unfinished):
         raise UserError(f"{run.path} is not trained to its end; train it with the same config again, it will go on")
-    state = load(run.checkpoint, device)
+    state = load(run.checkpoint)
     model = build_classifier(run.config, run.info["dataset"]).to(device)
     model.load_state_dict(state["student"] if role == "student" else state["context"]["teacher"])
     return model.eval().requires_grad_(False)

@@ -66,10 +66,11 @@ class Classifier(nn.Module):
         self.tap = tap if tap is not None else (self.stages[-2] if len(self.stages) > 1 else None)
         if self.tap is not None:
             self._submodule(self.tap)
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        device = next((p.device for p in net.parameters()), torch.device("cpu"))
+        self.register_buffer("mean", torch.tensor(mean, device=device).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std, device=device).view(1, 3, 1, 1))
         features, self.tap_shape = self._measure(image_size)
-        self.heads = nn.ModuleDict({name: _linear(features, num_classes) for name in heads})
+        self.heads = nn.ModuleDict({name: _linear(features, num_classes) for name in heads}).to(device)
 
     def forward(
         self,
@@ -132,7 +133,7 @@ class Classifier(nn.Module):
         self.eval()
         try:
             with torch.no_grad():
-                x = self._normalise(torch.zeros(2, 3, image_size, image_size))
+                x = self._normalise(torch.zeros(2, 3, image_size, image_size, device=self.mean.device))
                 features, tapped = self._features(x, tap=self.tap is not None)
         finally:
             self.train(was_training)
@@ -164,8 +165,8 @@ def build_backbone(
 ) -> tuple[nn.Module, int | None]:
     """Return a timm network without its classifier, and the side in px its images must be resized to, or None.
 
-    ResNets get the small-image stem up to 64 px. Networks with a patch stem (Swin, ConvNeXt) are left as they are
-    and see small images enlarged to 224 px.
+    ResNets get the small-image stem up to 64 px. Networks with a patch stem are left as they are: those made for one
+    size (ViT, Swin) see every image at that size, others (ConvNeXt) see small images enlarged to 224 px.
 
     Args:
         width: channels of a ResNet's first stage, the later ones double it.
@@ -189,6 +190,9 @@ def build_backbone(
             f"the pretrained weights of {name} cannot be had ({type(error).__name__}: {str(error).splitlines()[0]}); "
             "they are downloaded from the Hugging Face hub on first use and then kept in its cache"
         ) from error
+    fixed = net.default_cfg["input_size"][-1] if net.default_cfg.get("fixed_input_size") else None
+    if fixed is not None:  # ViT, Swin
+        return net, None if image_size == fixed else fixed
     if image_size > SMALL:
         return net, None
     if hasattr(net, "conv1") and hasattr(net, "maxpool"):
@@ -198,7 +202,7 @@ def build_backbone(
 
 
 def _small_stem(net: nn.Module) -> None:
-    out = net.bn1.num_features
+    out = net.layer1[0].conv1.in_channels
     net.conv1 = nn.Conv2d(3, out, 3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
     net.maxpool = nn.Identity()

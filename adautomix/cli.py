@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import tyro
-import yaml
 
 from adautomix.config import TrainConfig
 from adautomix.data import DATASETS
 from adautomix.errors import UserError
 from adautomix.evaluate import EVALUATORS
 from adautomix.methods import METHODS
+from adautomix.plain_yaml import parse
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 
@@ -50,7 +50,7 @@ class PlanChoice:
     plan: tyro.conf.Positional[str]
     """A plan in notebooks/plans (quick, cifar10, ...), or the path of a YAML file."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Replace one of the plan's parameters, as name=value; may be given several times (--set epochs=3)."""
+    """Replace a parameter or a grid of the plan, as name=value; repeatable (--set epochs=3 --set seed=[0,1])."""
     name: str | None = None
     """Outputs go to outputs/NAME (default: the plan's name). Give one when you change parameters."""
 
@@ -86,6 +86,9 @@ def _guarded(argv: list[str]) -> int:
             args=argv,
         )
     except UserError as error:
+        print(f"adautomix: {error}", file=sys.stderr)
+        return MISTAKE
+    except OSError as error:  # a folder that cannot be written, a full disk
         print(f"adautomix: {error}", file=sys.stderr)
         return MISTAKE
     except FloatingPointError as error:
@@ -129,9 +132,9 @@ def _evaluate(args: Any) -> int:
     runs = find_runs(args.runs)
     if not runs:
         raise UserError(f"there are no finished runs in {args.runs}")
-    for run in runs:
-        evaluate_run(run, args.evaluators, device=args.device, root=args.root, force=args.force)
-    return 0
+    options = {"device": args.device, "root": args.root, "force": args.force}
+    evaluated = [evaluate_run(run, args.evaluators, **options) for run in runs]
+    return 0 if all(evaluated) else FAILED
 
 
 def _run_plan(args: Any) -> int:
@@ -166,10 +169,7 @@ def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise UserError(f"expected name=value, got {text!r}")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"the value in {text!r} cannot be read ({error})") from error
+    return name, parse(value)
 
 
 if __name__ == "__main__":

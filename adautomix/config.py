@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from adautomix.errors import UserError, unknown
-from adautomix.typecheck import fits, words
+from adautomix.typecheck import coerce, fits, words
 
 NUMERICS_VERSION = 1
 """Raised by hand when the same config would give other numbers; editing a docstring must not retrain anything."""
@@ -23,11 +23,7 @@ class _Checked:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, list) and get_origin(hints[f.name]) is tuple:
-                value = tuple(value)  # YAML and JSON have lists only
-            if isinstance(value, int) and hints[f.name] is float and not isinstance(value, bool):
-                value = float(value)  # 1 and 1.0 are one config, so one hash
+            value = coerce(getattr(self, f.name), hints[f.name])  # 1 and 1.0 are one config, so one hash
             object.__setattr__(self, f.name, value)
             if not fits(value, hints[f.name]):
                 raise UserError(f"{f.name} must be {words(hints[f.name])}, got {value!r}")
@@ -65,6 +61,8 @@ class OptimConfig(_Checked):
     def check(self) -> None:
         self._require("lr", self.lr > 0, "positive")
         self._require("momentum", 0 <= self.momentum < 1, "in [0,1)")
+        if self.nesterov and (self.name != "sgd" or self.momentum == 0):
+            raise UserError(f"nesterov needs sgd with momentum, got {self.name} with momentum {self.momentum}")
         self._require("weight_decay", self.weight_decay >= 0, "zero or more")
         self._require("final_lr", self.final_lr >= 0, "zero or more")
         self._require("warmup_epochs", self.warmup_epochs >= 0, "zero or more")
@@ -173,10 +171,27 @@ def from_dict(cls: type, values: Mapping[str, Any]) -> Any:
 
 
 def run_hash(config: TrainConfig, fingerprint: str) -> str:
-    """Return the 8 hex digits that identify a run: config, data and NUMERICS_VERSION."""
-    values = {k: v for k, v in asdict(config).items() if k not in PLACE_FIELDS}
+    """Return the 8 hex digits that identify a run: config, data and NUMERICS_VERSION.
+
+    Only what differs from the defaults counts, so that a new field does not make every old run another one. Who changes
+    a default raises NUMERICS_VERSION.
+    """
+    values = _differing(asdict(config), asdict(TrainConfig()))
+    values = {k: v for k, v in values.items() if k not in PLACE_FIELDS}
     text = json.dumps([NUMERICS_VERSION, fingerprint, values], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that are not the default, nested mappings likewise."""
+    kept = {}
+    for key, value in values.items():
+        default = defaults.get(key)
+        if isinstance(value, dict) and isinstance(default, dict) and value != default:
+            kept[key] = _differing(value, default)
+        elif value != default:
+            kept[key] = value
+    return kept
 
 
 def _build(hint: Any, value: Any) -> Any:

@@ -49,15 +49,14 @@ def update(teacher: nn.Module, student: nn.Module, m: float, *, buffers: bool) -
     """Move the teacher towards the student in place: theta_t <- m theta_t + (1-m) theta_s.
 
     Args:
-        buffers: also average float buffers (BatchNorm statistics) and copy integer ones; False leaves them alone.
+        buffers: also average BatchNorm's running statistics, and copy all other buffers; False leaves them alone.
     """
-    old, new = _tensors(teacher, buffers), _tensors(student, buffers)
-    pairs = [(t, s) for t, s in zip(old, new, strict=True) if t.is_floating_point()]
-    counts = [(t, s) for t, s in zip(old, new, strict=True) if not t.is_floating_point()]
-    torch._foreach_lerp_(*map(list, zip(*pairs, strict=True)), 1 - m)
-    if counts:
-        torch._foreach_copy_(*map(list, zip(*counts, strict=True)))
-
-
-def _tensors(module: nn.Module, buffers: bool) -> list[Tensor]:
-    return [*module.parameters(), *(module.buffers() if buffers else ())]
+    averaged = list(zip(teacher.parameters(), student.parameters(), strict=True))
+    copied: list[tuple[Tensor, Tensor]] = []
+    if buffers:
+        for (name, old), new in zip(teacher.named_buffers(), student.buffers(), strict=True):
+            # Averaging anything else could only do harm: a constant mask of -inf would become nan.
+            (averaged if name.endswith(("running_mean", "running_var")) else copied).append((old, new))
+    torch._foreach_lerp_(*map(list, zip(*averaged, strict=True)), 1 - m)
+    if copied:
+        torch._foreach_copy_(*map(list, zip(*copied, strict=True)))

@@ -33,8 +33,17 @@ def method_colors() -> dict[str, Any]:
     return dict(zip(METHODS, sns.color_palette("colorblind", max(10, len(METHODS))), strict=False))
 
 
+def label_colors(named: pd.DataFrame) -> dict[str, Any]:
+    """Return a colour for every `label`, in the order of METHODS: the method's own, unless it has several labels."""
+    pairs = named[["method", "label"]].drop_duplicates()
+    pairs = pairs.sort_values("method", key=lambda names: names.map(list(METHODS).index), kind="stable")
+    if pairs["method"].is_unique:
+        return {row.label: method_colors()[row.method] for row in pairs.itertuples()}
+    return dict(zip(pairs["label"], sns.color_palette("husl", len(pairs)), strict=True))
+
+
 def learning_curves(histories: pd.DataFrame, *, value: str = "top1", axes: Sequence[Axes] | None = None) -> Figure:
-    """Draw a value against the epoch, one panel a role, one line a method; the band is the range over seeds.
+    """Draw a value against the epoch, one panel a role, one line a label; the band is the range over seeds.
 
     Args:
         histories: what `tables.histories` returns.
@@ -44,16 +53,16 @@ def learning_curves(histories: pd.DataFrame, *, value: str = "top1", axes: Seque
     if axes is None:
         _, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), sharey=True, layout="constrained")
     names = {"top1": "top-1 accuracy on test images (%)", "loss": "cross-entropy on test images (nats)"}
-    order = [name for name in METHODS if name in set(histories["method"])]
+    colors = label_colors(histories)
     for axis, role in zip(axes, ROLE_DASHES, strict=True):
         part = histories[histories["role"] == role]
         sns.lineplot(
             part,
             x="epoch",
             y=value,
-            hue="method",
-            hue_order=order,
-            palette=method_colors(),
+            hue="label",
+            hue_order=list(colors),
+            palette=colors,
             errorbar=("pi", 100),
             marker="o",
             markersize=4,
@@ -82,15 +91,15 @@ def run_curves(history: pd.DataFrame) -> Figure:
 
 
 def accuracy_bars(table: pd.DataFrame) -> Figure:
-    """Draw mean accuracy and its standard deviation over seeds, student beside teacher, best method on top.
+    """Draw mean accuracy and its standard deviation over seeds, student beside teacher, the best label on top.
 
     Args:
         table: what `tables.table` returns, of one data set and backbone.
     """
-    best = table.groupby("method")["mean"].max().sort_values(ascending=False)
+    best = table.groupby("label")["mean"].max().sort_values(ascending=False)
     figure, axis = plt.subplots(figsize=(7, 1.0 + 0.55 * len(best)), layout="constrained")
     for shift, (role, color) in zip((-0.16, 0.16), ROLE_COLORS.items(), strict=True):
-        rows = table[table["role"] == role].set_index("method").reindex(best.index)
+        rows = table[table["role"] == role].set_index("label").reindex(best.index)
         place = np.arange(len(best)) + shift
         axis.errorbar(rows["mean"], place, xerr=rows["sd"].fillna(0), fmt="o", capsize=3, color=color, label=role)
     axis.set_yticks(np.arange(len(best)), best.index)

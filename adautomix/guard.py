@@ -3,6 +3,7 @@
 On a GPU the losses are looked at every `LAG` steps: looking at each would make the CPU wait for every step.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,17 +37,25 @@ class FiniteGuard:
 
     def check(self) -> None:
         """Raise FloatingPointError if a loss since the last check is not finite."""
-        if self.seen and not torch.isfinite(torch.stack([v for _, ls, _ in self.seen for v in ls.values()])).all():
-            self._stop()
+        losses = [loss for _, by_name, _ in self.seen for loss in by_name.values()]
+        if losses and not torch.isfinite(torch.stack(losses)).all():
+            self._report()
         self.seen.clear()
 
-    def _stop(self) -> None:
+    def check_weights(self, row: dict[str, float]) -> None:
+        """Raise FloatingPointError if a test loss is not finite: the last update came after the last check."""
+        for name in ("student_loss", "teacher_loss"):
+            if not math.isfinite(row[name]):
+                self._stop(f"{name} on the test images is {row[name]} after epoch {row['epoch']:.0f}")
+
+    def _report(self) -> None:
         step, losses, lams = next(s for s in self.seen if not all(torch.isfinite(v) for v in s[1].values()))
         values = ", ".join(f"{name} {float(loss)}" for name, loss in losses.items())
-        flat = torch.cat([lam.flatten() for lam in lams])
-        lam_range = f"lam in [{float(flat.min()):.4f}, {float(flat.max()):.4f}]"
+        if lams:
+            flat = torch.cat([lam.flatten() for lam in lams])
+            values += f"; lam in [{float(flat.min()):.4f}, {float(flat.max()):.4f}]"
+        self._stop(f"loss not finite at step {step} ({values})")
+
+    def _stop(self, what: str) -> None:
         good = f"last good checkpoint: {self.last_good}" if self.last_good.exists() else "no checkpoint yet"
-        raise FloatingPointError(
-            f"{self.method}: loss not finite at step {step} ({values}; {lam_range}); {good}. "
-            "Try a smaller learning rate, a warm-up or clip_grad"
-        )
+        raise FloatingPointError(f"{self.method}: {what}; {good}. Try a smaller learning rate, a warm-up or clip_grad")

@@ -90,7 +90,7 @@ def blend(
         index: row n says which image fills slot n.
         weight: one number a slot (`lam`), or a mask; non-negative, sums to 1 over N. A gradient reaches it.
     """
-    weight = weight.to(x)
+    weight = weight.to(x, non_blocking=True)
     if weight.ndim == 2:
         weight = weight[:, :, None, None]
     mixed = _slot(x, index[0]) * weight[:, :1]
@@ -103,7 +103,7 @@ def mix_targets(
     targets: Float[Tensor, "B K"], index: Int[Tensor, "N B"], lam: Float[Tensor, "B N"]
 ) -> Float[Tensor, "B K"]:
     """Return soft targets sum_n lam_n * targets[index_n], as a new tensor."""
-    lam = lam.to(targets)
+    lam = lam.to(targets, non_blocking=True)
     rows = [lam[:, n : n + 1] * _slot(targets, index[n]) for n in range(len(index))]
     return torch.stack(rows).sum(dim=0)
 
@@ -115,8 +115,9 @@ def mixed_from_lam(
     lam: Float[Tensor, "B N"],
 ) -> Mixed:
     """Return the Mixed of a plain convex combination (mixup)."""
-    lam = lam.to(x.device)
-    return Mixed(blend(x, index, lam), mix_targets(targets, index, lam), lam, index.to(x.device))
+    lam = lam.to(x.device, non_blocking=True)
+    whole = index.to(x.device, non_blocking=True)
+    return Mixed(blend(x, index, lam), mix_targets(targets, index, lam), lam, whole)
 
 
 def mixed_from_mask(
@@ -132,13 +133,14 @@ def mixed_from_mask(
         mask: [B,N,H,W], sums to 1 over N; a batch of masks may be an expanded view of one.
         lam: the label's shares; by default the area of each mask, which is what a cut-and-paste method means.
     """
-    lam = mask.mean(dim=(2, 3)) if lam is None else lam.to(x.device)
-    return Mixed(blend(x, index, mask), mix_targets(targets, index, lam), lam, index.to(x.device), mask)
+    lam = mask.mean(dim=(2, 3)) if lam is None else lam.to(x.device, non_blocking=True)
+    whole = index.to(x.device, non_blocking=True)
+    return Mixed(blend(x, index, mask), mix_targets(targets, index, lam), lam, whole, mask)
 
 
 def _slot(values: Tensor, row: Tensor) -> Tensor:
     # Slot 0 of every two-image method is the batch itself. The row is still on the CPU when a method draws it, so
-    # seeing that costs microseconds and saves a copy of the batch; on another device it would cost a transfer.
+    # seeing that costs microseconds and saves a copy of the batch. non_blocking: a GPU's queue is never waited for.
     if row.device.type == "cpu" and torch.equal(row, torch.arange(len(row))):
         return values
-    return values.index_select(0, row.to(values.device))
+    return values.index_select(0, row.to(values.device, non_blocking=True))

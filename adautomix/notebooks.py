@@ -25,7 +25,7 @@ def contents(folder: Path) -> pd.DataFrame:
 
 def header(path: Path) -> dict[str, str]:
     """Return the fields of one notebook's first cell."""
-    text = "".join(json.loads(path.read_text())["cells"][0]["source"])
+    text = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
     title = re.match(r"# \d\d · (.+)", text)
     if title is None:
         raise UserError(f"{path.name}: the first cell must start with '# NN · question?'")

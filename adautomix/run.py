@@ -10,6 +10,7 @@
 Reading a Run needs no torch. Everything is written to a temporary name and renamed.
 """
 
+import os
 import platform
 import subprocess
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ ROLES = ("student", "teacher")
 """The two networks of every run: what was trained, and its moving average."""
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "scikit-image")
 LOCK_SECONDS = 60
+TASK_VARIABLE, TRAINED = "ADAUTOMIX_TASK", "trained"
+"""The runner names a task's folder in this variable; the Runs trained for it are listed there in this file."""
 
 
 class Run:
@@ -113,8 +116,8 @@ class Run:
             raise UserError(f"another process is training {self.path}; wait for it or stop it") from error
 
 
-def open_run(runs: str | Path, config: TrainConfig, dataset: dict[str, Any]) -> Run:
-    """Return the Run of a config, made if it is new: the same config gives the same folder.
+def run_for(runs: str | Path, config: TrainConfig, dataset: dict[str, Any]) -> Run:
+    """Return the Run of a config, which may not exist yet: the same config gives the same folder.
 
     Args:
         runs: folder of all runs, e.g. outputs/quick/runs.
@@ -123,11 +126,21 @@ def open_run(runs: str | Path, config: TrainConfig, dataset: dict[str, Any]) -> 
     """
     backbone = config.backbone + (f"_w{config.width}" if config.width else "")
     digest = run_hash(config, dataset["fingerprint"])
-    run = Run(Path(runs) / dataset["label"] / f"{config.method}-{backbone}-s{config.seed}-{digest}")
+    return Run(Path(runs) / dataset["label"] / f"{config.method}-{backbone}-s{config.seed}-{digest}")
+
+
+def create(run: Run, config: TrainConfig, dataset: dict[str, Any]) -> None:
+    """Write the config of a run that is new; one that is not is left as it is. Hold its lock."""
     if not (run.path / "config.json").exists():
         info = {"config": asdict(config), "dataset": dataset, "numerics_version": NUMERICS_VERSION}
         write_json(run.path / "config.json", info)
-    return run
+
+
+def note_for_runner(run: Run) -> None:
+    """List a trained run with the runner's task, if one asked for it: without the run the task is not DONE."""
+    if folder := os.environ.get(TASK_VARIABLE):
+        with (Path(folder) / TRAINED).open("a", encoding="utf-8") as listed:
+            listed.write(os.path.relpath(run.path, folder) + "\n")
 
 
 def find_runs(root: str | Path, *, unfinished: bool = False, **where: Any) -> list[Run]:
@@ -143,8 +156,9 @@ def find_runs(root: str | Path, *, unfinished: bool = False, **where: Any) -> li
     for key in where:
         if key not in fields:
             raise unknown("config field", key, fields)
-    runs = [Run(path.parent) for path in sorted(Path(root).rglob("config.json"))]
-    return [run for run in runs if (run.done or unfinished) and _matches(run.info["config"], where)]
+    found = (Run(path.parent) for path in sorted(Path(root).rglob("config.json")))
+    runs = [run for run in found if (run.done or unfinished) and {"config", "dataset"} <= set(run.info)]
+    return [run for run in runs if _matches(run.info["config"], where)]
 
 
 def environment() -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Runs as tables: accuracies over seeds, and learning curves. Reads files only, needs no torch."""
+"""Runs as tables: accuracies over seeds, and learning curves. Reads files only, needs no torch.
+
+What a reader gets wrong: runs are averaged only if nothing but the seed differs. Where one method was run with several
+settings, each is a row of its own, and `label` says what tells them apart.
+"""
 
 import json
 from collections.abc import Iterable
@@ -10,34 +14,28 @@ from adautomix.config import PLACE_FIELDS
 from adautomix.run import ROLES, Run
 
 ALWAYS = ("data", "method", "backbone", "epochs")
-"""Columns every table has; further config fields appear where groups differ in them."""
+"""Columns every table has; further settings appear where groups differ in them."""
 
 
 def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1") -> pd.DataFrame:
-    """Return mean, standard deviation (ddof=1) and number of seeds of one value, a row a config and role.
+    """Return mean, standard deviation (ddof=1) and number of seeds of one value, a row a group and role.
 
-    Runs are one group only if nothing but the seed differs between them. The columns name data set, method, backbone
-    and epochs, and every other config field in which the groups differ.
+    The columns name data set, method, backbone and epochs, every other setting in which the groups differ, and a
+    `label` that is unique among the groups of a data set. The same run found twice counts once.
     """
+    runs = list({run.id: run for run in runs}.values())
+    groups = _groups(runs)
     rows = []
     for run in runs:
-        # Other images or other numerics are another group; their columns show only if there are several.
-        same = {"fingerprint": run.info["dataset"]["fingerprint"], "numerics": run.info["numerics_version"]}
-        config = run.info["config"] | {"data": run.info["dataset"]["label"]} | same
-        group = {k: v for k, v in config.items() if k not in ("seed", *PLACE_FIELDS)}
-        key = json.dumps(group, sort_keys=True)
         for role in ROLES:
             metrics = run.metrics(evaluator, role)
             if metrics is not None:
-                rows.append({"key": key, "role": role, "value": metrics["value"][value], "seed": config["seed"]})
+                rows.append({"key": _key(run), "role": role, "value": metrics["value"][value]})
     if not rows:
-        return pd.DataFrame(columns=[*ALWAYS, "role", "mean", "sd", "n"])
-    frame = pd.DataFrame(rows)
-    stats = frame.groupby(["key", "role"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
-    groups = [json.loads(key) for key in stats["key"]]
-    shown = _telling(groups)
-    named = pd.DataFrame([{name: _cell(group[name]) for name in shown} for group in groups])
-    stats = stats.rename(columns={"std": "sd", "count": "n"}).drop(columns="key")
+        return pd.DataFrame(columns=[*ALWAYS, "label", "role", "mean", "sd", "n"])
+    stats = pd.DataFrame(rows).groupby(["key", "role"], sort=False)["value"].agg(["mean", "std", "count"])
+    stats = stats.reset_index().rename(columns={"std": "sd", "count": "n"})
+    named = groups.loc[stats.pop("key")].reset_index(drop=True)
     return pd.concat([named, stats], axis=1)
 
 
@@ -50,9 +48,10 @@ def wide_table(stats: pd.DataFrame) -> pd.DataFrame:
         f"{row.mean:.2f}" if row.n < 2 else f"{row.mean:.2f} ± {row.sd:.2f}"
         for row in stats[["mean", "sd", "n"]].itertuples(index=False, name="Row")
     ]
-    wide = stats.assign(text=texts).drop(columns=["mean", "sd"]).rename(columns={"n": "seeds"})
-    index = [column for column in wide.columns if column not in ("role", "text")]
-    return wide.pivot(index=index, columns="role", values="text").reset_index().rename_axis(columns=None)
+    index = [column for column in stats.columns if column not in ("label", "role", "mean", "sd", "n")]
+    wide = stats.assign(text=texts).pivot(index=index, columns="role", values="text")
+    wide.insert(0, "seeds", stats.groupby(index)["n"].max())
+    return wide.reset_index().rename_axis(columns=None)
 
 
 def best_methods(stats: pd.DataFrame) -> list[str]:
@@ -61,24 +60,22 @@ def best_methods(stats: pd.DataFrame) -> list[str]:
     for (data, role), rows in stats.groupby(["data", "role"]):
         rows = rows.sort_values("mean", ascending=False)
         best = rows.iloc[0]
-        line = f"{data}, {role}: {best.method} is highest with {best['mean']:.2f} (n={best.n})"
+        line = f"{data}, {role}: {best.label} is highest with {best['mean']:.2f} (n={best.n})"
         if len(rows) > 1:
-            line += f", {best['mean'] - rows.iloc[1]['mean']:+.2f} to {rows.iloc[1].method}"
+            line += f", {best['mean'] - rows.iloc[1]['mean']:+.2f} to {rows.iloc[1].label}"
         lines.append(line + ".")
     return lines
 
 
 def histories(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return every epoch of every run as rows: run, data, method, seed, epoch, role, top1 (%), loss (nats)."""
+    """Return every epoch of every run as rows: run, data, method, label, seed, epoch, role, top1 (%), loss (nats)."""
+    runs = list({run.id: run for run in runs}.values())
+    groups = _groups(runs)
     rows = []
     for run in runs:
-        config = run.info["config"]
-        named = {
-            "run": run.id,
-            "data": run.info["dataset"]["label"],
-            "method": config["method"],
-            "seed": config["seed"],
-        }
+        group = groups.loc[_key(run)]
+        named = {"run": run.id, "data": group["data"], "method": group["method"], "label": group["label"]}
+        named["seed"] = run.info["config"]["seed"]
         for epoch in run.history.to_dict("records"):
             for role in ROLES:
                 scores = {"top1": epoch[f"{role}_top1"], "loss": epoch[f"{role}_loss"]}
@@ -86,19 +83,58 @@ def histories(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _telling(groups: list[dict[str, Any]]) -> list[str]:
-    per_method = {"options"}  # differs between methods by nature; tells something only within one
-    differs = []
-    for name in groups[0]:
-        if name in ALWAYS:
-            continue
-        seen: dict[str, set[str]] = {}
-        for group in groups:
-            seen.setdefault(group["method"] if name in per_method else "", set()).add(json.dumps(group[name]))
-        if any(len(values) > 1 for values in seen.values()):
-            differs.append(name)
-    return [*ALWAYS, *differs]
+def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return accuracy (%) with a row a network and a column a class, of runs on one data set."""
+    rows, classes = {}, None
+    for run in runs:
+        classes = run.info["dataset"]["classes"]
+        for role in ROLES:
+            rows[f"{run.id.rpartition('-')[0]} {role}"] = run.metrics("accuracy", role)["value"]["per_class"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=classes, dtype=float)
 
 
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, dict) else value
+def _settings(run: Run) -> dict[str, Any]:
+    """Return everything that makes runs comparable or not, nested settings under dotted names, without the seed."""
+    # Other images or other numerics are another group, though their names be the same.
+    images = {"fingerprint": run.info["dataset"]["fingerprint"], "numerics": run.info.get("numerics_version")}
+    config = run.info["config"] | {"data": run.info["dataset"]["label"]} | images
+    return _flat({k: v for k, v in config.items() if k not in ("seed", *PLACE_FIELDS)})
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = tuple(value) if isinstance(value, list) else value
+    return flat
+
+
+def _key(run: Run) -> str:
+    return json.dumps(_settings(run), sort_keys=True)
+
+
+def _groups(runs: list[Run]) -> pd.DataFrame:
+    """Return a row a group of runs, indexed by its key: the telling settings, and the label."""
+    groups = {_key(run): _settings(run) for run in runs}
+    if not groups:
+        return pd.DataFrame(columns=[*ALWAYS, "label"])
+    frame = pd.DataFrame.from_dict(groups, orient="index", dtype=object)
+    telling = [name for name in frame.columns if name not in ALWAYS and _tells(frame, name)]
+    frame = frame[[*ALWAYS, *telling]]
+    frame = frame.where(frame.notna(), "–")  # a setting that this method does not have
+    frame["label"] = frame["method"]
+    for _, rows in frame.groupby(["data", "method"]):
+        own = [name for name in ("backbone", "epochs", *telling) if rows[name].nunique(dropna=False) > 1]
+        for key, row in rows.iterrows():
+            frame.loc[key, "label"] = ", ".join(
+                [row["method"], *(f"{n.rpartition('.')[2]} {row[n]}" for n in own if row[n] != "–")]
+            )
+    return frame
+
+
+def _tells(frame: pd.DataFrame, name: str) -> bool:
+    # A method's options differ from another method's by nature; they tell something only within one.
+    parts = frame.groupby("method") if name.startswith("options.") else frame.groupby(lambda key: 0)
+    return any(part[name].nunique(dropna=False) > 1 for _, part in parts)

@@ -3,7 +3,7 @@
 A step: the method gives one loss for each optimiser to step now; one backward of their sum (they reach disjoint
 parameters); those optimisers step; the teacher follows. After every epoch student and teacher are evaluated and a
 checkpoint is written. Everything random is a function of (seed, epoch) or stored in the checkpoint, so a run that was
-killed and started again ends, on the same device and thread count, with the same weights bit for bit.
+killed and started again ends, on a CPU and with the same number of threads, with the same weights bit for bit.
 """
 
 import time
@@ -26,7 +26,7 @@ from adautomix.guard import FiniteGuard
 from adautomix.methods import make_method, resolve_options
 from adautomix.methods.base import Context, MixMethod, StepOutput
 from adautomix.optim import lr_at, make_optimizer
-from adautomix.run import Run, open_run
+from adautomix.run import Run, create, note_for_runner, run_for
 from adautomix.seeding import choose_device, seed_for
 
 
@@ -41,16 +41,21 @@ def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callab
     """
     config = replace(config, options=resolve_options(config.method, config.options))
     device, dataset = choose_device(config.device), dataset_for(config)
-    run = open_run(runs, config, describe(dataset))
+    run = run_for(runs, config, describe(dataset))
     with run.lock():
+        note_for_runner(run)
         if run.done:
             log(f"{run.id}: already trained, in {run.path}")
             return run
+        create(run, config, describe(dataset))
+        for left_by_a_kill in run.path.glob(".*.tmp"):
+            left_by_a_kill.unlink()
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             training = Training.start(config, dataset, device)
             if run.checkpoint.exists():
-                training.load_state_dict(checkpoint.load(run.checkpoint, device))
+                training.load_state_dict(checkpoint.load(run.checkpoint))
                 log(f"{run.id}: goes on after epoch {training.epoch}")
+                note_other_threads(run, log)
             run.add_session(
                 {
                     "from_epoch": training.epoch,
@@ -134,6 +139,7 @@ class Training:
         self.epoch += 1
         lr = self.optimizers["student"].param_groups[0]["lr"]
         row = {"epoch": self.epoch, "lr": lr, **terms, **self.evaluate()}
+        guard.check_weights(row)
         row |= {"images_per_s": count / seconds, "seconds": time.perf_counter() - began}
         self.history.append(row)
         return row
@@ -206,6 +212,13 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "n_test": len(dataset.test),
         "fingerprint": dataset.fingerprint,
     }
+
+
+def note_other_threads(run: Run, log: Callable[[str], None]) -> None:
+    """Say so if a run goes on with another number of threads than it began with: sums are then added up otherwise."""
+    before, now = run.info["sessions"][0]["threads"], torch.get_num_threads()
+    if before != now:
+        log(f"{run.id}: began with {before} threads, goes on with {now}: not the same bit for bit")
 
 
 def device_name(device: torch.device) -> str:

@@ -28,6 +28,19 @@ def fits(value: Any, hint: Any) -> bool:
     return isinstance(value, (int, float) if hint is float else hint)
 
 
+def coerce(value: Any, hint: Any) -> Any:
+    """Return a value as its hint's own type where only YAML or JSON made it another: 1 as 1.0, a list as a tuple."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        plain = [arg for arg in args if arg is not type(None)]
+        return coerce(value, plain[0]) if len(plain) == 1 and value is not None else value
+    if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(args):
+        return tuple(map(coerce, value, args))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
 def words(hint: Any) -> str:
     """Return a type hint in words, for a message."""
     if get_origin(hint) is Literal:

@@ -102,6 +102,23 @@ def test_patch_networks_see_small_images_enlarged():
     assert model.tap_shape[1:] == (14, 14)
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_tiny_patch16_384"])
+@pytest.mark.parametrize("size", [32, 96])
+def test_networks_made_for_one_size_see_every_image_at_that_size(name, size):
+    net, resize = build_backbone(name, image_size=size)
+    assert resize == int(name[-3:])
+    model = Classifier(net, 3, image_size=size, resize=resize).eval()
+    with torch.no_grad():
+        assert model(torch.rand(1, 3, size, size), tap=True).tap.shape[1] == 192
+
+
+@pytest.mark.parametrize("name", ["resnet50_gn", "resnet26d", "resnext50_32x4d"])
+def test_other_resnets_get_the_small_stem_too(name):
+    net, resize = build_backbone(name, image_size=32)
+    assert resize is None
+    assert Classifier(net, 3, image_size=32).tap_shape[1:] == (8, 8)
+
+
 def test_width_scales_every_stage():
     net, _ = build_backbone("resnet18", image_size=32, width=16)
     assert net.num_features == 128

@@ -24,6 +24,7 @@ from adautomix.errors import UserError
         ({"optim": {"generator": {}}}, "optim must be a mapping with the key 'student'"),
         ({"optim": {"student": {"lr": -0.1}}}, "lr must be positive, got -0.1"),
         ({"optim": {"student": {"momentum": 1.0}}}, "momentum must be in"),
+        ({"optim": {"student": {"nesterov": True, "momentum": 0.0}}}, "nesterov needs sgd with momentum"),
         ({"ema": {"scope": [0.5, 0.1]}}, "scope must be two rising numbers"),
         ({"ema": {"scope": [0.5]}}, "scope must be"),
         ({"ema": {"base": 2.0}}, "base must be in"),
@@ -48,6 +49,18 @@ def test_a_config_survives_a_round_trip_through_plain_values():
 def test_one_and_one_point_zero_are_the_same_run():
     whole, real = (TrainConfig(optim={"student": OptimConfig(lr=lr)}) for lr in (1, 1.0))
     assert run_hash(whole, "") == run_hash(real, "")
+    assert run_hash(TrainConfig(clip_grad=1), "") == run_hash(TrainConfig(clip_grad=1.0), "")
+    scopes = [TrainConfig(ema=EmaConfig(scope=scope)) for scope in ((0, 1), [0.0, 1.0])]
+    assert run_hash(scopes[0], "") == run_hash(scopes[1], "")
+
+
+def test_a_field_at_its_default_does_not_change_the_hash(monkeypatch):
+    """So that a field added later leaves every old run what it was."""
+    config = TrainConfig(method="cutmix")
+    seen = []
+    monkeypatch.setattr("adautomix.config.json.dumps", lambda values, **kwargs: seen.append(values) or "")
+    run_hash(config, "images")
+    assert seen[0][1:] == ["images", {"method": "cutmix"}]
 
 
 def test_the_hash_covers_every_field_but_where_the_run_happens():

@@ -140,8 +140,10 @@ def test_broken_and_empty_files_are_named(tree):
 def test_broken_file_is_named_by_the_streaming_loader(tree):
     (tree / "test" / "ants" / "0.png").write_bytes(b"no image")
     dataset = load_dataset("folder", root=tree, size=80)
-    with pytest.raises(UserError, match=r"ants/0.png cannot be read"):
-        list(eval_loader(dataset, 4, device=CPU, workers=0))
+    for workers in (0, 1):
+        with pytest.raises(UserError, match=r"^image file .*ants/0.png cannot be read") as caught:
+            list(eval_loader(dataset, 4, device=CPU, workers=workers))
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +173,19 @@ def test_read_image_keeps_the_centre_square(tmp_path):
     wide[:, 10:20] = 200
     Image.fromarray(wide).save(tmp_path / "wide.png")
     assert (read_image(tmp_path / "wide.png", 10) == 200).all()
+
+
+def test_sixteen_bit_grey_and_turned_photographs_are_read_as_they_look(tmp_path):
+    Image.fromarray(np.full((8, 8), 30000, dtype=np.uint16)).save(tmp_path / "grey.png")
+    assert (read_image(tmp_path / "grey.png", 8) == 30000 // 256).all()
+    half = np.zeros((8, 8, 3), dtype=np.uint8)
+    half[:4] = 255  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held sideways: turn clockwise
+    Image.fromarray(half).save(tmp_path / "turned.png", exif=exif)
+    image = read_image(tmp_path / "turned.png", 8)
+    assert (image[:, :, 4:] == 255).all()
+    assert (image[:, :, :4] == 0).all()
 
 
 def cifar_tree(root, source, labels_key):

@@ -61,8 +61,16 @@ def test_update_averages_weights_and_buffers_and_copies_counters(student):
     update(teacher, student, 0.75, buffers=True)
     for name, value in teacher.state_dict().items():
         new = student.state_dict()[name]
-        expected = 0.75 * before[name] + 0.25 * new if value.is_floating_point() else new
+        averaged = name in dict(student.named_parameters()) or "running" in name
+        expected = 0.75 * before[name] + 0.25 * new if averaged else new
         torch.testing.assert_close(value, expected)
+
+
+def test_a_constant_buffer_of_infinities_stays_what_it_is(student):
+    student.register_buffer("attention_mask", torch.tensor([0.0, -torch.inf]))
+    teacher = make_teacher(student, EmaConfig())
+    update(teacher, student, 0.9, buffers=True)
+    assert torch.equal(teacher.attention_mask, student.attention_mask)
 
 
 def test_update_without_buffers_leaves_the_teachers_statistics(student):

@@ -101,6 +101,8 @@ def test_student_loss_reaches_the_student_and_nothing_else(any_method, start):
     method.step(x, y, ctx).losses["student"].backward()
     assert all(p.grad is not None for n, p in ctx.student.named_parameters() if "heads.mix" not in n)
     assert all(p.grad is None for p in ctx.teacher.parameters())
+    for module in method.trainables().values():
+        assert all(p.grad is None for p in module.parameters())
 
 
 def test_a_step_changes_no_weights_and_leaves_the_teacher_alone(any_method, start):

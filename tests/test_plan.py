@@ -3,12 +3,15 @@
 import pytest
 from plans import write_notebook, write_plan
 
+import adautomix.runner.execute as execute_module
 import adautomix.runner.tasks as tasks_module
 from adautomix.errors import UserError
 from adautomix.files import write_json
-from adautomix.runner.execute import is_done
+from adautomix.plain_yaml import parse
+from adautomix.run import TRAINED
+from adautomix.runner.execute import TaskFailed, execute, is_done
 from adautomix.runner.notebook import parameters_of
-from adautomix.runner.orchestrate import select, unsettled
+from adautomix.runner.orchestrate import _outcome, select, unsettled
 from adautomix.runner.tasks import load_plan
 
 PARAMETERS = """\
@@ -78,6 +81,7 @@ def test_grid_needs_and_shared_parameters_make_the_tasks(workbook):
         ({"notebook": "train", "grid": {"epochs": [1, 1]}}, "grid of epochs has two values with the same name"),
         ({"notebook": "train", "grid": {"epochs": [1]}, "parameters": {"epochs": 2}}, "epochs is both in the grid"),
         ({"notebook": "train", "neds": ["a"]}, "unknown key 'neds'; did you mean 'needs'"),
+        ({"notebook": "train", "needs": 3}, "needs must be a step's name or a list of names, got 3"),
         ({"notebook": "train", "needs": ["tarin"]}, "unknown step 'tarin'; did you mean 'train'"),
         ({"notebook": "train", "needs": ["one"]}, "`needs` go in a circle: one -> one; remove one of them"),
         ({"notebook": "train", "timeout_minutes": 0}, "timeout_minutes must be a positive number, got 0"),
@@ -158,6 +162,7 @@ def test_plans_are_found_by_name_and_unknown_ones_refused(workbook):
         ("epochs: int = 1 + n", "needs a literal value"),
         ("epochs: int = None", "the default of epochs must be int, got None"),
         ("epochs: number = 1", "a type made of int, float"),
+        ("epochs: int = (", "the parameters cell is not Python"),
         ("epochs: int = 1  # one of NUMBERS", "unknown table of choices 'NUMBERS'"),
     ],
 )
@@ -225,8 +230,103 @@ def test_a_task_after_one_that_runs_runs_too(workbook):
     steps = {"a": {"notebook": "train"}, "b": {"notebook": "table", "needs": "a"}, "c": {"notebook": "table"}}
     tasks = plan_of(workbook, steps).tasks
     for task in tasks.values():
-        write_json(task.folder / "DONE", {"key": task.key, "seconds": 1.0})
+        write_json(task.folder / "DONE", {"key": task.key, "run": task.id, "upstream": {n: n for n in task.needs}})
     assert unsettled(tasks.values(), set()) == []
     assert [t.id for t in unsettled(tasks.values(), {"a"})] == ["a", "b"]
-    write_json(tasks["c"].folder / "DONE", {"key": "another", "seconds": 1.0})
+    write_json(tasks["c"].folder / "DONE", {"key": "another", "run": "c", "upstream": {}})
     assert [t.id for t in unsettled(tasks.values(), set())] == ["c"]
+    write_json(tasks["a"].folder / "DONE", {"key": tasks["a"].key, "run": "again", "upstream": {}})
+    assert [t.id for t in unsettled(tasks.values(), set())] == ["c", "b"]  # b has not seen the new run of a
+
+
+def test_a_training_task_whose_run_was_deleted_is_not_done(workbook):
+    task = plan_of(workbook, {"a": {"notebook": "train"}}).tasks["a"]
+    run = workbook / "outputs" / "tiny" / "runs" / "one"
+    write_json(task.folder / "DONE", {"key": task.key, "run": "x", "upstream": {}})
+    write_json(run / "DONE", {})
+    (task.folder / TRAINED).write_text("../../runs/one\n")
+    assert is_done(task)
+    (run / "DONE").unlink()
+    assert not is_done(task)
+
+
+def test_settings_replace_grids_with_one_value_or_a_list(workbook):
+    steps = {"a": {"notebook": "train", "grid": {"method": ["mixup", "cutmix"], "epochs": [1, 2]}}}
+    assert set(plan_of(workbook, steps, settings={"epochs": 5}).tasks) == {
+        "a.method=mixup.epochs=5",
+        "a.method=cutmix.epochs=5",
+    }
+    assert len(plan_of(workbook, steps, settings={"epochs": [1, 2, 3], "method": "mixup"}).tasks) == 3
+    with pytest.raises(UserError, match="did you mean 'mixup'"):
+        plan_of(workbook, steps, settings={"method": "mixpu"})
+
+
+def test_outputs_cannot_be_set_but_named(workbook):
+    with pytest.raises(UserError, match="choose one with --name"):
+        plan_of(workbook, {"a": {"notebook": "train"}}, settings={"outputs": "elsewhere"})
+
+
+def test_another_root_is_another_task(workbook):
+    write_notebook(workbook, "data", "root: str = 'a'  # where", "pass")
+    first, second = (plan_of(workbook, {"a": {"notebook": "data"}}, settings={"root": r}).tasks["a"] for r in "ab")
+    assert first.key != second.key
+
+
+def test_numbers_with_an_exponent_are_numbers(workbook):
+    path = write_plan(workbook, {})
+    path.write_text("parameters: {lr: 5e-4}\nsteps: {a: {notebook: train}}")
+    assert load_plan(path).tasks["a"].parameters["lr"] == 5e-4
+    assert [parse(text) for text in ("1e-3", "-2.5E+2", "e5", "1e", "3")] == [1e-3, -250.0, "e5", "1e", 3]
+
+
+def test_a_step_named_like_the_beginning_of_another_is_not_blamed():
+    class KilledWorker(Exception):
+        task = "train-b-1"
+
+    class Future:
+        status = "error"
+
+        def exception(self):
+            return KilledWorker()
+
+    names = {"train-1": "train", "train-b-1": "train-b"}
+    assert _outcome("train-b", Future(), names).state == "failed"
+    assert _outcome("train", Future(), names).reason == "skipped because of train-b"
+
+
+def test_an_error_outside_the_notebook_is_told_as_what_it_is(workbook, monkeypatch):
+    task = plan_of(workbook, {"a": {"notebook": "train"}}).tasks["a"]
+    (workbook / "outputs").write_text("a file where a folder should be")
+    with pytest.raises(TaskFailed) as caught:
+        execute(task)
+    assert "NotADirectoryError" in caught.value.reason
+
+
+def test_a_scheduler_that_starts_a_task_again_is_refused(workbook):
+    task = plan_of(workbook, {"a": {"notebook": "train"}}).tasks["a"]
+    task.folder.mkdir(parents=True)
+    (task.folder / ".started").write_text("this run")
+    with pytest.raises(TaskFailed) as caught:
+        execute(task, submission="this run")
+    assert "worker process was killed" in caught.value.reason
+
+
+@pytest.mark.parametrize(("failures", "works"), [(1, True), (3, False)])
+def test_on_windows_a_kernel_that_did_not_start_is_tried_again(monkeypatch, failures, works):
+    class Papermill:
+        calls = 0
+
+        def execute_notebook(self, config):
+            self.calls += 1
+            if self.calls <= failures:
+                raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr("sys.platform", "win32")
+    papermill = Papermill()
+    if works:
+        execute_module._start_and_run(papermill)
+        assert papermill.calls == failures + 1
+    else:
+        with pytest.raises(RuntimeError):
+            execute_module._start_and_run(papermill)
+        assert papermill.calls == 3

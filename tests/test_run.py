@@ -5,13 +5,20 @@ import json
 import pandas as pd
 import pytest
 
+from adautomix import figures
 from adautomix.config import OptimConfig, TrainConfig
 from adautomix.errors import UserError
 from adautomix.files import read_json, write_atomic, write_json
-from adautomix.run import ROLES, Run, find_runs, open_run
+from adautomix.run import ROLES, Run, create, find_runs, run_for
 from adautomix.tables import best_methods, histories, table, wide_table
 
 DATASET = {"label": "tiny", "classes": ["a", "b"], "size": 8, "mean": [0, 0, 0], "std": [1, 1, 1], "fingerprint": "f"}
+
+
+def open_run(root, config, dataset):
+    run = run_for(root, config, dataset)
+    create(run, config, dataset)
+    return run
 
 
 def make_run(root, top1, dataset=DATASET, **changes):
@@ -83,14 +90,51 @@ def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(tmp_path):
     make_run(tmp_path, 80.0, method="mixup", seed=3, dataset=DATASET | {"fingerprint": "g"})
     stats = table(find_runs(tmp_path))
     assert sorted(stats[stats["role"] == "student"]["mean"]) == [50.0, 60.0, 70.0, 80.0]
-    assert {"optim", "options", "fingerprint"} <= set(stats.columns)
+    assert {"optim.student.lr", "options.alpha", "fingerprint"} <= set(stats.columns)
     assert (stats["n"] == 1).all()
+    assert stats["label"].nunique() == 4
+    assert stats["label"].str.contains("mixup, lr 0.1, fingerprint f, alpha 0.5").any()
+    wide = wide_table(stats)
+    assert len(wide) == 4  # a setting that only some have must not lose the others
 
 
 def test_options_show_only_where_they_differ_within_a_method(tmp_path):
     make_run(tmp_path, 50.0, method="mixup", options={"alpha": 1.0})
     make_run(tmp_path, 60.0, method="cutmix", options={"alpha": 0.2})
-    assert "options" not in table(find_runs(tmp_path)).columns
+    stats = table(find_runs(tmp_path))
+    assert "options.alpha" not in stats.columns
+    assert set(stats["label"]) == {"mixup", "cutmix"}
+
+
+def test_the_same_run_found_twice_is_one_seed(tmp_path):
+    for place in ("here", "there"):
+        make_run(tmp_path / place, 50.0, method="mixup")
+    assert (table(find_runs(tmp_path))["n"] == 1).all()
+
+
+def test_a_folder_with_a_foreign_config_is_left_alone(tmp_path):
+    make_run(tmp_path, 50.0)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"name": "something else"}')
+    (tmp_path / "other" / "DONE").touch()
+    assert len(find_runs(tmp_path)) == 1
+
+
+def test_figures_draw_every_setting_of_a_method_by_itself(tmp_path):
+    make_run(tmp_path, 50.0, method="mixup")
+    make_run(tmp_path, 60.0, method="mixup", optim={"student": OptimConfig(lr=0.2)})
+    make_run(tmp_path, 70.0, method="cutmix")
+    runs = find_runs(tmp_path)
+    ticks = [tick.get_text() for tick in figures.accuracy_bars(table(runs)).axes[0].get_yticklabels()]
+    assert ticks == ["cutmix", "mixup, lr 0.2", "mixup, lr 0.1"]
+    legend = figures.learning_curves(histories(runs)).axes[1].get_legend()
+    assert {text.get_text() for text in legend.get_texts()} == set(ticks)
+
+
+def test_a_method_has_one_colour_everywhere(tmp_path):
+    make_run(tmp_path, 50.0, method="cutmix")
+    colors = figures.label_colors(table(find_runs(tmp_path)))
+    assert colors == {"cutmix": figures.method_colors()["cutmix"]}
 
 
 def test_wide_table_shows_a_deviation_only_where_there_is_one(tmp_path):

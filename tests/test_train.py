@@ -15,8 +15,9 @@ import adautomix.train as trainer
 from adautomix import checkpoint
 from adautomix.config import EmaConfig, OptimConfig, TrainConfig
 from adautomix.errors import UserError
+from adautomix.guard import LAG, FiniteGuard
 from adautomix.methods.base import Context, MixMethod, StepOutput
-from adautomix.run import Run, find_runs
+from adautomix.run import TASK_VARIABLE, TRAINED, Run, find_runs
 from adautomix.train import Training, train
 
 
@@ -69,6 +70,46 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights_bit_for_bit(any_metho
     columns = ["epoch", "lr", "student_top1", "student_loss", "teacher_top1", "teacher_loss"]
     assert whole.history[columns].equals(resumed.history[columns])
     assert [s["from_epoch"] for s in resumed.info["sessions"]] == [0, 1]
+
+
+class Droppy(nn.Module):
+    """A network with dropout and BatchNorm: it uses the global random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.3))
+
+    def forward(self, x):
+        return self.body(x)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("fast", [False, True])
+def test_going_on_is_exact_with_dropout_bfloat16_channels_last_and_adamw(tmp_path, monkeypatch, optimizer, fast):
+    monkeypatch.setattr(checkpoint, "build_backbone", lambda *args, **kwargs: (Droppy(), None))
+    config = tiny_config(
+        precision="bfloat16" if fast else "float32",
+        channels_last=fast,
+        optim={"student": OptimConfig(name=optimizer, lr=0.01)},
+    )
+    whole = train(config, tmp_path / "whole", log=str)
+    original = Training.run_epoch
+
+    def cut_off(self, run):
+        if self.epoch == 2:
+            raise KeyboardInterrupt
+        return original(self, run)
+
+    monkeypatch.setattr(Training, "run_epoch", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "cut", log=str)
+    monkeypatch.setattr(Training, "run_epoch", original)
+    torch.randn(7)  # somebody else's random numbers must not matter
+    resumed = train(config, tmp_path / "cut", log=str)
+    a, b = checkpoint.load(whole.checkpoint), checkpoint.load(resumed.checkpoint)
+    assert all(torch.equal(a["student"][k], b["student"][k]) for k in a["student"])
+    assert str(a["optimizers"]) == str(b["optimizers"])
 
 
 @pytest.mark.slow
@@ -173,6 +214,41 @@ def test_a_loss_that_is_not_finite_stops_with_all_one_needs(tmp_path, monkeypatc
     assert all(torch.isfinite(w).all() for w in weights(run).values())
 
 
+@pytest.mark.usefixtures("tiny")
+def test_weights_ruined_by_the_last_step_are_noticed_too(tmp_path):
+    config = tiny_config(epochs=1, batch_size=40, optim={"student": OptimConfig(lr=1e30)})
+    with pytest.raises(FloatingPointError, match=r"student_loss on the test images is nan after epoch 1; no"):
+        train(config, tmp_path, log=str)
+    (run,) = find_runs(tmp_path, unfinished=True)
+    assert not run.done
+    assert not run.checkpoint.exists()
+
+
+def test_a_lagging_guard_names_the_step_that_went_wrong(tmp_path):
+    guard = FiniteGuard("mine", tmp_path / "checkpoint.pt", lagging=True)
+    for step in range(1, LAG):
+        guard.watch(step, StepOutput({"student": torch.tensor(torch.nan if step >= 7 else 1.0)}, {}))
+    with pytest.raises(FloatingPointError, match=r"mine: loss not finite at step 7 \(student nan\); no checkpoint yet"):
+        guard.watch(LAG, StepOutput({"student": torch.tensor(1.0)}, {}))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_going_on_with_another_number_of_threads_is_said(tmp_path):
+    run = train(tiny_config(epochs=1), tmp_path, log=str)
+    run.info["sessions"][0]["threads"] = 64
+    lines = []
+    trainer.note_other_threads(run, lines.append)
+    assert "began with 64 threads, goes on with 1" in lines[0]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_trained_for_the_runner_is_listed_with_its_task(tmp_path, monkeypatch):
+    monkeypatch.setenv(TASK_VARIABLE, str(tmp_path))
+    for _ in range(2):
+        run = train(tiny_config(epochs=1), tmp_path / "runs", log=str)
+    assert [(tmp_path / line).resolve() for line in (tmp_path / TRAINED).read_text().split()] == [run.path] * 2
+
+
 class WithGenerator(MixMethod):
     """A method with a trainable of its own, stepped at every second step only."""
 
@@ -254,7 +330,7 @@ def test_student_and_teacher_of_a_run_can_be_loaded_and_are_frozen(tmp_path):
 
 
 def test_ones_own_loop_and_the_trainer_share_the_context(student):
-    """The README's own loop: draw, step, after_step, without the trainer."""
+    """step, backward, after_step: all that a loop of one's own needs."""
     method, ctx = MixMethod(), Context.start(student, steps=5, seed=0)
     optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
     x, y = tiny_batch()
@@ -273,7 +349,7 @@ def test_ones_own_loop_and_the_trainer_share_the_context(student):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_training_on_a_gpu_gives_the_accuracy_of_the_cpu(tmp_path, precision):
+def test_training_on_a_gpu_learns_to_read_digits(tmp_path, precision):
     changes = {"method": "vanilla", "epochs": 4, "batch_size": 25, "per_class": 50, "precision": precision}
     run = train(tiny_config(**changes, device="cuda"), tmp_path, log=str)
     assert run.history["student_top1"].iloc[-1] > 60

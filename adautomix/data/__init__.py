@@ -28,7 +28,7 @@ def load_dataset(
     """Return a data set by name.
 
     Args:
-        root: where it lies (default: data/<name>; the packaged sets need none).
+        root: where it lies (default: data/<name> in the workbook; the packaged sets need none).
         size: image side in px (default: the set's own).
         per_class: keep the first n training images of every class; the test set stays whole.
     Raises: UserError for an unknown name, a missing or broken data set, or a size the set does not have.

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torchvision import datasets
 
 from adautomix.data.base import Dataset, MemorySplit, size_or_default
 from adautomix.errors import UserError
+from adautomix.paths import in_workbook
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """The released configurations use these CIFAR-10 values for CIFAR-100 as well."""
@@ -24,9 +26,11 @@ def load_cifar100(*, root: Path | None = None, size: int | None = None) -> Datas
 
 def _load(name: str, source: type[datasets.CIFAR10], root: Path | None, size: int | None) -> Dataset:
     size = size_or_default(name, size, (32,))
-    root = Path("data") / name if root is None else root
+    root = in_workbook("data") / name if root is None else root
     try:
-        train, test = (source(root, train=train, download=True) for train in (True, False))
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / ".lock"):  # of several runs that start together, one downloads
+            train, test = (source(root, train=train, download=True) for train in (True, False))
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(

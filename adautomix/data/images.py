@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from adautomix.errors import UserError
 
 EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What Pillow raises for files it cannot read."""
 QUIET_BELOW = 5000
 """Fewer images than this are read without a progress bar: it would be gone before it is seen."""
 
@@ -25,8 +27,8 @@ def read_image(path: Path, size: int) -> UInt8[Tensor, "3 S S"]:
 
     Raises: OSError if it cannot be read.
     """
-    with Image.open(path) as image:
-        image = image.convert("RGB")
+    with Image.open(path) as file:
+        image = to_rgb(file)
         scale = size / min(image.size)
         if scale != 1:
             wide, high = (max(size, round(side * scale)) for side in image.size)
@@ -34,6 +36,14 @@ def read_image(path: Path, size: int) -> UInt8[Tensor, "3 S S"]:
         left, top = (image.width - size) // 2, (image.height - size) // 2
         square = image.crop((left, top, left + size, top + size))
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return an image as 8-bit RGB, turned as its camera says; 16-bit grey keeps its range instead of going white."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).clip(0, 2**16 - 1) // 256).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
@@ -62,5 +72,5 @@ def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
 def _try_read(path: Path, size: int) -> tuple[Tensor | None, str | None]:
     try:
         return read_image(path, size), None
-    except (OSError, ValueError, SyntaxError) as error:  # PIL raises SyntaxError for some broken PNGs
+    except UNREADABLE as error:
         return None, "empty file" if path.stat().st_size == 0 else str(error).splitlines()[0][:80]

@@ -13,6 +13,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from adautomix.data.base import Dataset, MemorySplit, PathSplit, Split
+from adautomix.errors import UserError
 from adautomix.seeding import generator_for, seed_for
 
 
@@ -137,9 +138,12 @@ class FileLoader:
             pin_memory=self.device.type == "cuda",
             generator=generator_for(self.seed, "batches", number),
         )
-        for x, y, index in batches:
-            x, y, index = (t.to(self.device, non_blocking=True) for t in (x, y, index))
-            yield Batch(x.float().div_(255), y, index)
+        try:
+            for x, y, index in batches:
+                x, y, index = (t.to(self.device, non_blocking=True) for t in (x, y, index))
+                yield Batch(x.float().div_(255), y, index)
+        except UserError as error:  # a worker's comes wrapped in its traceback; the last line is the message
+            raise UserError(str(error).strip().splitlines()[-1].removeprefix("adautomix.errors.UserError: ")) from None
 
 
 def train_loader(

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from adautomix.data.base import PathSplit
+from adautomix.data.images import UNREADABLE, to_rgb
 from adautomix.errors import UserError
 from adautomix.seeding import seed_for
 
@@ -37,8 +38,8 @@ class ImageFiles(Dataset):
         path = self.split.paths[index]
         try:
             with Image.open(path) as file:
-                image = file.convert("RGB")
-        except (OSError, ValueError, SyntaxError) as error:
+                image = to_rgb(file)
+        except UNREADABLE as error:
             raise UserError(f"image file {path} cannot be read ({error}); delete or replace it") from error
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(self.seed, index))

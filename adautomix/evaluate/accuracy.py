@@ -18,7 +18,7 @@ from adautomix.evaluate.checks import require_eval, require_pixels
 
 @dataclass(frozen=True)
 class Predictions:
-    """`logits` [M,K] and class ids `labels` [M] of a whole test set, on the model's device."""
+    """`logits` [M,K] and class ids `labels` [M] of a whole test set, on the CPU."""
 
     logits: Float[Tensor, "M K"]
     labels: Int[Tensor, " M"]
@@ -42,7 +42,7 @@ def predict(model: nn.Module, batches: Iterable[Any], *, head: str = "one") -> P
         labels.append(y)
     if not logits:
         raise UserError("there are no test images")
-    return Predictions(torch.cat(logits), torch.cat(labels))
+    return Predictions(torch.cat(logits).cpu(), torch.cat(labels).cpu())  # counted in float64, which not all GPUs have
 
 
 def accuracy(predictions: Predictions) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class CutMix(MixMethod):
         targets, size = ctx.targets(y), (x.shape[2], x.shape[3])
         box = boxes(draws.lam[:, 0], draws.centre, size)
         if self.per_sample:
-            return mixed_from_mask(x, targets, draws.index, box_mask(box.to(x.device), size))
+            return mixed_from_mask(x, targets, draws.index, box_mask(box.to(x.device, non_blocking=True), size))
         return _paste(x, targets, draws.index, box[0])
 
 
@@ -72,9 +72,9 @@ def box_mask(box: Int[Tensor, "B 4"], size: tuple[int, int]) -> Float[Tensor, "B
 def _paste(x: Tensor, targets: Tensor, index: Tensor, box: Tensor) -> Mixed:
     """Return the Mixed of one box for the whole batch: copies the box only, not the batch twice."""
     size, (top, bottom, left, right) = (x.shape[2], x.shape[3]), box.tolist()
-    mask = box_mask(box[None], size).to(x.device).expand(len(x), -1, -1, -1)
+    mask = box_mask(box[None], size).to(x.device, non_blocking=True).expand(len(x), -1, -1, -1)
     lam = mask[:1].mean(dim=(2, 3)).expand(len(x), -1)
-    index = index.to(x.device)
+    index = index.to(x.device, non_blocking=True)
     mixed = x.clone()
     mixed[:, :, top:bottom, left:right] = x[:, :, top:bottom, left:right][index[1]]
     return Mixed(mixed, mix_targets(targets, index, lam), lam, index, mask)

@@ -34,8 +34,8 @@ def connect(workers: int, scheduler: str | None):
             else:
                 cluster = scheduler
             client = Client(cluster, timeout=CONNECT_SECONDS)
-        except (OSError, TimeoutError) as error:
-            raise UserError(f"no scheduler answers at {scheduler} ({error}); is it running?") from error
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UserError(f"the scheduler {scheduler or 'here'} cannot be used: {error}") from error
         try:
             yield client
         finally:
@@ -65,7 +65,7 @@ def _local(workers: int) -> Any:
         card = {"CUDA_VISIBLE_DEVICES": cards[i % len(cards)]} if cards else {}
         own = {"env": limits | card, "resources": {"GPU": 1} if i < len(cards) else {}}
         spec[i] = {"cls": Nanny, "options": QUIET_HERE | own}
-    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False}}
+    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
     return SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL)
 
 
@@ -75,6 +75,7 @@ def _slurm(workers: int) -> Any:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
         raise UserError("SLURM needs an extra: pip install 'adautomix[cluster]'") from error
-    cluster = SLURMCluster(processes=1, cores=1)
+    # One notebook a job, whatever cores the job has: those are for the notebook's own threads and loaders.
+    cluster = SLURMCluster(processes=1, worker_extra_args=["--nthreads", "1"])
     cluster.scale(jobs=workers)
     return cluster

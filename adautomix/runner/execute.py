@@ -7,20 +7,24 @@ place, so it goes to a temporary name first.
 
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adautomix.files import read_json, write_json
+from adautomix.run import TASK_VARIABLE, TRAINED
 from adautomix.runner.tasks import Task
 
 LOCK_SECONDS = 30
 TRACEBACK_LINES = 25
+KILLED = "its worker process was killed; run the plan again, training goes on from its checkpoint"
 
 
 @dataclass(frozen=True)
@@ -42,28 +46,52 @@ class TaskFailed(Exception):
 
 
 def is_done(task: Task) -> bool:
-    """Return whether the task's notebook ran to its end with this key."""
-    done = task.folder / "DONE"
-    return done.exists() and read_json(done)["key"] == task.key
+    """Return whether the notebook ran to its end with this key, after what it needs, and its Runs are still there."""
+    done = _done(task.folder)
+    upstream = {need: _done(task.folder.parent / need).get("run") for need in task.needs}
+    return (
+        done.get("key") == task.key
+        and done.get("upstream") == upstream
+        and all((task.folder / run / "DONE").exists() for run in _runs(task))
+    )
 
 
-def execute(task: Task, *upstream: Any, force: bool = False) -> Outcome:
+def execute(task: Task, *upstream: Any, force: bool = False, submission: str = "") -> Outcome:
     """Run the task's notebook unless it is DONE.
 
     Args:
         upstream: outcomes of the tasks it needs; only waited for.
-    Raises: TaskFailed with the failing cell's traceback.
+        submission: names this run of the plan. A scheduler may start a task again whose worker died; that is refused.
+    Raises: TaskFailed, whatever went wrong, with the failing cell's traceback if it was one.
     """
     from filelock import FileLock, Timeout
 
-    task.folder.mkdir(parents=True, exist_ok=True)
     try:
+        task.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(task.folder / ".lock", timeout=LOCK_SECONDS):
             if is_done(task) and not force:
                 return Outcome(task.id, "kept")
+            started = task.folder / ".started"
+            if submission and started.exists() and started.read_text() == submission:
+                raise TaskFailed(task.id, KILLED)
+            started.write_text(submission)
             return _execute(task)
-    except Timeout as error:
-        raise TaskFailed(task.id, "another process is running this notebook; wait for it or stop it") from error
+    except Timeout:
+        raise TaskFailed(task.id, "another process is running this notebook; wait for it or stop it") from None
+    except TaskFailed:
+        raise
+    except Exception as error:  # a full disk, a missing package: it must not look like a killed worker
+        raise TaskFailed(task.id, f"{type(error).__name__}: {error}") from error
+
+
+def _done(folder: Path) -> dict[str, Any]:
+    return read_json(folder / "DONE") if (folder / "DONE").exists() else {}
+
+
+def _runs(task: Task) -> list[str]:
+    """Return the Runs that the notebook trained or found trained, relative to the task's folder."""
+    listed = task.folder / TRAINED
+    return listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
 
 
 def _execute(task: Task) -> Outcome:
@@ -74,20 +102,20 @@ def _execute(task: Task) -> Outcome:
     os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)
     began = time.perf_counter()
     running, failed, done = (task.folder / n for n in ("notebook.running.ipynb", "notebook.failed.ipynb", "DONE"))
-    for stale in (done, failed, task.folder / "FAILED"):
+    for stale in (done, failed, task.folder / "FAILED", task.folder / TRAINED):
         stale.unlink(missing_ok=True)
+    os.environ[TASK_VARIABLE] = str(task.folder)  # the kernel inherits it, and training notes its Run there
     try:
-        with _private_sockets() as config:
-            papermill.execute_notebook(
-                str(task.notebook),
-                str(running),
-                parameters=task.parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                coalesce_streams=True,
-                config=config,
-                execution_timeout=None if task.timeout_minutes is None else int(task.timeout_minutes * 60),
-            )
+        _start_and_run(
+            papermill,
+            str(task.notebook),
+            str(running),
+            parameters=task.parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            coalesce_streams=True,
+            execution_timeout=None if task.timeout_minutes is None else int(task.timeout_minutes * 60),
+        )
     except Exception as error:  # whatever it was, the plan goes on and the reason is kept
         reason = _reason(error, task)
         if running.exists():
@@ -96,8 +124,23 @@ def _execute(task: Task) -> Outcome:
         raise TaskFailed(task.id, reason) from None
     os.replace(running, task.folder / "notebook.ipynb")
     seconds = time.perf_counter() - began
-    write_json(done, {"key": task.key, "seconds": round(seconds, 2), "parameters": task.parameters})
+    upstream = {need: _done(task.folder.parent / need).get("run") for need in task.needs}
+    record = {"key": task.key, "run": uuid.uuid4().hex, "upstream": upstream, "seconds": round(seconds, 2)}
+    write_json(done, record | {"parameters": task.parameters})
     return Outcome(task.id, "done", seconds)
+
+
+def _start_and_run(papermill: Any, *args: Any, **options: Any) -> None:
+    """Execute a notebook; on Windows, whose kernels have TCP only and may clash, one that did not start is retried."""
+    tries = 3 if sys.platform == "win32" else 1
+    for attempt in range(tries):
+        try:
+            with _private_sockets() as config:
+                papermill.execute_notebook(*args, config=config, **options)
+            return
+        except RuntimeError as error:
+            if "Kernel died before" not in str(error) or attempt == tries - 1:
+                raise
 
 
 @contextmanager
@@ -111,13 +154,22 @@ def _private_sockets():
         yield config
         return
     # A short path on a local disk: socket names are limited to about 100 characters.
-    folder = Path(tempfile.mkdtemp(prefix="ax-", dir="/tmp"))
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"ax-{os.getpid()}-", dir="/tmp"))
     try:
         config.KernelManager.transport = "ipc"
         config.KernelManager.ip = str(folder / "k")
         yield config
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove the socket folders of workers that were killed."""
+    for folder in Path("/tmp").glob("ax-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reason(error: Exception, task: Task) -> str:
@@ -131,13 +183,11 @@ def _reason(error: Exception, task: Task) -> str:
         number = error.cell_index + (0 if task.parameters else 1)
         return f"cell {number} of {task.notebook.name}: {error.ename}: {error.evalue}\n" + "\n".join(lines)
     if isinstance(error, DeadKernelError):
-        return "the kernel was killed (out of memory?); run the plan again, training goes on from its checkpoint"
+        return "its kernel was killed (out of memory?); run the plan again, training goes on from its checkpoint"
     if isinstance(error, CellTimeoutError):
         return f"a cell ran longer than timeout_minutes={task.timeout_minutes}; what it had printed is kept"
     return f"{type(error).__name__}: {error}"
 
 
 def _plain(text: str) -> str:
-    import re
-
     return re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -46,7 +46,7 @@ def read_notebook(path: Path) -> dict[str, Any]:
         known = sorted(p.stem for p in path.parent.glob("*.ipynb")) if path.parent.is_dir() else []
         raise unknown("notebook", path.stem, known)
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         content["cells"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a notebook ({error})") from error
@@ -71,7 +71,11 @@ def content_hash(path: Path) -> str:
 def _parameters(source: str, notebook: str) -> list[Parameter]:
     lines = source.splitlines()
     found = []
-    for node in ast.parse(source).body:
+    try:
+        body = ast.parse(source).body
+    except SyntaxError as error:
+        raise UserError(f"{notebook}: the parameters cell is not Python: {error}") from error
+    for node in body:
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name) or node.value is None:
             raise UserError(
                 f"{notebook}: every line of the parameters cell must read `name: type = value  # help`, "

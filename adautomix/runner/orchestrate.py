@@ -2,11 +2,12 @@
 
 import os
 import sys
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
 from adautomix.errors import UserError, unknown
-from adautomix.runner.execute import Outcome, TaskFailed, execute, is_done
+from adautomix.runner.execute import KILLED, Outcome, TaskFailed, execute, is_done
 from adautomix.runner.tasks import Plan, Task
 
 
@@ -31,8 +32,7 @@ def run_plan(
     todo = unsettled(chosen, forced)
     outcomes = {t.id: Outcome(t.id, "kept") for t in chosen if t not in todo}
     if todo:
-        count = min(workers or default_workers(), len(todo))
-        outcomes |= _run(todo, count if scheduler is None else workers or 1, scheduler, forced)
+        outcomes |= _run(todo, workers or default_workers(), scheduler, forced)
     return {task.id: outcomes[task.id] for task in chosen}
 
 
@@ -82,7 +82,7 @@ def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]
         # disable=None: no bar where nobody watches, such as a log file; the lines are enough there.
         with tqdm(total=len(todo), unit="notebook", dynamic_ncols=True, smoothing=0, disable=None) as bar:
             for future in as_completed(futures.values()):
-                outcome = _outcome(names[future.key], future)
+                outcome = _outcome(names[future.key], future, names)
                 outcomes[outcome.id] = outcome
                 bar.write(_line(outcome), file=sys.stdout)
                 bar.update()
@@ -92,6 +92,7 @@ def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]
 def _submit(client: Any, todo: list[Task], forced: set[str]) -> dict[str, Any]:
     has_gpu = any(w.get("resources", {}).get("GPU") for w in client.scheduler_info(n_workers=-1)["workers"].values())
     futures: dict[str, Any] = {}
+    submission = uuid.uuid4().hex  # on a shared scheduler the same task of another user or folder is another one
     for place, task in enumerate(todo):
         upstream = [futures[n] for n in task.needs if n in futures]
         resources = {"GPU": 1} if task.gpu and has_gpu else None
@@ -99,8 +100,9 @@ def _submit(client: Any, todo: list[Task], forced: set[str]) -> dict[str, Any]:
             execute,
             task,
             *upstream,
-            force=task.id in forced or bool(upstream),
-            key=f"{task.id}-{task.key}",
+            force=task.id in forced,
+            submission=submission,
+            key=f"{task.id}-{submission}",
             pure=False,
             retries=0,
             resources=resources,
@@ -109,7 +111,7 @@ def _submit(client: Any, todo: list[Task], forced: set[str]) -> dict[str, Any]:
     return futures
 
 
-def _outcome(task_id: str, future: Any) -> Outcome:
+def _outcome(task_id: str, future: Any, names: dict[str, str]) -> Outcome:
     if future.status == "finished":
         return future.result()
     if future.status == "cancelled":
@@ -119,14 +121,12 @@ def _outcome(task_id: str, future: Any) -> Outcome:
         if error.id == task_id:
             return Outcome(task_id, "failed", reason=error.reason)
         return Outcome(task_id, "skipped", reason=f"skipped because of {error.id}")
-    killed = getattr(error, "task", None)  # distributed.KilledWorker names the task whose worker died
-    if killed is not None and not str(killed).startswith(f"{task_id}-"):
-        return Outcome(task_id, "skipped", reason=f"skipped because of {str(killed).rpartition('-')[0]}")
-    return Outcome(
-        task_id,
-        "failed",
-        reason=f"its worker process was killed ({type(error).__name__}); run the plan again",
-    )
+    if type(error).__name__ != "KilledWorker":
+        return Outcome(task_id, "failed", reason=f"{type(error).__name__}: {error}")
+    culprit = names.get(str(error.task), task_id)  # the task whose worker died; its dependents get the same error
+    if culprit == task_id:
+        return Outcome(task_id, "failed", reason=KILLED)
+    return Outcome(task_id, "skipped", reason=f"skipped because of {culprit}")
 
 
 def _line(outcome: Outcome) -> str:

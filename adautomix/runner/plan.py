@@ -20,10 +20,9 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from adautomix.errors import UserError, unknown
 from adautomix.paths import workbook_root
+from adautomix.plain_yaml import parse
 
 KEYS = ("description", "parameters", "steps")
 
@@ -86,21 +85,10 @@ def raise_all(problems: list[str], where: object) -> None:
         raise UserError(f"{where} has {count}, nothing was started:\n  " + "\n  ".join(problems))
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML lets a later key silently replace an earlier one; a plan must not lose a step that way."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1 and key != "<<":
-                raise UserError(f"{key!r} appears twice, line {node.start_mark.line + 1}")
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(), _UniqueKeyLoader)
-    except (yaml.YAMLError, UserError) as error:
+        content = parse(path.read_text(encoding="utf-8"))
+    except UserError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("steps"), dict) or not content["steps"]:
         raise UserError(f"{path} must have a mapping `steps` with at least one step")
@@ -130,8 +118,10 @@ def _step(name: str, entry: Any) -> Step:
     if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or minutes <= 0):
         raise UserError(f"timeout_minutes must be a positive number, got {minutes!r}")
     needs = entry.get("needs") or []
-    needs = tuple([needs] if isinstance(needs, str) else needs)
-    return Step(**entry | {"name": name, "grid": grid, "parameters": parameters, "needs": needs})
+    needs = [needs] if isinstance(needs, str) else needs
+    if not isinstance(needs, list) or not all(isinstance(need, str) for need in needs):
+        raise UserError(f"needs must be a step's name or a list of names, got {needs!r}")
+    return Step(**entry | {"name": name, "grid": grid, "parameters": parameters, "needs": tuple(needs)})
 
 
 def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -24,10 +24,11 @@ def state_of(task: Task) -> tuple[str, str]:
             return "running", ""
     if is_done(task):
         return "done", f"{read_json(task.folder / 'DONE')['seconds']:.1f} s"
-    if (task.folder / "FAILED").exists():
-        return "failed", read_json(task.folder / "FAILED")["reason"].splitlines()[0]
+    failed = read_json(task.folder / "FAILED") if (task.folder / "FAILED").exists() else {}
+    if failed.get("key") == task.key:
+        return "failed", failed["reason"].splitlines()[0]
     if (task.folder / "DONE").exists():
-        return "stale", "its notebook, parameters or what it needs changed since"
+        return "stale", "its notebook, its parameters, its runs or what it needs changed since"
     return "waiting", ""
 
 
@@ -50,7 +51,7 @@ def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
     if accuracies := accuracy_text(plan):
         parts.append(accuracies)
     parts.append(_counts(plan, (outcome.state for outcome in outcomes)))
-    last = next((t for t in reversed(plan.tasks.values()) if (t.folder / "notebook.ipynb").exists()), None)
+    last = next((task for task in reversed(plan.tasks.values()) if is_done(task)), None)
     if last is not None:
         parts.append(
             f"open: {last.folder / 'notebook.ipynb'}\n(make lab starts JupyterLab; runs are in {plan.outputs / 'runs'})"

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from adautomix.paths import in_workbook, workbook_root
 from adautomix.runner.notebook import Parameter, content_hash, parameters_of
 from adautomix.runner.plan import Step, find_plan, raise_all, read_plan
 
-PLACE = ("outputs", "root")
-"""Parameters that say where files lie: not part of a task's key."""
+PLACE = ("outputs",)
+"""Parameters that say where results go: not part of a task's key."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,18 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
 
     Args:
         plan: a name in notebooks/plans, or the path of a YAML file.
-        settings: values that replace those under the plan's `parameters`, or add to them.
+        settings: values that replace those under the plan's `parameters`, or add to them; one that names a grid
+            replaces it, with one value or a list.
         name: outputs go to outputs/<name>; by default the plan's own name.
     Raises: UserError that lists everything that is wrong.
     """
     path = find_plan(plan)
     description, shared, steps = read_plan(path)
-    shared |= settings or {}
+    settings = dict(settings or {})
+    if "outputs" in settings:
+        raise UserError("outputs cannot be set: the plan's name says where they go, choose one with --name")
+    steps = [_regrid(step, settings) for step in steps]
+    shared |= {k: v for k, v in settings.items() if not any(k in step.grid for step in steps)}
     name = name or path.stem
     outputs = in_workbook("outputs") / name
     notebooks = {step.name: _notebook(step, path) for step in steps}
@@ -80,6 +85,17 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
             task = _task(step, given | point, point, notebooks[step.name], outputs, tasks, steps)
             tasks[task.id] = task
     return Plan(name, description, outputs, tasks, tuple(step.name for step in steps))
+
+
+def _regrid(step: Step, settings: Mapping[str, Any]) -> Step:
+    """Return the step with the settings that name its grid or its own parameters put in their place."""
+    grid = {k: _values(settings[k]) if k in settings else v for k, v in step.grid.items()}
+    parameters = {k: settings.get(k, v) for k, v in step.parameters.items()}
+    return replace(step, grid=grid, parameters=parameters)
+
+
+def _values(setting: Any) -> list[Any]:
+    return setting if isinstance(setting, list) else [setting]
 
 
 def _notebook(step: Step, plan: Path) -> Path:
