@@ -20,7 +20,7 @@ while time.process_time() < end:
 
 def main() -> None:
     """Run the same plan with one worker and with two."""
-    args = arguments(__doc__, notebooks=12, seconds=3)
+    args = arguments(__doc__, notebooks=8, seconds=10)
     rows = []
     with tempfile.TemporaryDirectory(prefix="ax-") as folder:
         empty = run(Path(folder), args.notebooks, 0, workers=1)

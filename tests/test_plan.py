@@ -9,9 +9,9 @@ from adautomix.errors import UserError
 from adautomix.files import write_json
 from adautomix.plain_yaml import parse
 from adautomix.run import TRAINED
-from adautomix.runner.execute import TaskFailed, execute, is_done
+from adautomix.runner.execute import Outcome, TaskFailed, execute, is_done
 from adautomix.runner.notebook import parameters_of
-from adautomix.runner.orchestrate import _outcome, select, unsettled
+from adautomix.runner.orchestrate import _skipped, _startable, select, unsettled
 from adautomix.runner.tasks import load_plan
 
 PARAMETERS = """\
@@ -279,19 +279,41 @@ def test_numbers_with_an_exponent_are_numbers(workbook):
     assert [parse(text) for text in ("1e-3", "-2.5E+2", "e5", "1e", "3")] == [1e-3, -250.0, "e5", "1e", 3]
 
 
-def test_a_step_named_like_the_beginning_of_another_is_not_blamed():
-    class KilledWorker(Exception):
-        task = "train-b-1"
+def test_tasks_start_in_order_when_needs_are_done_and_workers_free(workbook):
+    steps = {
+        "a": {"notebook": "train", "grid": {"epochs": [1, 2, 3]}},
+        "b": {"notebook": "train", "needs": "a"},
+        "c": {"notebook": "table"},
+    }
+    waiting = dict(plan_of(workbook, steps).tasks)
+    ids = list(waiting)
+    two, four = [False, False], [False] * 4
+    assert [t.id for t in _startable(waiting, {}, two)] == ["a.epochs=1", "a.epochs=2"]
+    assert [t.id for t in _startable(waiting, {}, four)] == ["a.epochs=1", "a.epochs=2", "a.epochs=3", "c"]
+    running = {name: waiting.pop(name) for name in ids[:3]}
+    assert [t.id for t in _startable(waiting, running, four)] == ["c"]  # b waits for all of a
+    assert _startable(waiting, running, [False] * 3) == []
+    assert [t.id for t in _startable(waiting, {}, two)] == ["c", "b"]
 
-    class Future:
-        status = "error"
 
-        def exception(self):
-            return KilledWorker()
+def test_a_gpu_task_waits_for_a_gpu_and_others_pass_it(workbook):
+    steps = {"a": {"notebook": "train", "gpu": True, "grid": {"epochs": [1, 2]}}, "c": {"notebook": "table"}}
+    waiting = dict(plan_of(workbook, steps).tasks)
+    assert [t.id for t in _startable(waiting, {}, [True, False])] == ["a.epochs=1", "c"]
+    assert [t.id for t in _startable(waiting, {}, [False, False])] == ["a.epochs=1", "a.epochs=2"]  # none anywhere
 
-    names = {"train-1": "train", "train-b-1": "train-b"}
-    assert _outcome("train-b", Future(), names).state == "failed"
-    assert _outcome("train", Future(), names).reason == "skipped because of train-b"
+
+def test_everything_after_a_failure_is_skipped_because_of_it(workbook):
+    steps = {
+        "a": {"notebook": "train"},
+        "b": {"notebook": "train", "needs": "a"},
+        "c": {"notebook": "table", "needs": "b"},
+        "d": {"notebook": "table"},
+    }
+    waiting = dict(plan_of(workbook, steps).tasks)
+    del waiting["a"]
+    skipped = _skipped(waiting, {"a": Outcome("a", "failed", reason="broken")})
+    assert [(o.id, o.reason) for o in skipped] == [("b", "skipped because of a"), ("c", "skipped because of a")]
 
 
 def test_an_error_outside_the_notebook_is_told_as_what_it_is(workbook, monkeypatch):

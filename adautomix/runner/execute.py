@@ -29,20 +29,21 @@ KILLED = "its worker process was killed; run the plan again, training goes on fr
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: state "done", "kept" (it was DONE already) or "failed", with the reason."""
+    """How a task ended: "done", "kept" (it was DONE already), "failed" or "skipped", why, and because of which task."""
 
     id: str
     state: str
     seconds: float = 0.0
     reason: str = ""
+    cause: str = ""
 
 
 class TaskFailed(Exception):
-    """A notebook failed; carries the task's id, so that dependents can be reported as skipped because of it."""
+    """A notebook failed, for a reason."""
 
-    def __init__(self, id_: str, reason: str) -> None:
-        super().__init__(id_, reason)
-        self.id, self.reason = id_, reason
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def is_done(task: Task) -> bool:
@@ -56,11 +57,10 @@ def is_done(task: Task) -> bool:
     )
 
 
-def execute(task: Task, *upstream: Any, force: bool = False, submission: str = "") -> Outcome:
+def execute(task: Task, *, force: bool = False, submission: str = "") -> Outcome:
     """Run the task's notebook unless it is DONE.
 
     Args:
-        upstream: outcomes of the tasks it needs; only waited for.
         submission: names this run of the plan. A scheduler may start a task again whose worker died; that is refused.
     Raises: TaskFailed, whatever went wrong, with the failing cell's traceback if it was one.
     """
@@ -73,15 +73,15 @@ def execute(task: Task, *upstream: Any, force: bool = False, submission: str = "
                 return Outcome(task.id, "kept")
             started = task.folder / ".started"
             if submission and started.exists() and started.read_text() == submission:
-                raise TaskFailed(task.id, KILLED)
+                raise TaskFailed(KILLED)
             started.write_text(submission)
             return _execute(task)
     except Timeout:
-        raise TaskFailed(task.id, "another process is running this notebook; wait for it or stop it") from None
+        raise TaskFailed("another process is running this notebook; wait for it or stop it") from None
     except TaskFailed:
         raise
     except Exception as error:  # a full disk, a missing package: it must not look like a killed worker
-        raise TaskFailed(task.id, f"{type(error).__name__}: {error}") from error
+        raise TaskFailed(f"{type(error).__name__}: {error}") from error
 
 
 def _done(folder: Path) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _execute(task: Task) -> Outcome:
         if running.exists():
             os.replace(running, failed)
         write_json(task.folder / "FAILED", {"key": task.key, "reason": reason})
-        raise TaskFailed(task.id, reason) from None
+        raise TaskFailed(reason) from None
     os.replace(running, task.folder / "notebook.ipynb")
     seconds = time.perf_counter() - began
     upstream = {need: _done(task.folder.parent / need).get("run") for need in task.needs}

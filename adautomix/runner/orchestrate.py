@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import uuid
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from adautomix.errors import UserError, unknown
 from adautomix.runner.execute import KILLED, Outcome, TaskFailed, execute, is_done
 from adautomix.runner.tasks import Plan, Task
+
+POLL_SECONDS = 1.0
+"""How often workers that came or went are noticed; a notebook's end is noticed at once."""
 
 
 def run_plan(
@@ -66,67 +70,99 @@ def unsettled(tasks: Iterable[Task], forced: set[str]) -> list[Task]:
 
 
 def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]) -> dict[str, Outcome]:
+    """Run tasks as their needs are done and workers are free.
+
+    A task is handed to dask only when a worker is free for it: handed over all at once, dask shares them out
+    beforehand, and one worker of two was seen to run five notebooks of eight.
+    """
     try:
-        from distributed import as_completed
         from tqdm import tqdm
 
         from adautomix.runner.cluster import connect
     except ImportError as error:
         raise UserError(f"running plans needs an extra ({error}): pip install 'adautomix[lab]'") from error
-    outcomes: dict[str, Outcome] = {}
+    waiting, outcomes = {task.id: task for task in todo}, {}
+    running: dict[Any, Task] = {}
+    submission = uuid.uuid4().hex  # on a shared scheduler the same task of another user or folder is another one
     with connect(workers, scheduler) as client:
-        ready = len(client.scheduler_info(n_workers=-1)["workers"])
-        print(f"{len(todo)} notebooks to run, {ready} workers" + ("" if ready else ": waiting for some to come"))
-        futures = _submit(client, todo, forced)
-        names = {future.key: task_id for task_id, future in futures.items()}
+        print(f"{len(todo)} notebooks to run, {len(_slots(client))} workers" + ("" if _slots(client) else ", waiting"))
         # disable=None: no bar where nobody watches, such as a log file; the lines are enough there.
         with tqdm(total=len(todo), unit="notebook", dynamic_ncols=True, smoothing=0, disable=None) as bar:
-            for future in as_completed(futures.values()):
-                outcome = _outcome(names[future.key], future, names)
-                outcomes[outcome.id] = outcome
-                bar.write(_line(outcome), file=sys.stdout)
-                bar.update()
+            while waiting or running:
+                for task in _startable(waiting, running, _slots(client)):
+                    options = {"force": task.id in forced, "submission": submission}
+                    running[_submit(client, waiting.pop(task.id), **options)] = task
+                ended = [_outcome(running.pop(future).id, future) for future in _finished(running)]
+                for outcome in [*ended, *_skipped(waiting, {o.id: o for o in ended} | outcomes)]:
+                    outcomes[outcome.id] = outcome
+                    waiting.pop(outcome.id, None)
+                    bar.write(_line(outcome), file=sys.stdout)
+                    bar.update()
     return outcomes
 
 
-def _submit(client: Any, todo: list[Task], forced: set[str]) -> dict[str, Any]:
-    has_gpu = any(w.get("resources", {}).get("GPU") for w in client.scheduler_info(n_workers=-1)["workers"].values())
-    futures: dict[str, Any] = {}
-    submission = uuid.uuid4().hex  # on a shared scheduler the same task of another user or folder is another one
-    for place, task in enumerate(todo):
-        upstream = [futures[n] for n in task.needs if n in futures]
-        resources = {"GPU": 1} if task.gpu and has_gpu else None
-        futures[task.id] = client.submit(
-            execute,
-            task,
-            *upstream,
-            force=task.id in forced,
-            submission=submission,
-            key=f"{task.id}-{submission}",
-            pure=False,
-            retries=0,
-            resources=resources,
-            priority=-place,
-        )
-    return futures
+def _slots(client: Any) -> list[bool]:
+    """Return an entry for every worker: whether it has a GPU."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return [bool(worker.get("resources", {}).get("GPU")) for worker in workers]
 
 
-def _outcome(task_id: str, future: Any, names: dict[str, str]) -> Outcome:
+def _startable(waiting: dict[str, Task], running: dict[Any, Task], slots: list[bool]) -> list[Task]:
+    """Return the tasks to start now, in the plan's order: needs done, a worker free, and a GPU where one is wanted."""
+    free, gpus = len(slots) - len(running), sum(slots) - sum(task.gpu for task in running.values())
+    started: list[Task] = []
+    unfinished = {*waiting, *(task.id for task in running.values())}
+    for task in waiting.values():
+        if len(started) == free:
+            break
+        if unfinished & set(task.needs) or (task.gpu and any(slots) and gpus == 0):
+            continue
+        gpus -= task.gpu
+        started.append(task)
+    return started
+
+
+def _submit(client: Any, task: Task, **options: Any) -> Any:
+    resources = {"GPU": 1} if task.gpu and any(_slots(client)) else None
+    key = f"{task.id}-{options['submission']}"
+    return client.submit(execute, task, **options, key=key, pure=False, retries=0, resources=resources)
+
+
+def _finished(running: dict[Any, Task]) -> list[Any]:
+    """Return the futures that ended, after waiting a moment for the next one: workers may also come and go."""
+    from distributed import wait
+
+    if not running:
+        time.sleep(POLL_SECONDS)
+        return []
+    try:
+        return list(wait(list(running), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done)
+    except TimeoutError:
+        return []
+
+
+def _outcome(task_id: str, future: Any) -> Outcome:
     if future.status == "finished":
         return future.result()
     if future.status == "cancelled":
         return Outcome(task_id, "failed", reason="cancelled")
     error = future.exception()
     if isinstance(error, TaskFailed):
-        if error.id == task_id:
-            return Outcome(task_id, "failed", reason=error.reason)
-        return Outcome(task_id, "skipped", reason=f"skipped because of {error.id}")
-    if type(error).__name__ != "KilledWorker":
-        return Outcome(task_id, "failed", reason=f"{type(error).__name__}: {error}")
-    culprit = names.get(str(error.task), task_id)  # the task whose worker died; its dependents get the same error
-    if culprit == task_id:
-        return Outcome(task_id, "failed", reason=KILLED)
-    return Outcome(task_id, "skipped", reason=f"skipped because of {culprit}")
+        return Outcome(task_id, "failed", reason=error.reason)
+    killed = type(error).__name__ == "KilledWorker"
+    return Outcome(task_id, "failed", reason=KILLED if killed else f"{type(error).__name__}: {error}")
+
+
+def _skipped(waiting: dict[str, Task], outcomes: dict[str, Outcome]) -> list[Outcome]:
+    """Return the waiting tasks that can no longer run, each with the failure that is the cause."""
+    causes = {o.id: o.cause or o.id for o in outcomes.values() if o.state in ("failed", "skipped")}
+    skipped = []
+    for task in waiting.values():
+        cause = next((causes[need] for need in task.needs if need in causes), None)
+        if cause is not None:
+            causes[task.id] = cause
+            skipped.append(Outcome(task.id, "skipped", reason=f"skipped because of {cause}", cause=cause))
+    return skipped
 
 
 def _line(outcome: Outcome) -> str:
