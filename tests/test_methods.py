@@ -165,7 +165,7 @@ def test_soft_cross_entropy_is_the_weighted_sum_of_hard_ones(start):
     torch.testing.assert_close(out.losses["student"], sum(terms).mean())
 
 
-def test_telling_draws_are_the_most_even_of_several(start):
+def test_telling_draws_show_both_images(start):
     method, ctx = start("cutmix")
     shown = telling_draws(method, 4, ctx)
-    assert 0.4 < shown.lam[0].max() < 0.9
+    assert 0.4 < shown.lam[0, 0] < 0.9
