@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 OUTPUTS = 'outputs: str = "x"  # where\n'
 
 TRAIN = """\
-import os, signal
+import os, signal, time
 from pathlib import Path
 from adautomix import TrainConfig
 from adautomix.train import train
@@ -26,6 +26,7 @@ def log(line):
     if kill and first and line.startswith("epoch   2"):
         Path(outputs, f"killed {kill}").touch()
         os.kill(os.getpid() if kill == "kernel" else os.getppid(), signal.SIGKILL)
+        time.sleep(30)  # a kernel without its worker ends by itself within a second or two; here, in mid-training
 
 train(TrainConfig(width=4, epochs=4, per_class=10, batch_size=20, device="cpu"), Path(outputs, "runs"), log=log)
 """
