@@ -9,11 +9,14 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "AdAutoMix": "methods.adautomix",
+    "AutoMix": "methods.automix",
     "Classifier": "classifier",
     "Context": "methods.base",
     "DATASETS": "data",
     "EmaConfig": "config",
     "METHODS": "methods",
+    "MixBlock": "generator",
     "MixMethod": "methods.base",
     "Mixed": "mixing",
     "OptimConfig": "config",

@@ -60,3 +60,36 @@ def update(teacher: nn.Module, student: nn.Module, m: float, *, buffers: bool) -
     torch._foreach_lerp_(*map(list, zip(*averaged, strict=True)), 1 - m)
     if copied:
         torch._foreach_copy_(*map(list, zip(*copied, strict=True)))
+
+
+class RunningStatistics:
+    """The update that one pass made to a module's BatchNorm statistics, so that it can be made again without a pass.
+
+    Make it before the pass, call `record` after it. A module in eval mode has no update, and repeating does nothing.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        norms = (nn.modules.batchnorm._BatchNorm,)
+        self.norms = [m for m in module.modules() if isinstance(m, norms) and m.training and m.track_running_stats]
+        self.before = [b.clone() for b in self._buffers()]
+        self.batch: list[Tensor] = []
+
+    def _buffers(self) -> list[Tensor]:
+        return [buffer for m in self.norms for buffer in (m.running_mean, m.running_var)]
+
+    def _rates(self) -> list[float]:
+        return [m.momentum for m in self.norms for _ in range(2)]
+
+    @torch.no_grad()
+    def record(self) -> None:
+        """Work out the batch's own statistics s from r_after = (1-m) r_before + m s."""
+        pairs = zip(self._buffers(), self.before, self._rates(), strict=True)
+        self.batch = [(after - (1 - m) * before) / m for after, before, m in pairs]
+
+    @torch.no_grad()
+    def repeat(self, times: int) -> None:
+        """Apply the recorded update `times` more times, in place."""
+        for running, batch, m in zip(self._buffers(), self.batch, self._rates(), strict=True):
+            running.lerp_(batch, 1 - (1 - m) ** times)
+        for norm in self.norms:
+            norm.num_batches_tracked += times

@@ -3,7 +3,7 @@
 from jaxtyping import install_import_hook
 
 # Before anything imports them. Not the config: it checks its own types, with messages for users.
-CHECKED = ("mixing", "losses", "ema", "classifier", "methods", "data", "evaluate")
+CHECKED = ("mixing", "losses", "ema", "generator", "classifier", "methods", "data", "evaluate")
 install_import_hook([f"adautomix.{name}" for name in CHECKED], "beartype.beartype")
 
 import pytest
@@ -53,10 +53,12 @@ def any_method(request):
 
 
 @pytest.fixture
-def start(student):
-    """Return (method, context) by name."""
+def start():
+    """Return (method, context) by name, always of the same student."""
 
     def make(name, seed=0, **options):
+        student = tiny_classifier()
+        torch.manual_seed(0)  # a generator's first weights
         return make_method(name, student, options), Context.start(student, steps=10, seed=seed)
 
     return make

@@ -28,7 +28,7 @@ def workbook(tmp_path_factory):
     """Return a copy of the notebooks, after a plan ran all of them there."""
     folder = tmp_path_factory.mktemp("workbook")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    methods = {"method": ["mixup", "cutmix"]}
+    methods = {"method": ["mixup", "adautomix"]}
     steps = {
         "train": {"notebook": "10_train", "training": True, "grid": methods | {"seed": [0, 1]}, "parameters": {}},
         "evaluate": {"notebook": "20_evaluate", "needs": "train", "grid": methods},

@@ -18,6 +18,8 @@ METHODS = LazyTable(
         "vanilla": "vanilla:Vanilla",
         "mixup": "mixup:MixUp",
         "cutmix": "cutmix:CutMix",
+        "automix": "automix:AutoMix",
+        "adautomix": "adautomix:AdAutoMix",
     },
 )
 
