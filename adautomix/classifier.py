@@ -5,6 +5,7 @@ severity and fill values mean the same for every model. There is one entry, `for
 see every pass.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -70,6 +71,13 @@ class Classifier(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, device=device).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std, device=device).view(1, 3, 1, 1))
         features, self.tap_shape = self._measure(image_size)
+        last = [module for module in net.modules() if not list(module.children())][-1]
+        if isinstance(last, nn.Linear):
+            warnings.warn(
+                f"the network ends in {last}; its {features} outputs are taken as features. If that is its classifier, "
+                "replace it by nn.Identity() first",
+                stacklevel=2,
+            )
         self.heads = nn.ModuleDict({name: _linear(features, num_classes) for name in heads}).to(device)
 
     def forward(

@@ -3,6 +3,7 @@
 A mistake of the user gives one short message and exit code 2; only our own bugs show a traceback.
 """
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,13 @@ from adautomix.config import TrainConfig
 from adautomix.data import DATASETS
 from adautomix.errors import UserError
 from adautomix.evaluate import EVALUATORS
+from adautomix.files import read_json, write_json
 from adautomix.methods import METHODS
 from adautomix.plain_yaml import parse
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+SETTINGS = "settings.json"
+"""In a plan's outputs: the `--set` of its last run, which `status` takes unless given others."""
 
 
 @dataclass(frozen=True)
@@ -145,16 +149,24 @@ def _run_plan(args: Any) -> int:
     if args.workers is not None and args.workers < 1:
         raise UserError(f"workers must be 1 or more, got {args.workers}")
     plan = _plan(args)
+    write_json(plan.outputs / SETTINGS, dict(map(_setting, args.set)))
     outcomes = run_plan(plan, workers=args.workers, scheduler=args.scheduler, only=args.only, force=args.force)
     print("\n" + outcome_text(plan, outcomes.values()))
     return FAILED if any(o.state in ("failed", "skipped") for o in outcomes.values()) else 0
 
 
 def _status(args: Any) -> int:
-    """Show the state of every notebook of a plan."""
+    """Show the state of every notebook of a plan, as it was last run under that name."""
     from adautomix.runner.report import status_text
 
-    print(status_text(_plan(args)))
+    plan = _plan(args)
+    last = plan.outputs / SETTINGS
+    if args.name is not None and not last.exists():
+        raise UserError(f"nothing was run under the name {args.name!r}: there is no {plan.outputs}")
+    if last.exists() and not args.set:
+        args = replace(args, set=tuple(f"{name}={json.dumps(value)}" for name, value in read_json(last).items()))
+        plan = _plan(args)
+    print(status_text(plan))
     return 0
 
 

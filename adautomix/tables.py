@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from adautomix.config import PLACE_FIELDS
+from adautomix.errors import unknown
 from adautomix.run import ROLES, Run
 
 ALWAYS = ("data", "method", "backbone", "epochs")
@@ -29,6 +30,8 @@ def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1")
     for run in runs:
         for role in ROLES:
             metrics = run.metrics(evaluator, role)
+            if metrics is not None and value not in metrics["value"]:
+                raise unknown(f"value of {evaluator}", value, metrics["value"])
             if metrics is not None:
                 rows.append({"key": _key(run), "role": role, "value": metrics["value"][value]})
     if not rows:

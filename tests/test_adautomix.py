@@ -12,6 +12,7 @@ from adautomix.config import EmaConfig
 from adautomix.errors import UserError
 from adautomix.losses import cosine_agreement, mask_penalty, soft_cross_entropy
 from adautomix.methods import make_method
+from adautomix.methods.adautomix import AdAutoMix
 from adautomix.methods.base import Context
 
 LEARNED = [("automix", {}), ("adautomix", {}), ("adautomix", {"n_mix": 2}), ("adautomix", {"objective": "paper"})]
@@ -261,7 +262,7 @@ def test_mask_penalty_is_zero_within_its_margin_and_grows_beyond():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("adautomix", {"n_mix": 1}, "n_mix must be 2 or more"),
+        ("adautomix", {"n_mix": 1}, "need n_mix >= 2"),
         ("adautomix", {"objective": "papr"}, "objective must be one of released, paper"),
         ("adautomix", {"beta": 1.5}, "beta and alpha_loss must be in"),
         ("adautomix", {"margin": 0.5}, "margin must be in"),
@@ -272,6 +273,15 @@ def test_mask_penalty_is_zero_within_its_margin_and_grows_beyond():
 def test_options_out_of_range_are_refused(name, options, message):
     with pytest.raises(UserError, match=message):
         make_method(name, tiny_classifier(), options)
+
+
+def test_build_checks_options_and_heads_at_once():
+    with pytest.raises(UserError, match="unknown option of adautomix 'nmix'; did you mean 'n_mix'"):
+        AdAutoMix.build(tiny_classifier(), nmix=3)
+    with pytest.raises(UserError, match="n_mix of adautomix must be like its default 3, got '3'"):
+        AdAutoMix.build(tiny_classifier(), n_mix="3")
+    with pytest.raises(UserError, match=r"AdAutoMix needs heads \['mix'\]"):
+        AdAutoMix.build(tiny_classifier(heads=("one",)))
 
 
 def test_a_network_without_a_tap_is_refused():

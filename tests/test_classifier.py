@@ -137,6 +137,11 @@ def test_a_users_own_network_with_features_of_any_kind():
     assert Classifier(Flat(), 7, image_size=8)(torch.rand(2, 3, 8, 8)).logits["one"].shape == (2, 7)
 
 
+def test_a_network_that_still_has_its_classifier_is_warned_of():
+    with pytest.warns(UserWarning, match=r"ends in Linear.*its 1000 outputs are taken as features"):
+        Classifier(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1000)), 10, image_size=8)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -130,10 +130,10 @@ def test_folder_fingerprint_follows_its_files_not_its_place(tree, tmp_path):
 
 def test_broken_and_empty_files_are_named(tree):
     (tree / "train" / "ants" / "0.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"1 image files cannot be read.*ants/0.png"):
+    with pytest.raises(UserError, match=r"1 image file\(s\) cannot be read.*ants/0.png"):
         load_dataset("folder", root=tree)
     (tree / "test" / "bees" / "1.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"1 image files are empty.*bees/1.png"):
+    with pytest.raises(UserError, match=r"1 image file\(s\) are empty.*bees/1.png"):
         load_dataset("folder", root=tree)
 
 

@@ -156,6 +156,11 @@ def test_parameters_reach_the_notebook_and_are_kept_with_it(tmp_path):
     folder = tmp_path / "outputs" / "mine" / "tasks" / "show"
     assert f"epochs 5 {tmp_path / 'outputs' / 'mine'}" in (folder / "notebook.ipynb").read_text()
     assert json.loads((folder / "DONE").read_text())["parameters"]["epochs"] == 5
+    assert "mine: 1 done" in command(tmp_path, "status", "tiny", "--name", "mine").stdout  # as it was run
+    assert "mine: 1 stale" in command(tmp_path, "status", "tiny", "--name", "mine", "--set", "epochs=6").stdout
+    unknown = command(tmp_path, "status", "tiny", "--name", "yours")
+    assert unknown.returncode == 2
+    assert "nothing was run under the name 'yours'" in unknown.stderr
 
 
 def test_a_running_scheduler_can_be_used(tmp_path):

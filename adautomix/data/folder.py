@@ -93,5 +93,5 @@ def _held_out(full: PathSplit, classes: tuple[str, ...]) -> tuple[PathSplit, Pat
 def _fingerprint(root: Path, paths: list[Path]) -> str:
     sizes = [path.stat().st_size for path in paths]
     if empty := [str(path) for path, size in zip(paths, sizes, strict=True) if size == 0]:
-        raise UserError(f"{len(empty)} image files are empty; delete or replace them: {'; '.join(empty[:5])}")
+        raise UserError(f"{len(empty)} image file(s) are empty; delete or replace them: {'; '.join(empty[:5])}")
     return fingerprint([(path.relative_to(root).as_posix(), size) for path, size in zip(paths, sizes, strict=True)])

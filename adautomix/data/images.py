@@ -64,7 +64,7 @@ def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
     if errors:
         more = f" and {len(errors) - 5} more" if len(errors) > 5 else ""
         raise UserError(
-            f"{len(errors)} image files cannot be read; delete or replace them: {'; '.join(errors[:5])}{more}"
+            f"{len(errors)} image file(s) cannot be read; delete or replace them: {'; '.join(errors[:5])}{more}"
         )
     return images
 

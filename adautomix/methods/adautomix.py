@@ -61,9 +61,7 @@ class AdAutoMix(AutoMix):
     ) -> None:
         super().__init__(channels, alpha=alpha, margin=margin, mode=mode, reduction=reduction, lam_channel=lam_channel)
         if n_mix < 2 or adversarial_interval < 1:
-            raise UserError(
-                f"n_mix must be 2 or more and adversarial_interval 1 or more, got {n_mix}, {adversarial_interval}"
-            )
+            raise UserError(f"need n_mix >= 2, adversarial_interval >= 1; got {n_mix=}, {adversarial_interval=}")
         if not (0 <= beta <= 1 and 0 <= alpha_loss <= 1):
             raise UserError(f"beta and alpha_loss must be in [0,1], got {beta} and {alpha_loss}")
         if objective not in OBJECTIVES:

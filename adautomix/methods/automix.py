@@ -106,12 +106,17 @@ class AutoMix(MixMethod):
 
     @classmethod
     def build(cls, student: nn.Module, **options: Any) -> "AutoMix":
-        """Return a method whose generator fits the student's tap."""
-        if student.tap_shape is None:
-            raise UserError(f'{cls.__name__} reads hidden features: give the Classifier a tap, e.g. tap="layer3"')
-        method = cls(student.tap_shape[0], **options)
+        """Return a method whose generator fits the student's tap and is on its device."""
+        method = super().build(student, **options)
         method.generator.to(student.mean.device)
         return method
+
+    @classmethod
+    def sizes(cls, student: nn.Module) -> tuple[int, ...]:
+        """Return the channels of the student's tap."""
+        if student.tap_shape is None:
+            raise UserError(f'{cls.__name__} reads hidden features: give the Classifier a tap, e.g. tap="layer3"')
+        return (student.tap_shape[0],)
 
     def trainables(self) -> dict[str, nn.Module]:
         """Return the generator."""

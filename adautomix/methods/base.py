@@ -4,6 +4,8 @@ A method draws (`draw`), mixes (`mix`) and turns a batch into losses (`step`). T
 it. Any step can be replayed: give `step` the draws of an earlier one.
 """
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +15,10 @@ from torch import Tensor, nn
 
 from adautomix.config import EmaConfig
 from adautomix.ema import make_teacher, momentum, update
-from adautomix.errors import UserError
+from adautomix.errors import UserError, unknown
 from adautomix.losses import soft_cross_entropy
 from adautomix.mixing import Mixed
+from adautomix.typecheck import coerce, fits
 
 
 @dataclass
@@ -132,8 +135,31 @@ class MixMethod:
 
     @classmethod
     def build(cls, student: nn.Module, **options: Any) -> "MixMethod":
-        """Return a method that fits `student`; one that needs the tap's shape overrides this."""
-        return cls(**options)
+        """Return a method that fits `student`, which it does not keep.
+
+        Raises: UserError for an unknown or wrong option, or a student without the heads it needs.
+        """
+        if missing := [head for head in cls.heads if head not in student.heads]:
+            raise UserError(f"{cls.__name__} needs heads {missing}: make the Classifier with heads={cls.heads}")
+        return cls(*cls.sizes(student), **cls.resolve(options))
+
+    @classmethod
+    def sizes(cls, student: nn.Module) -> tuple[int, ...]:
+        """Return the constructor's positional arguments, which follow from the student."""
+        return ()
+
+    @classmethod
+    def resolve(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every option, the given ones checked and the others at their default."""
+        parameters = inspect.signature(cls).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        name = cls.__name__.lower()
+        for key, value in options.items():
+            if key not in defaults:
+                raise unknown(f"option of {name}", key, defaults)
+            if not fits(value, type(defaults[key])):
+                raise UserError(f"{key} of {name} must be like its default {defaults[key]!r}, got {value!r}")
+        return defaults | {key: coerce(value, type(defaults[key])) for key, value in options.items()}
 
     def trainables(self) -> dict[str, nn.Module]:
         """Return the modules that the method trains beside the student, by name."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from adautomix.files import read_json, write_json
-from adautomix.run import TASK_VARIABLE, TRAINED
+from adautomix.run import TASK_VARIABLE, TRAINED, Run
 from adautomix.runner.tasks import Task
 
 LOCK_SECONDS = 30
@@ -51,9 +51,7 @@ def is_done(task: Task) -> bool:
     done = _done(task.folder)
     upstream = {need: _done(task.folder.parent / need).get("run") for need in task.needs}
     return (
-        done.get("key") == task.key
-        and done.get("upstream") == upstream
-        and all((task.folder / run / "DONE").exists() for run in _runs(task))
+        done.get("key") == task.key and done.get("upstream") == upstream and all(run.done for run in trained_runs(task))
     )
 
 
@@ -88,10 +86,11 @@ def _done(folder: Path) -> dict[str, Any]:
     return read_json(folder / "DONE") if (folder / "DONE").exists() else {}
 
 
-def _runs(task: Task) -> list[str]:
-    """Return the Runs that the notebook trained or found trained, relative to the task's folder."""
+def trained_runs(task: Task) -> list[Run]:
+    """Return the Runs that the notebook trained or found trained."""
     listed = task.folder / TRAINED
-    return listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
+    lines = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
+    return [Run((task.folder / line).resolve()) for line in lines]
 
 
 def _execute(task: Task) -> Outcome:

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from adautomix.files import read_json
-from adautomix.run import find_runs
-from adautomix.runner.execute import Outcome, is_done
+from adautomix.runner.execute import Outcome, is_done, trained_runs
 from adautomix.runner.tasks import Plan, Task
 from adautomix.tables import table, wide_table
 
@@ -60,8 +59,8 @@ def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
 
 
 def accuracy_text(plan: Plan) -> str:
-    """Return the top-1 table of the plan's runs, or nothing if none was evaluated."""
-    stats = table(find_runs(plan.outputs))
+    """Return the top-1 table of the runs of the plan as it is now, or nothing if none was evaluated."""
+    stats = table(run for task in plan.tasks.values() for run in trained_runs(task) if run.done)
     if stats.empty:
         return ""
     title = "top-1 accuracy on test images, %: mean ± sd over seeds; the student, and the teacher that averages it"
