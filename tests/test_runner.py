@@ -74,10 +74,9 @@ def test_sixteen_notebooks_start_together_on_two_workers_without_a_clash(tmp_pat
     assert result.returncode == 0, result.stdout + result.stderr
     assert "tiny: 16 done" in result.stdout
     assert len(list((tmp_path / "outputs" / "tiny" / "seen").iterdir())) == 16
-    began = time.monotonic()
     again = command(tmp_path, "run", "tiny", "--workers", "2")
     assert "tiny: 16 kept" in again.stdout
-    assert time.monotonic() - began < 30  # no kernels: a bound against hanging, not a speed
+    assert "notebooks to run" not in again.stdout  # no cluster was even started
 
 
 def test_a_failure_stays_where_it_is_and_is_told_with_the_cells_traceback(tmp_path):

@@ -23,11 +23,10 @@ def evaluate_run(
 ) -> bool:
     """Run evaluators on a finished run and store their results in it; those already there are kept.
 
-    Returns: False, after saying so, if the images there now are not those the run was trained on.
-
     Args:
         root: where the data set lies now, if not where the run was trained.
         force: evaluate again what is already there.
+    Returns: False, after saying so, if the images there now are not those the run was trained on.
     Raises: UserError for an unknown evaluator, or a data set that cannot be read.
     """
     wanted = [(name, role) for role in roles for name in evaluators]
