@@ -138,6 +138,19 @@ def mixed_from_mask(
     return Mixed(blend(x, index, mask), mix_targets(targets, index, lam), lam, whole, mask)
 
 
+def mask_entropy(mask: Float[Tensor, "B N H W"]) -> Float[Tensor, ""]:
+    """Return the mean over pixels of -sum_n m_n log m_n, in nats.
+
+    0: every pixel comes from one image, as in CutMix. log N: every pixel is an even blend of all N.
+    """
+    return torch.special.entr(mask.float()).sum(dim=1).mean()
+
+
+def mask_area_gap(mask: Float[Tensor, "B N H W"], lam: Float[Tensor, "B N"]) -> Float[Tensor, ""]:
+    """Return the mean over images and slots of |area_n - lam_n|: how far the label's shares are from the pixels'."""
+    return (mask.float().mean(dim=(2, 3)) - lam.to(mask.device)).abs().mean()
+
+
 def _slot(values: Tensor, row: Tensor) -> Tensor:
     # Slot 0 of every two-image method is the batch itself. The row is still on the CPU when a method draws it, so
     # seeing that costs microseconds and saves a copy of the batch. non_blocking: a GPU's queue is never waited for.

@@ -129,12 +129,12 @@ class Training:
         for batch in self.train_batches.epoch(self.epoch):
             out = self.step(batch)
             guard.watch(self.context.step, out)
-            for name, value in out.terms.items():
+            for name, value in ({f"loss_{k}": v for k, v in out.terms.items()} | out.gauges).items():
                 total, times = sums.get(name, (0, 0))
                 sums[name] = (total + value, times + 1)
             count += len(batch.y)
         guard.check()
-        terms = {f"loss_{name}": float(total) / times for name, (total, times) in sums.items()}
+        terms = {name: float(total) / times for name, (total, times) in sums.items()}
         seconds = time.perf_counter() - began
         self.epoch += 1
         lr = self.optimizers["student"].param_groups[0]["lr"]

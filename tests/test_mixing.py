@@ -1,5 +1,7 @@
 """Mixing against slow loops and closed forms."""
 
+import math
+
 import pytest
 import torch
 from conftest import tiny_batch
@@ -7,6 +9,8 @@ from conftest import tiny_batch
 from adautomix.mixing import (
     blend,
     draw_index,
+    mask_area_gap,
+    mask_entropy,
     mix_targets,
     mixed_from_lam,
     mixed_from_mask,
@@ -118,3 +122,17 @@ def test_detach_keeps_values_and_drops_the_graph():
     assert not cut.x.requires_grad
     assert not cut.lam.requires_grad
     assert torch.equal(cut.x, mixed.x)
+
+
+def test_entropy_of_a_mask_is_0_for_a_cut_and_log_n_for_an_even_blend():
+    cut = torch.zeros(2, 3, 4, 4)
+    cut[:, 1] = 1
+    assert mask_entropy(cut).item() == 0
+    assert mask_entropy(torch.full((2, 3, 4, 4), 1 / 3)).item() == pytest.approx(math.log(3), abs=1e-6)
+    half = torch.cat([cut[:, :, :2], torch.full((2, 3, 2, 4), 1 / 3)], dim=2)
+    assert mask_entropy(half).item() == pytest.approx(math.log(3) / 2, abs=1e-6)
+
+
+def test_the_area_gap_is_the_mean_distance_between_areas_and_label():
+    mask = torch.stack([torch.full((2, 4, 4), 0.3), torch.full((2, 4, 4), 0.7)], dim=1)
+    assert mask_area_gap(mask, torch.tensor([[0.3, 0.7], [0.5, 0.5]])).item() == pytest.approx(0.1, abs=1e-6)

@@ -1,5 +1,6 @@
 """The trainer: it learns, it goes on bit for bit, it stops where it must, and it knows no method."""
 
+import math
 import os
 import signal
 import subprocess
@@ -158,6 +159,15 @@ def test_it_learns_to_read_digits(tmp_path):
     assert run.history["student_top1"].iloc[-1] > 60  # chance is 10
     assert run.history["teacher_top1"].iloc[-1] > 60
     assert run.history["loss_ce"].iloc[-1] < run.history["loss_ce"].iloc[0]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_history_follows_what_the_generator_makes(tmp_path):
+    history = train(tiny_config(method="adautomix", epochs=2), tmp_path, log=str).history
+    assert history["mask_entropy"].between(0.5, math.log(3) + 1e-6).all()  # the generator starts near even masks
+    assert history["mask_area_gap"].between(0, 0.5).all()
+    assert history["loss_cosine"].between(-1, 1).all()
+    assert "loss_mask_entropy" not in history
 
 
 @pytest.mark.usefixtures("tiny")

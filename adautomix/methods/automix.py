@@ -17,7 +17,15 @@ from adautomix.errors import UserError
 from adautomix.generator import Mode, Scale, append_lam, attend, init_projection, upsample
 from adautomix.losses import mask_penalty, soft_cross_entropy
 from adautomix.methods.base import Context, Draws, MixMethod, StepOutput, check_alpha
-from adautomix.mixing import Mixed, draw_index, mixed_from_lam, mixed_from_mask, sample_lam
+from adautomix.mixing import (
+    Mixed,
+    draw_index,
+    mask_area_gap,
+    mask_entropy,
+    mixed_from_lam,
+    mixed_from_mask,
+    sample_lam,
+)
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,9 @@ class AutoMix(MixMethod):
         shown = self.shown_to_student(x, targets, clean.tap, made, draws)
         terms = self.student_terms(x, targets, shown, ctx) | self.generator_terms(made, clean, ctx)
         losses = {"student": self.student_loss(terms), "generator": self.generator_loss(terms, ctx.step)}
-        return StepOutput(losses, {k: v.detach() for k, v in terms.items()}, (made.detach(), shown.detach()), draws)
+        mixed = (made.detach(), shown.detach())
+        gauges = {"mask_entropy": mask_entropy(mixed[0].mask), "mask_area_gap": mask_area_gap(mixed[0].mask, made.lam)}
+        return StepOutput(losses, {k: v.detach() for k, v in terms.items()}, mixed, draws, gauges)
 
     @torch.no_grad()
     def look(self, x: Tensor, ctx: Context) -> Look:

@@ -113,12 +113,14 @@ class StepOutput:
         terms: every loss term by name, detached, for logs and tests.
         mixed: every Mixed that was used, detached.
         draws: the randomness used; give it back to `step` to replay it.
+        gauges: what is watched but not trained on, by name, e.g. mask_entropy; detached.
     """
 
     losses: dict[str, Tensor]
     terms: dict[str, Tensor]
     mixed: tuple[Mixed, ...] = ()
     draws: Draws = field(default_factory=Draws)
+    gauges: dict[str, Tensor] = field(default_factory=dict)
 
 
 class MixMethod:
