@@ -25,6 +25,7 @@ _EXPORTS = {
     "UserError": "errors",
     "find_runs": "run",
     "load_classifier": "checkpoint",
+    "load_method": "checkpoint",
     "make_method": "methods",
     "table": "tables",
 }

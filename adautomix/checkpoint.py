@@ -9,7 +9,8 @@ from adautomix.classifier import Classifier, build_backbone
 from adautomix.config import TrainConfig
 from adautomix.errors import UserError
 from adautomix.files import write_atomic
-from adautomix.methods import METHODS
+from adautomix.methods import METHODS, make_method
+from adautomix.methods.base import MixMethod
 from adautomix.run import ROLES, Run
 
 
@@ -54,9 +55,26 @@ def load_classifier(
     """
     if role not in ROLES:
         raise UserError(f"role must be student or teacher, got {role!r}")
-    if not run.checkpoint.exists() or not (run.done or unfinished):
-        raise UserError(f"{run.path} is not trained to its end; train it with the same config again, it will go on")
-    state = load(run.checkpoint)
+    state = _state(run, unfinished)
     model = build_classifier(run.config, run.info["dataset"]).to(device)
     model.load_state_dict(state["student"] if role == "student" else state["context"]["teacher"])
     return model.eval().requires_grad_(False)
+
+
+def load_method(run: Run, device: torch.device | str = "cpu", *, unfinished: bool = False) -> MixMethod:
+    """Return a run's method with what it trained beside the student: AutoMix's and AdAutoMix's generator.
+
+    Args and errors as for `load_classifier`.
+    """
+    state = _state(run, unfinished)
+    method = make_method(run.config.method, build_classifier(run.config, run.info["dataset"]), run.config.options)
+    for name, module in method.trainables().items():
+        module.load_state_dict(state["trainables"][name])
+        module.to(device).eval().requires_grad_(False)
+    return method
+
+
+def _state(run: Run, unfinished: bool) -> dict[str, Any]:
+    if not run.checkpoint.exists() or not (run.done or unfinished):
+        raise UserError(f"{run.path} is not trained to its end; train it with the same config again, it will go on")
+    return load(run.checkpoint)

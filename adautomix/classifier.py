@@ -106,13 +106,20 @@ class Classifier(nn.Module):
                 return self.forward(x, heads, tap)
             finally:
                 hook.remove()
+        if tap and not heads and not self.training and self.tap in self.stages:
+            return Output({}, self._stage(self._normalise(x)))
         features, tapped = self._features(self._normalise(x), tap)
         return Output({name: self._head(name)(features) for name in heads}, tapped)
 
     def _normalise(self, x: Tensor) -> Tensor:
-        if self.resize is not None and x.shape[-1] != self.resize:
+        if self.resize is not None and x.shape[-2:] != (self.resize, self.resize):
             x = F.interpolate(x, size=(self.resize, self.resize), mode="bilinear", align_corners=False)
         return (x - self.mean) / self.std
+
+    def _stage(self, x: Tensor) -> Tensor:
+        """Return the tap alone, without the stages behind it; in train mode their BatchNorm would miss the batch."""
+        only = {"intermediates_only": True, "stop_early": True, "output_fmt": "NCHW"}
+        return self.net.forward_intermediates(x, indices=[self.stages.index(self.tap)], **only)[0]
 
     def _features(self, x: Tensor, tap: bool) -> tuple[Tensor, Tensor | None]:
         """Return the pooled features [B,D] and, if asked, the tap [B,C,h,w]."""
@@ -123,9 +130,13 @@ class Classifier(nn.Module):
             last, taps = self.net.forward_intermediates(x, indices=[self.stages.index(self.tap)], output_fmt="NCHW")
             return self.net.forward_head(last, pre_logits=True), taps[0]
         seen: list[Tensor] = []
+
+        def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            seen.append(output.clone())  # what follows may work in place, such as ReLU(inplace=True)
+
         hook = None
         if tap:
-            hook = self._submodule(self.tap).register_forward_hook(lambda module, inputs, out: seen.append(out))
+            hook = self._submodule(self.tap).register_forward_hook(keep)
         try:
             features = self.net(x)
         finally:

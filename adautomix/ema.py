@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from adautomix.config import EmaConfig
+from adautomix.errors import UserError
 
 
 def momentum(config: EmaConfig, step: int, steps: int) -> float:
@@ -39,9 +40,18 @@ def make_teacher(student: nn.Module, config: EmaConfig) -> nn.Module:
 
     It is in eval mode, or in train mode when `teacher_bn` is "batch": then its own passes use batch statistics
     and move its running statistics, as in the released code.
+
+    Raises: UserError if those statistics are plain averages (BatchNorm with momentum=None): they cannot be repeated.
     """
+    if config.teacher_bn == "batch" and any(m.momentum is None for m in batch_norms(student)):
+        raise UserError("teacher_bn='batch' needs BatchNorm with a momentum, got momentum=None; use teacher_bn='ema'")
     teacher = copy.deepcopy(student).requires_grad_(False)
     return teacher.train(config.teacher_bn == "batch")
+
+
+def batch_norms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Return all BatchNorm layers of a module."""
+    return [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
 
 @torch.no_grad()
@@ -69,8 +79,8 @@ class RunningStatistics:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        norms = (nn.modules.batchnorm._BatchNorm,)
-        self.norms = [m for m in module.modules() if isinstance(m, norms) and m.training and m.track_running_stats]
+        moving = [m for m in batch_norms(module) if m.training and m.track_running_stats]
+        self.norms = [m for m in moving if m.momentum != 0]
         self.before = [b.clone() for b in self._buffers()]
         self.batch: list[Tensor] = []
 
@@ -90,6 +100,7 @@ class RunningStatistics:
     def repeat(self, times: int) -> None:
         """Apply the recorded update `times` more times, in place."""
         for running, batch, m in zip(self._buffers(), self.batch, self._rates(), strict=True):
-            running.lerp_(batch, 1 - (1 - m) ** times)
+            # .data: a pass whose backward is still to come has saved these buffers, though it will not read them.
+            running.data.lerp_(batch, 1 - (1 - m) ** times)
         for norm in self.norms:
             norm.num_batches_tracked += times

@@ -44,9 +44,7 @@ class MixBlock(nn.Module):
         super().__init__()
         if norm not in (None, "batch") or activation not in (None, "relu"):
             raise UserError(f"norm must be 'batch' or None and activation 'relu' or None, got {norm!r}, {activation!r}")
-        if not 1 <= reduction <= channels:
-            raise UserError(f"reduction must be between 1 and the {channels} channels, got {reduction}")
-        inner, inputs = channels // reduction, channels + lam_channel
+        inner, inputs = reduced(channels, reduction), channels + lam_channel
         self.lam_channel = lam_channel
         self.query = nn.Conv2d(inputs, inner, 1, bias=norm is None)
         self.key = nn.Conv2d(inputs, inner, 1, bias=norm is None)
@@ -92,6 +90,13 @@ class MixBlock(nn.Module):
         projected = conv(z.flatten(0, 1)).unflatten(0, z.shape[:2])
         projected = torch.stack([norm(slot) for slot in projected]) if isinstance(norm, nn.BatchNorm2d) else projected
         return self.activation(projected).flatten(3).transpose(2, 3)
+
+
+def reduced(channels: int, reduction: int) -> int:
+    """Return the channels of queries and keys; raises UserError unless there is at least one."""
+    if not 1 <= reduction <= channels:
+        raise UserError(f"reduction must be between 1 and the {channels} channels, got {reduction}")
+    return channels // reduction
 
 
 def attend(query: Float[Tensor, "*S P d"], key: Float[Tensor, "*S P d"]) -> Float[Tensor, "*S P P"]:

@@ -70,8 +70,8 @@ def best_methods(stats: pd.DataFrame) -> list[str]:
     return lines
 
 
-def histories(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return every epoch of every run as rows: run, data, method, label, seed, epoch, role, top1 (%), loss (nats)."""
+def epochs(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return every epoch of every run as a row: run, data, method, label, seed, and all columns of history.csv."""
     runs = list({run.id: run for run in runs}.values())
     groups = _groups(runs)
     rows = []
@@ -79,11 +79,24 @@ def histories(runs: Iterable[Run]) -> pd.DataFrame:
         group = groups.loc[_key(run)]
         named = {"run": run.id, "data": group["data"], "method": group["method"], "label": group["label"]}
         named["seed"] = run.info["config"]["seed"]
-        for epoch in run.history.to_dict("records"):
-            for role in ROLES:
-                scores = {"top1": epoch[f"{role}_top1"], "loss": epoch[f"{role}_loss"]}
-                rows.append(named | {"epoch": epoch["epoch"], "role": role} | scores)
+        rows += [named | epoch for epoch in run.history.to_dict("records")]
     return pd.DataFrame(rows)
+
+
+def histories(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return every epoch and role of every run as a row: run, data, method, label, seed, epoch, role, top1, loss.
+
+    top1 is in percent and loss in nats, both on test images.
+    """
+    whole = epochs(runs)
+    if whole.empty:
+        return whole
+    kept = ["run", "data", "method", "label", "seed", "epoch"]
+    parts = []
+    for role in ROLES:
+        scores = whole[[f"{role}_top1", f"{role}_loss"]].set_axis(["top1", "loss"], axis=1)
+        parts.append(pd.concat([whole[kept].assign(role=role), scores], axis=1))
+    return pd.concat(parts, ignore_index=True)
 
 
 def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:

@@ -124,6 +124,22 @@ def test_width_scales_every_stage():
     assert net.num_features == 128
 
 
+def test_an_image_with_one_side_right_is_resized_too():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    seen = []
+    net[0].register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape[-2:])))
+    model = Classifier(net, 3, resize=16, image_size=16)
+    for size in ((8, 16), (16, 16), (16, 8)):
+        model(torch.rand(2, 3, *size))
+    assert set(seen) == {(16, 16)}
+
+
+def test_the_tap_is_what_the_submodule_gave_even_if_the_next_one_works_in_place():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
+    model = Classifier(net, 3, tap="0", image_size=8)
+    assert model(torch.rand(2, 3, 8, 8), tap=True).tap.min() < 0
+
+
 def test_non_square_images_work(student):
     x = torch.rand(2, 3, 8, 12)
     assert student(x, tap=True).tap.shape == (2, 6, 4, 6)

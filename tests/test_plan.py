@@ -64,6 +64,17 @@ def test_grid_needs_and_shared_parameters_make_the_tasks(workbook):
     assert set(plan.tasks["report"].needs) == {"evaluate.method=mixup", "evaluate.method=cutmix"}
 
 
+def test_a_point_of_a_grid_does_not_wait_for_steps_that_are_fixed_to_something_else(workbook):
+    steps = {
+        "one": {"notebook": "train", "parameters": {"method": "mixup"}},
+        "many": {"notebook": "train", "grid": {"method": ["cutmix", "vanilla"]}},
+        "evaluate": {"notebook": "table", "needs": ["one", "many"], "grid": {"method": ["mixup", "cutmix"]}},
+    }
+    tasks = plan_of(workbook, steps).tasks
+    assert tasks["evaluate.method=mixup"].needs == ("one",)
+    assert tasks["evaluate.method=cutmix"].needs == ("many.method=cutmix",)
+
+
 @pytest.mark.parametrize(
     ("step", "message"),
     [
@@ -293,6 +304,7 @@ def test_tasks_start_in_order_when_needs_are_done_and_workers_free(workbook):
     running = {name: waiting.pop(name) for name in ids[:3]}
     assert [t.id for t in _startable(waiting, running, four)] == ["c"]  # b waits for all of a
     assert _startable(waiting, running, [False] * 3) == []
+    assert _startable(waiting, running, [False]) == []  # workers that went away take their notebooks' places with them
     assert [t.id for t in _startable(waiting, {}, two)] == ["c", "b"]
 
 

@@ -10,7 +10,7 @@ from adautomix.config import OptimConfig, TrainConfig
 from adautomix.errors import UserError
 from adautomix.files import read_json, write_atomic, write_json
 from adautomix.run import ROLES, Run, create, find_runs, run_for
-from adautomix.tables import best_methods, histories, table, wide_table
+from adautomix.tables import best_methods, epochs, histories, table, wide_table
 
 DATASET = {"label": "tiny", "classes": ["a", "b"], "size": 8, "mean": [0, 0, 0], "std": [1, 1, 1], "fingerprint": "f"}
 
@@ -163,6 +163,18 @@ def test_best_methods_says_who_leads_and_by_how_much(tmp_path):
     make_run(tmp_path, 54.5, method="mixup")
     lines = best_methods(table(find_runs(tmp_path)))
     assert lines[0] == "tiny, student: mixup is highest with 54.50 (n=1), +4.50 to cutmix."
+
+
+def test_epochs_hold_every_column_of_the_histories_and_term_curves_draw_them(tmp_path):
+    for seed in (0, 1):
+        make_run(tmp_path, 50.0, seed=seed)
+    frame = epochs(find_runs(tmp_path))
+    assert list(frame)[:6] == ["run", "data", "method", "label", "seed", "epoch"]
+    assert set(frame["seed"]) == {0, 1}
+    figure = figures.term_curves(frame, {"student_top1": "student (%)", "teacher_top1": "teacher (%)"})
+    assert [axis.get_ylabel() for axis in figure.axes] == ["student (%)", "teacher (%)"]
+    assert len(figure.axes[0].get_lines()) >= 1
+    assert epochs([]).empty
 
 
 def test_histories_are_long_tables_of_both_roles(tmp_path):

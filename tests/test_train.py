@@ -14,6 +14,7 @@ from torch import nn
 
 import adautomix.train as trainer
 from adautomix import checkpoint
+from adautomix.checkpoint import load_method
 from adautomix.config import EmaConfig, OptimConfig, TrainConfig
 from adautomix.errors import UserError
 from adautomix.guard import LAG, FiniteGuard
@@ -162,12 +163,35 @@ def test_it_learns_to_read_digits(tmp_path):
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("method", ["automix", "adautomix"])
+def test_the_released_teacher_with_batch_statistics_can_be_trained(tmp_path, method):
+    config = tiny_config(method=method, epochs=1, ema=EmaConfig(teacher_bn="batch"))
+    history = train(config, tmp_path, log=str).history
+    assert history["teacher_loss"].between(0, 10).all()
+
+
+@pytest.mark.usefixtures("tiny")
 def test_the_history_follows_what_the_generator_makes(tmp_path):
     history = train(tiny_config(method="adautomix", epochs=2), tmp_path, log=str).history
     assert history["mask_entropy"].between(0.5, math.log(3) + 1e-6).all()  # the generator starts near even masks
     assert history["mask_area_gap"].between(0, 0.5).all()
     assert history["loss_cosine"].between(-1, 1).all()
     assert "loss_mask_entropy" not in history
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_runs_method_is_loaded_with_its_trained_generator(tmp_path):
+    run = train(tiny_config(method="adautomix", epochs=1, options={"n_mix": 4}), tmp_path, log=str)
+    method = load_method(run)
+    assert method.n_mix == 4
+    stored = checkpoint.load(run.checkpoint)["trainables"]["generator"]
+    for name, parameter in method.generator.named_parameters():
+        assert torch.equal(parameter, stored[name])
+        assert not parameter.requires_grad
+    (run.path / "DONE").unlink()
+    with pytest.raises(UserError, match="not trained to its end"):
+        load_method(run)
+    assert load_method(run, unfinished=True).n_mix == 4
 
 
 @pytest.mark.usefixtures("tiny")

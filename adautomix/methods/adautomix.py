@@ -59,6 +59,8 @@ class AdAutoMix(AutoMix):
         activation: str = "relu",
         norm: str = "none",
     ) -> None:
+        named = {"activation": activation, "norm": norm}
+        self.block_options = {name: None if value == "none" else value for name, value in named.items()}
         super().__init__(channels, alpha=alpha, margin=margin, mode=mode, reduction=reduction, lam_channel=lam_channel)
         if n_mix < 2 or adversarial_interval < 1:
             raise UserError(f"need n_mix >= 2, adversarial_interval >= 1; got {n_mix=}, {adversarial_interval=}")
@@ -68,8 +70,10 @@ class AdAutoMix(AutoMix):
             raise UserError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
         self.n_mix, self.random_n, self.beta, self.alpha_loss = n_mix, random_n, beta, alpha_loss
         self.objective, self.adversarial_interval = objective, adversarial_interval
-        options = {"activation": None if activation == "none" else activation, "norm": None if norm == "none" else norm}
-        self.generator = MixBlock(channels, reduction, lam_channel, **options)
+
+    def make_generator(self, channels: int, reduction: int, lam_channel: bool) -> MixBlock:
+        """Return a new generator."""
+        return MixBlock(channels, reduction, lam_channel, **self.block_options)
 
     def draw(self, batch_size: int, ctx: Context) -> GeneratorDraws:
         """Return lam and index of both mixes: for N=2 as in AutoMix; for more, one lam and every slot permuted.
@@ -107,13 +111,15 @@ class AdAutoMix(AutoMix):
         return super().shown_to_student(x, targets, tap, made, draws)
 
     def student_terms(self, x: Tensor, targets: Tensor, shown: Mixed, ctx: Context) -> dict[str, Tensor]:
-        """Return L_amce, L_ace and, for more than two images, L_mce."""
-        terms = super().student_terms(x, targets, shown, ctx)
-        if shown.lam.shape[1] > 2:
-            plain = mixed_from_lam(x, targets, shown.index, shown.lam)
-            logits = ctx.student(plain.x, heads=("mix",)).logits["mix"]
-            terms["student_plain"] = soft_cross_entropy(logits, plain.y)
-        return terms
+        """Return L_ace, for more than two images L_mce, and L_amce; in the released order of passes."""
+        if shown.lam.shape[1] == 2:
+            return super().student_terms(x, targets, shown, ctx)
+        plain = mixed_from_lam(x, targets, shown.index, shown.lam)
+        return {
+            "student_clean": self.student_term(x, targets, "one", ctx),
+            "student_plain": self.student_term(plain.x, plain.y, "mix", ctx),
+            "student_mixed": self.student_term(shown.x, shown.y, "mix", ctx),
+        }
 
     def student_loss(self, terms: dict[str, Tensor]) -> Tensor:
         """Return Eq. 3's minimum over the classifier."""

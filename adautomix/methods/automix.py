@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from adautomix.ema import RunningStatistics
 from adautomix.errors import UserError
-from adautomix.generator import Mode, Scale, append_lam, attend, init_projection, upsample
+from adautomix.generator import Mode, Scale, append_lam, attend, init_projection, reduced, upsample
 from adautomix.losses import mask_penalty, soft_cross_entropy
 from adautomix.methods.base import Context, Draws, MixMethod, StepOutput, check_alpha
 from adautomix.mixing import (
@@ -30,7 +30,10 @@ from adautomix.mixing import (
 
 @dataclass(frozen=True)
 class GeneratorDraws(Draws):
-    """Draws of the student's mix (`index`, `lam`), and beside them those of the generator's own mix."""
+    """Draws of the student's mix (`index`, `lam`), and beside them those of the generator's own mix.
+
+    AdAutoMix: with more than two images both mixes have the same lam; in `paper` they are one mix, lam and index.
+    """
 
     index_generator: Int[Tensor, "N B"] | None = None
     lam_generator: Float[Tensor, "B N"] | None = None
@@ -54,7 +57,7 @@ class AutoMixBlock(nn.Module):
     def __init__(self, channels: int, reduction: int = 2, lam_channel: bool = False) -> None:
         super().__init__()
         self.lam_channel = lam_channel
-        self.query = nn.Conv2d(channels + lam_channel, channels // reduction, 1)
+        self.query = nn.Conv2d(channels + lam_channel, reduced(channels, reduction), 1)
         self.value = nn.Conv2d(channels + lam_channel, 1, 1)
         for conv in (self.query, self.value):
             init_projection(conv)
@@ -93,6 +96,7 @@ class AutoMix(MixMethod):
 
     heads = ("one", "mix")
     runs_teacher = True
+    n_mix = 2
 
     def __init__(
         self,
@@ -106,11 +110,17 @@ class AutoMix(MixMethod):
         mask_penalty: float = 0.1,
     ) -> None:
         self.alpha, self.margin, self.mode, self.mask_penalty = check_alpha(alpha), margin, mode, mask_penalty
-        self.generator: nn.Module = AutoMixBlock(channels, reduction, lam_channel)
         if not 0 <= margin < 0.5:
             raise UserError(f"margin must be in [0,0.5), got {margin}")
+        if mask_penalty < 0:
+            raise UserError(f"mask_penalty must be zero or more, got {mask_penalty}")
         if mode not in ("nearest", "bilinear"):
             raise UserError(f"mode must be nearest or bilinear, got {mode!r}")
+        self.generator = self.make_generator(channels, reduction, lam_channel)
+
+    def make_generator(self, channels: int, reduction: int, lam_channel: bool) -> nn.Module:
+        """Return a new generator."""
+        return AutoMixBlock(channels, reduction, lam_channel)
 
     @classmethod
     def build(cls, student: nn.Module, **options: Any) -> "AutoMix":
@@ -137,7 +147,7 @@ class AutoMix(MixMethod):
         return GeneratorDraws(index, lam, index_generator, lam_generator)
 
     def step(self, x: Tensor, y: Tensor, ctx: Context, draws: GeneratorDraws | None = None) -> StepOutput:
-        """Return the student's and the generator's loss; see the class."""
+        """Return the student's and the generator's loss; `mixed` holds the generator's mix, then the student's."""
         draws = self.draw(len(x), ctx) if draws is None else draws
         targets = ctx.targets(y)
         clean = self.look(x, ctx)
@@ -163,8 +173,8 @@ class AutoMix(MixMethod):
 
     def mix_with(self, x: Tensor, targets: Tensor, tap: Tensor, index: Tensor, lam: Tensor) -> Mixed:
         """Return the generator's mix of a batch, with its graph."""
-        features = tap[index.to(tap.device)]  # [N,B,C,h,w]
-        mask = self.generator(features, lam.to(tap.device), self.scale(x, tap), self.mode)
+        features = tap[index.to(tap.device, non_blocking=True)]  # [N,B,C,h,w]
+        mask = self.generator(features, lam.to(tap.device, non_blocking=True), self.scale(x, tap), self.mode)
         return mixed_from_mask(x, targets, index, mask, lam)
 
     @staticmethod
@@ -173,12 +183,22 @@ class AutoMix(MixMethod):
         (height, width), (h, w) = x.shape[-2:], tap.shape[-2:]
         return float(height // h) if height % h == width % w == 0 and height * w == width * h else (height, width)
 
+    def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: GeneratorDraws) -> Mixed:
+        """Return the mix that the student is shown, detached; makes a teacher pass of its own."""
+        with torch.no_grad():
+            tap = ctx.teacher(x, heads=(), tap=True).tap
+        return self.student_mix(x, ctx.targets(y), tap, draws)
+
     @torch.no_grad()
-    def shown_to_student(self, x: Tensor, targets: Tensor, tap: Tensor, made: Mixed, draws: GeneratorDraws) -> Mixed:
+    def student_mix(self, x: Tensor, targets: Tensor, tap: Tensor, draws: GeneratorDraws) -> Mixed:
         """Return the student's own mix, detached; with constant masks where the margin says so."""
         if self.too_lopsided(draws.lam):
             return mixed_from_lam(x, targets, draws.index, draws.lam)
         return self.mix_with(x, targets, tap, draws.index, draws.lam)
+
+    def shown_to_student(self, x: Tensor, targets: Tensor, tap: Tensor, made: Mixed, draws: GeneratorDraws) -> Mixed:
+        """Return the student's mix; `made` is the generator's, which is another one here."""
+        return self.student_mix(x, targets, tap, draws)
 
     def too_lopsided(self, lam: Tensor) -> bool:
         """Return whether lam_0 is within the margin of 0 or 1; only the first share is looked at."""
@@ -186,11 +206,19 @@ class AutoMix(MixMethod):
         return first <= self.margin or 1 - first <= self.margin
 
     def student_terms(self, x: Tensor, targets: Tensor, shown: Mixed, ctx: Context) -> dict[str, Tensor]:
-        """Return the student's loss terms; its passes stay apart, because BatchNorm sees batches."""
+        """Return the student's loss terms.
+
+        The passes stay apart, and in the released order: BatchNorm's running statistics weigh the last batch most.
+        """
         return {
-            "student_mixed": soft_cross_entropy(ctx.student(shown.x, heads=("mix",)).logits["mix"], shown.y),
-            "student_clean": soft_cross_entropy(ctx.student(x).logits["one"], targets),
+            "student_clean": self.student_term(x, targets, "one", ctx),
+            "student_mixed": self.student_term(shown.x, shown.y, "mix", ctx),
         }
+
+    @staticmethod
+    def student_term(x: Tensor, targets: Tensor, head: str, ctx: Context) -> Tensor:
+        """Return the student's cross-entropy on one batch, from one head."""
+        return soft_cross_entropy(ctx.student(x, heads=(head,)).logits[head], targets)
 
     def student_loss(self, terms: dict[str, Tensor]) -> Tensor:
         """Return CE(one) + mixCE(mix)."""

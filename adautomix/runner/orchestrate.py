@@ -113,7 +113,7 @@ def _startable(waiting: dict[str, Task], running: dict[Any, Task], slots: list[b
     started: list[Task] = []
     unfinished = {*waiting, *(task.id for task in running.values())}
     for task in waiting.values():
-        if len(started) == free:
+        if len(started) >= free:  # free is negative while a worker is away
             break
         if unfinished & set(task.needs) or (task.gpu and any(slots) and gpus == 0):
             continue

@@ -82,7 +82,7 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
         if "outputs" in accepted[step.name]:
             given = {"outputs": str(outputs)} | given
         for point in _grid(step.grid):
-            task = _task(step, given | point, point, notebooks[step.name], outputs, tasks, steps)
+            task = _task(step, given | point, point, notebooks[step.name], outputs, tasks)
             tasks[task.id] = task
     return Plan(name, description, outputs, tasks, tuple(step.name for step in steps))
 
@@ -147,10 +147,8 @@ def _task(
     notebook: Path,
     outputs: Path,
     tasks: Mapping[str, Task],
-    steps: list[Step],
 ) -> Task:
-    grids = {s.name: s.grid for s in steps}
-    needs = tuple(t.id for t in tasks.values() if t.step in step.needs and _agree(t, point, grids[t.step]))
+    needs = tuple(t.id for t in tasks.values() if t.step in step.needs and _agree(t, point))
     if step.needs and not needs:
         raise UserError(f"step {step.name} at {dict(point)} needs {', '.join(step.needs)}, but no task of it agrees")
     id_ = ".".join([step.name, *(f"{name}={_slug(value)}" for name, value in point.items())])
@@ -162,11 +160,14 @@ def _task(
     return Task(id_, step.name, notebook, parameters, folder, key, needs, step.gpu, step.timeout_minutes)
 
 
-def _agree(task: Task, point: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> bool:
-    return all(task.parameters[name] == value for name, value in point.items() if name in grid)
+def _agree(task: Task, point: Mapping[str, Any]) -> bool:
+    """Return whether a task has nothing that differs from a point of a later step's grid."""
+    return all(task.parameters.get(name, value) == value for name, value in point.items())
 
 
 def _slug(value: Any) -> str:
+    if isinstance(value, Mapping) and value:  # a method's options: {objective: paper} becomes objective-paper
+        return "+".join(f"{key}-{_slug(item)}" for key, item in value.items())
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return "".join(c if c.isalnum() or c in "-_+." else "_" for c in text)
 

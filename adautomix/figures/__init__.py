@@ -1,0 +1,24 @@
+"""Figures of the workbook: arrays, tables and Runs in, matplotlib axes out. One look, one colour a method.
+
+Nothing here imports torch; images may be tensors or arrays [3,H,W] in [0,1].
+"""
+
+from adautomix.figures.curves import learning_curves, run_curves, term_curves
+from adautomix.figures.look import label_colors, method_colors, save, style
+from adautomix.figures.pictures import image_row, label_text, picture_grid
+from adautomix.figures.results import accuracy_bars, per_class_heatmap
+
+__all__ = [
+    "accuracy_bars",
+    "image_row",
+    "label_colors",
+    "label_text",
+    "learning_curves",
+    "method_colors",
+    "per_class_heatmap",
+    "picture_grid",
+    "run_curves",
+    "save",
+    "style",
+    "term_curves",
+]
