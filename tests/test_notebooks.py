@@ -15,6 +15,7 @@ from adautomix.run import find_runs
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
 ROOT = Path(__file__).parents[1]
 SMOKE = {"data": "digits", "per_class": 4, "width": 4, "epochs": 1, "batch_size": 20}
+SMOKE |= {"teacher_epochs": 1, "generator_steps": 3}
 
 
 def errors_in(path: Path) -> list[str]:
@@ -27,13 +28,16 @@ def errors_in(path: Path) -> list[str]:
 def workbook(tmp_path_factory):
     """Return a copy of the notebooks, after a plan ran all of them there."""
     folder = tmp_path_factory.mktemp("workbook")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    for part in ("notebooks", "outputs/reference", "tests/golden"):
+        shutil.copytree(ROOT / part, folder / part)
     methods = {"method": ["mixup", "adautomix"]}
     steps = {
         "train": {"notebook": "10_train", "training": True, "grid": methods | {"seed": [0, 1]}, "parameters": {}},
         "evaluate": {"notebook": "20_evaluate", "needs": "train", "grid": methods},
         "index": {"notebook": "00_index", "needs": "evaluate"},
         "results": {"notebook": "38_results", "needs": "evaluate"},
+        "generator": {"notebook": "02_generator"},
+        "adversarial": {"notebook": "03_adversarial_objective", "needs": "evaluate"},
     }
     used = {Path(step["notebook"]).stem for step in steps.values()}
     assert used == {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}, "a notebook is not run by this test"
@@ -45,11 +49,11 @@ def workbook(tmp_path_factory):
 
 def test_all_notebooks_run_as_a_plan(workbook):
     folder, printed = workbook
-    assert "smoke: 8 done" in printed
+    assert "smoke: 10 done" in printed
     assert "top-1 accuracy" in printed
     assert "mixup" in printed
     notebooks = list((folder / "outputs" / "smoke" / "tasks").rglob("notebook.ipynb"))
-    assert len(notebooks) == 8
+    assert len(notebooks) == 10
     assert not any(map(errors_in, notebooks))
     assert len(find_runs(folder / "outputs" / "smoke")) == 4
 
@@ -58,7 +62,7 @@ def test_the_results_notebook_leaves_its_figures_and_table(workbook):
     folder, _ = workbook
     outputs = folder / "outputs" / "smoke"
     names = {p.name for p in (outputs / "figures").iterdir()}
-    for stem in ("38_learning_curves_digits", "38_accuracy_digits"):
+    for stem in ("38_learning_curves_digits", "38_accuracy_digits", "03_masks_digits"):
         assert {f"{stem}.png", f"{stem}.svg"} <= names
     assert "mixup" in (outputs / "tables" / "38_accuracy.csv").read_text()
 
@@ -77,7 +81,7 @@ def test_each_notebook_runs_alone_under_stock_papermill(workbook, tmp_path, name
     assert not errors_in(out)
 
 
-@pytest.mark.parametrize("name", ["20_evaluate", "38_results"])
+@pytest.mark.parametrize("name", ["03_adversarial_objective", "20_evaluate", "38_results"])
 def test_a_notebook_without_runs_says_what_to_run_first(tmp_path, name):
     arguments = [
         sys.executable,
