@@ -28,7 +28,7 @@ LAYERS = [
     {"config"},
     {"run", "notebooks"},
     {"tables"},
-    {"mixing", "losses", "ema", "generator", "classifier", "optim"},
+    {"mixing", "losses", "saliency", "ema", "generator", "classifier", "optim"},
     {"methods"},
     {"data", "figures", "checkpoint", "guard"},
     {"evaluate"},

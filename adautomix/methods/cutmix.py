@@ -42,7 +42,8 @@ class CutMix(MixMethod):
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: CutMixDraws) -> Mixed:
         """Return x with a box of x[index] in every image."""
         targets, size = ctx.targets(y), (x.shape[2], x.shape[3])
-        box = boxes(draws.lam[:, 0], draws.centre, size)
+        rows = len(x) if self.per_sample else 1
+        box = boxes(draws.lam[:rows, 0], draws.centre[:rows], size)
         if self.per_sample:
             return mixed_from_mask(x, targets, draws.index, box_mask(box.to(x.device, non_blocking=True), size))
         return _paste(x, targets, draws.index, box[0])
@@ -53,7 +54,7 @@ def boxes(lam: Float[Tensor, " B"], centre: Float[Tensor, "B 2"], size: tuple[in
 
     Sides are int(H sqrt(1-lam)) and int(W sqrt(1-lam)), halved as the paper's code does.
     """
-    hw = torch.tensor(size)
+    hw = torch.tensor(size, device=lam.device)
     half = (hw * (1 - lam.double()).sqrt()[:, None]).long() // 2
     middle = (centre * hw).long()
     low, high = (middle - half).clamp(min=0), torch.minimum(middle + half, hw)
@@ -76,5 +77,5 @@ def _paste(x: Tensor, targets: Tensor, index: Tensor, box: Tensor) -> Mixed:
     lam = mask[:1].mean(dim=(2, 3)).expand(len(x), -1)
     index = index.to(x.device, non_blocking=True)
     mixed = x.clone()
-    mixed[:, :, top:bottom, left:right] = x[:, :, top:bottom, left:right][index[1]]
+    mixed[:, :, top:bottom, left:right] = x[:, :, top:bottom, left:right].index_select(0, index[1])
     return Mixed(mixed, mix_targets(targets, index, lam), lam, index, mask)
