@@ -1,15 +1,20 @@
-"""Saliency of an image: how much each pixel stands out.
+"""Saliency: how much each pixel stands out from its image, or matters to the student.
 
-Spectral residual: Hou and Zhang, "Saliency Detection: A Spectral Residual Approach", CVPR 2007. What a reader gets
-wrong: what is transformed back is the residual of the *log* amplitude with the image's own phase.
+Spectral residual: Hou and Zhang, "Saliency Detection: A Spectral Residual Approach", CVPR 2007; what is transformed
+back is the residual of the *log* amplitude with the image's own phase. Input gradient: Kim et al. 2020 (Puzzle Mix).
+What a reader gets wrong: a pass through the student to look at gradients is not free of traces. In train mode it moves
+BatchNorm's running statistics, `backward` writes into every `.grad`, dropout consumes random numbers. None of that may
+happen, or a method that only looks would train another student than one that does not.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
@@ -71,3 +76,46 @@ def _blur(maps: Float[Tensor, "B H W"]) -> Float[Tensor, "B H W"]:
     kernel = torch.tensor(weights, device=maps.device) / sum(weights)
     padded = F.pad(maps[:, None], (half, half, half, half), mode="replicate")
     return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))[:, 0]
+
+
+def gradient_saliency(
+    student: nn.Module, x: Float[Tensor, "B C H W"], targets: Float[Tensor, "B K"], head: str = "one"
+) -> Float[Tensor, "B H W"]:
+    """Return the norm over channels of the gradient of every image's own cross-entropy with respect to its pixels.
+
+    Kim et al. 2020 (Puzzle Mix); in eval mode, as in the released code (snu-mllab/PuzzleMix, main.py:
+    model.eval() around the pass where clean_lam is 0). There the losses are averaged over the batch and the squares
+    over channels; both only scale the map, and every user of it divides by its sum.
+
+    The student stays as it was: state dict, `.grad`, random state and every module's train flag. Hooks of the student
+    do run. Works under autocast and no_grad.
+
+    Args:
+        student: a Classifier.
+        x: images in [0,1]; left untouched, and no gradient reaches them.
+        targets: soft targets, rows sum to 1.
+    Returns: a new float32 tensor without graph, loss per unit of pixel intensity, zero or more.
+    """
+    with eval_mode(student), same_random_state(x.device), torch.enable_grad():
+        pixels = x.detach().clone().requires_grad_()
+        logits = student(pixels, heads=(head,)).logits[head]
+        loss = F.cross_entropy(logits.float(), targets.detach().float(), reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, pixels)  # writes into no .grad, unlike backward
+    return gradient.float().norm(dim=1)
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode, and at the end every submodule back into its own mode."""
+    training = [m for m in module.modules() if m.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m in training:
+            m.training = True
+
+
+def same_random_state(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context at whose end the global generators, and the device's, are as they were."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])

@@ -20,6 +20,7 @@ METHODS = LazyTable(
         "saliencymix": "saliencymix:SaliencyMix",
         "fmix": "fmix:FMix",
         "resizemix": "resizemix:ResizeMix",
+        "puzzlemix": "puzzlemix:PuzzleMix",
         "automix": "automix:AutoMix",
         "adautomix": "adautomix:AdAutoMix",
     },
