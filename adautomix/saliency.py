@@ -98,7 +98,8 @@ def gradient_saliency(
     """
     with eval_mode(student), same_random_state(x.device), torch.enable_grad():
         pixels = x.detach().clone().requires_grad_()
-        logits = student(pixels, heads=(head,)).logits[head]
+        # A view: what counts FLOPs hooks whatever enters a module, and under autograd.grad it cannot hook a leaf.
+        logits = student(pixels.view_as(pixels), heads=(head,)).logits[head]
         loss = F.cross_entropy(logits.float(), targets.detach().float(), reduction="sum")
         (gradient,) = torch.autograd.grad(loss, pixels)  # writes into no .grad, unlike backward
     return gradient.float().norm(dim=1)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import CLASSES, tiny_batch, tiny_classifier
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from adautomix.classifier import Classifier
 from adautomix.errors import UserError
@@ -60,6 +61,12 @@ def test_the_student_stays_as_it_was(batch):
 def test_no_gradient_appears_where_there_was_none(student, batch):
     gradient_saliency(student, *batch)
     assert all(p.grad is None for p in student.parameters())
+
+
+def test_its_cost_can_be_counted(student, batch):
+    with FlopCounterMode(display=False) as counter:
+        gradient_saliency(student, *batch)
+    assert counter.get_total_flops() > 0
 
 
 def test_a_student_that_fails_keeps_its_mode(student, batch):
