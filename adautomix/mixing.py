@@ -7,7 +7,6 @@ carry both, so nothing in this project ever passes `(y_a, y_b, lam)` around.
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -37,14 +36,12 @@ class Mixed:
         return replace(self, x=self.x.detach(), y=self.y.detach(), lam=self.lam.detach(), mask=mask)
 
 
-def sample_beta(shape: tuple[int, ...], alpha: float, rng: torch.Generator) -> Float[Tensor, "..."]:
-    """Return float64 draws from Beta(alpha, alpha) on the CPU.
+def sample_beta(shape: tuple[int, ...], alpha: float, rng: torch.Generator) -> Float[Tensor, "... 2"]:
+    """Return float64 pairs (b, 1 - b) with b from Beta(alpha, alpha), on the CPU: Dirichlet(alpha, alpha).
 
-    torch.distributions takes no generator, so a numpy generator is seeded from `rng`: the stream is a function
-    of `rng` alone.
+    torch.distributions takes no generator; the function that it calls for this does.
     """
-    seed = int(torch.randint(2**63 - 1, (), generator=rng))
-    return torch.from_numpy(np.asarray(np.random.default_rng(seed).beta(alpha, alpha, size=shape)))
+    return torch._sample_dirichlet(torch.full((*shape, 2), alpha, dtype=torch.float64), rng)
 
 
 def sample_lam(
@@ -60,10 +57,9 @@ def sample_lam(
     """
     rows = batch_size if per_sample else 1
     if n_mix == 2:
-        first = sample_beta((rows, 1), alpha, rng)
-        lam = torch.cat([first, 1 - first], dim=1)
+        lam = sample_beta((rows,), alpha, rng)
     else:
-        draws = sample_beta((rows, n_mix), alpha, rng)
+        draws = sample_beta((rows, n_mix), alpha, rng)[..., 0]
         lam = draws / draws.sum(dim=1, keepdim=True)
     return lam.float().expand(batch_size, n_mix)
 
@@ -79,35 +75,26 @@ def draw_index(batch_size: int, n_mix: int, rng: torch.Generator, *, keep_first:
 
 
 def blend(
-    x: Float[Tensor, "B C H W"],
+    x: Float[Tensor, "B ..."],
     index: Int[Tensor, "N B"],
     weight: Float[Tensor, "B N"] | Float[Tensor, "B N H W"],
-) -> Float[Tensor, "B C H W"]:
+) -> Float[Tensor, "B ..."]:
     """Return the weighted sum of N shuffled copies of a batch (Eq. 2), as a new tensor.
 
     Args:
-        x: images in [0,1].
+        x: images in [0,1], features or targets.
         index: row n says which image fills slot n.
         weight: one number a slot (`lam`), or a mask; non-negative, sums to 1 over N. A gradient reaches it.
     """
     weight = weight.to(x, non_blocking=True)
     if weight.ndim == 2:
-        weight = weight[:, :, None, None]
+        weight = weight.reshape(*weight.shape, *(1,) * (x.ndim - 2))
         if len(index) == 2:  # mixup: one new tensor, two passes over the images
             return x.index_select(0, index[1].to(x.device, non_blocking=True)).lerp_(_slot(x, index[0]), weight[:, 0:1])
     mixed = _slot(x, index[0]) * weight[:, :1]
     for n in range(1, len(index)):
         mixed = mixed.addcmul_(_slot(x, index[n]), weight[:, n : n + 1])
     return mixed
-
-
-def mix_targets(
-    targets: Float[Tensor, "B K"], index: Int[Tensor, "N B"], lam: Float[Tensor, "B N"]
-) -> Float[Tensor, "B K"]:
-    """Return soft targets sum_n lam_n * targets[index_n], as a new tensor."""
-    lam = lam.to(targets, non_blocking=True)
-    rows = [lam[:, n : n + 1] * _slot(targets, index[n]) for n in range(len(index))]
-    return torch.stack(rows).sum(dim=0)
 
 
 def mixed_from_lam(
@@ -119,7 +106,7 @@ def mixed_from_lam(
     """Return the Mixed of a plain convex combination (mixup)."""
     lam = lam.to(x.device, non_blocking=True)
     whole = index.to(x.device, non_blocking=True)
-    return Mixed(blend(x, index, lam), mix_targets(targets, index, lam), lam, whole)
+    return Mixed(blend(x, index, lam), blend(targets, index, lam), lam, whole)
 
 
 def mixed_from_mask(
@@ -137,7 +124,7 @@ def mixed_from_mask(
     """
     lam = mask.mean(dim=(2, 3)) if lam is None else lam.to(x.device, non_blocking=True)
     whole = index.to(x.device, non_blocking=True)
-    return Mixed(blend(x, index, mask), mix_targets(targets, index, lam), lam, whole, mask)
+    return Mixed(blend(x, index, mask), blend(targets, index, lam), lam, whole, mask)
 
 
 def mask_entropy(mask: Float[Tensor, "B N H W"]) -> Float[Tensor, ""]:

@@ -23,8 +23,14 @@ CLASSES = 10
 SHAPES = ((100, 32), (16, 224))
 LEFT_OUT = ("vanilla", "manifoldmix")
 """Nothing to mix, and mixing inside the network."""
-OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {"saliencymix": ({}, {"one_map": True})}
-"""Variants beside a method's defaults."""
+OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
+    "cutmix": ({"alpha": 1.0}, {"alpha": 1.0, "per_sample": True}),  # the peers' alpha: time follows the box's size
+    "saliencymix": ({}, {"one_map": True}),
+    "puzzlemix": ({}, {"transport": False}),
+    "automix": ({},),
+    "adautomix": ({},),
+}
+"""Variants, where they are not the defaults and per_sample."""
 Mix = Callable[[Tensor, Tensor], Any]
 
 
@@ -50,11 +56,9 @@ def ours(size: int, width: int) -> dict[str, Mix]:
     for name in METHODS:
         if name in LEFT_OUT:
             continue
-        for options in ((), ("per_sample",)) if name in ("mixup", "cutmix", "fmix", "resizemix") else ((),):
-            given = dict.fromkeys(options, True)
-            for variant in OPTIONS.get(name, ({},)):
-                label = " ".join([name, *given, *variant])
-                mixes[label] = _mix(name, given | variant, size, width)
+        for variant in OPTIONS.get(name, ({}, {"per_sample": True})):
+            label = " ".join([name, *(f"{option}={value}" for option, value in variant.items())])
+            mixes[label] = _mix(name, variant, size, width)
     return mixes
 
 

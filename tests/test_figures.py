@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from adautomix import figures
+from adautomix.methods import METHODS
 
 
 def drawn(figure):
@@ -36,3 +37,9 @@ def test_a_mark_is_drawn_on_its_picture_only():
     lines = [axis.get_lines() for axis in figure.axes[:2]]
     assert not lines[0]
     assert all(line.get_xydata().tolist() == [[2, 3]] for line in lines[1])
+
+
+def test_every_method_has_a_colour_of_its_own():
+    colors = figures.method_colors()
+    assert list(colors) == list(METHODS)
+    assert len(set(colors.values())) == len(METHODS)

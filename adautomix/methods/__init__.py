@@ -23,6 +23,8 @@ METHODS = LazyTable(
         "puzzlemix": "puzzlemix:PuzzleMix",
         "automix": "automix:AutoMix",
         "adautomix": "adautomix:AdAutoMix",
+        "gridmix": "gridmix:GridMix",
+        "smoothmix": "smoothmix:SmoothMix",
     },
 )
 

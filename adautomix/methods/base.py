@@ -71,8 +71,9 @@ class Context:
 
     def targets(self, y: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
         """Return class ids as one-hot targets, smoothed: the one place where ids become targets."""
-        hot = torch.nn.functional.one_hot(y, self.num_classes).float()
-        return hot * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
+        rest = self.label_smoothing / self.num_classes
+        targets = torch.full((len(y), self.num_classes), rest, device=y.device)
+        return targets.scatter_(1, y[:, None], 1 - self.label_smoothing + rest)
 
     def after_step(self) -> None:
         """Move the teacher after the optimiser's step, and count the step."""

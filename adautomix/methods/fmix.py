@@ -77,10 +77,11 @@ def highest(noise: Float[Tensor, "R H W"], share: Float[Tensor, " R"], max_soft:
     Args:
         max_soft: see FMix; the soft band never reaches beyond the first or last pixel.
     """
-    flat = noise.flatten(1)
-    rank = flat.argsort(dim=1, descending=True).argsort(dim=1).to(noise)  # 0 is the highest pixel
-    pixels = flat.shape[1]
+    order = noise.flatten(1).argsort(dim=1, descending=True)
+    pixels = order.shape[1]
+    rank = torch.arange(pixels, device=noise.device)  # 0 is the highest pixel
     edge = (share * pixels).round()[:, None]
     band = (torch.minimum(share, 1 - share).clamp(max=max_soft) * pixels).floor()[:, None]
     soft = ((edge + band - rank - 0.5) / (2 * band).clamp(min=1)).clamp(0, 1)
-    return torch.where(band > 0, soft, (rank < edge).to(noise)).view_as(noise)
+    in_order = torch.where(band > 0, soft, (rank < edge).to(noise))
+    return torch.empty_like(in_order).scatter_(1, order, in_order).view_as(noise)

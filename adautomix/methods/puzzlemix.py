@@ -18,7 +18,7 @@ from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
 from adautomix.methods.puzzle_solver import Grid, solve
 from adautomix.methods.puzzle_terms import block_shares, enlarge, negative_log_binomial, seam_differences
 from adautomix.methods.puzzle_transport import move_blocks, transport
-from adautomix.mixing import Mixed, draw_index, mix_targets, sample_lam
+from adautomix.mixing import Mixed, blend, draw_index, sample_lam
 from adautomix.saliency import gradient_saliency
 
 Pair = tuple[Tensor, Tensor]
@@ -113,7 +113,7 @@ class PuzzleMix(MixMethod):
         mixed = torch.lerp(images[1], images[0], mask[:, None])
         both = torch.stack([mask, 1 - mask], dim=1)
         lam = both.mean(dim=(2, 3))
-        return Mixed(mixed, mix_targets(targets, index, lam), lam, index, both)
+        return Mixed(mixed, blend(targets, index, lam), lam, index, both)
 
     @staticmethod
     def grid(blocks: int, x: Float[Tensor, "B C H W"]) -> int:

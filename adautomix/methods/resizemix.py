@@ -13,8 +13,8 @@ from torch import Tensor
 
 from adautomix.errors import UserError
 from adautomix.methods.base import Context, Draws, MixMethod
-from adautomix.methods.cutmix import box_mask
-from adautomix.mixing import Mixed, draw_index, mix_targets
+from adautomix.methods.cutmix import box_mask, one_box_mask
+from adautomix.mixing import Mixed, blend, draw_index
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,15 @@ class ResizeMix(MixMethod):
         size = (x.shape[2], x.shape[3])
         box = resized_boxes(draws.ratio, draws.corner, size)
         index = draws.index.to(x.device, non_blocking=True)
-        place = box.to(x.device, non_blocking=True)
         if self.per_sample:
+            place = box.to(x.device, non_blocking=True)
             small, mask = resample(x.index_select(0, index[1]), place), box_mask(place, size)
             mixed = torch.where(mask[:, 1:].bool(), small, x)
         else:
-            mixed, mask = paste(x, index[1], box[0].tolist()), box_mask(place[:1], size)
+            one = box[0].tolist()
+            mixed, mask = paste(x, index[1], one), one_box_mask(one, size, x.device)
         lam = mask.mean(dim=(2, 3)).expand(len(x), -1)
-        targets = mix_targets(ctx.targets(y), index, lam)
+        targets = blend(ctx.targets(y), index, lam)
         return Mixed(mixed, targets, lam, index, mask.expand(len(x), -1, -1, -1))
 
 
