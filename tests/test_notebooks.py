@@ -15,7 +15,7 @@ from adautomix.run import find_runs
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
 ROOT = Path(__file__).parents[1]
 SMOKE = {"data": "digits", "per_class": 4, "width": 4, "epochs": 1, "batch_size": 20}
-SMOKE |= {"teacher_epochs": 1, "generator_steps": 3}
+SMOKE |= {"teacher_epochs": 1, "generator_steps": 3, "examples": 1}
 
 
 def errors_in(path: Path) -> list[str]:
@@ -36,7 +36,9 @@ def workbook(tmp_path_factory):
         "evaluate": {"notebook": "20_evaluate", "needs": "train", "grid": methods},
         "index": {"notebook": "00_index", "needs": "evaluate"},
         "results": {"notebook": "38_results", "needs": "evaluate"},
+        "family": {"notebook": "01_mixing_family"},
         "generator": {"notebook": "02_generator"},
+        "mixed_images": {"notebook": "33_figure1_mixed_images", "needs": "train"},
         "adversarial": {"notebook": "03_adversarial_objective", "needs": "evaluate"},
     }
     used = {Path(step["notebook"]).stem for step in steps.values()}
@@ -49,11 +51,11 @@ def workbook(tmp_path_factory):
 
 def test_all_notebooks_run_as_a_plan(workbook):
     folder, printed = workbook
-    assert "smoke: 10 done" in printed
+    assert "smoke: 12 done" in printed
     assert "top-1 accuracy" in printed
     assert "mixup" in printed
     notebooks = list((folder / "outputs" / "smoke" / "tasks").rglob("notebook.ipynb"))
-    assert len(notebooks) == 10
+    assert len(notebooks) == 12
     assert not any(map(errors_in, notebooks))
     assert len(find_runs(folder / "outputs" / "smoke")) == 4
 
@@ -62,7 +64,7 @@ def test_the_results_notebook_leaves_its_figures_and_table(workbook):
     folder, _ = workbook
     outputs = folder / "outputs" / "smoke"
     names = {p.name for p in (outputs / "figures").iterdir()}
-    for stem in ("38_learning_curves_digits", "38_accuracy_digits", "03_masks_digits"):
+    for stem in ("38_learning_curves_digits", "38_accuracy_digits", "03_masks_digits", "33_mixed_images_digits"):
         assert {f"{stem}.png", f"{stem}.svg"} <= names
     assert "mixup" in (outputs / "tables" / "38_accuracy.csv").read_text()
 
@@ -81,7 +83,7 @@ def test_each_notebook_runs_alone_under_stock_papermill(workbook, tmp_path, name
     assert not errors_in(out)
 
 
-@pytest.mark.parametrize("name", ["03_adversarial_objective", "20_evaluate", "38_results"])
+@pytest.mark.parametrize("name", ["03_adversarial_objective", "20_evaluate", "33_figure1_mixed_images", "38_results"])
 def test_a_notebook_without_runs_says_what_to_run_first(tmp_path, name):
     arguments = [
         sys.executable,

@@ -10,7 +10,9 @@ from conftest import CLASSES, tiny_batch, tiny_classifier
 from puzzle_oracle import by_minimum_cut, by_trying_everything
 
 from adautomix.errors import UserError
+from adautomix.methods import make_method
 from adautomix.methods.base import Context
+from adautomix.methods.puzzle_exact import solve_exactly
 from adautomix.methods.puzzle_solver import Grid, Skewed, energy, pass_ahead, pass_back, solve
 from adautomix.methods.puzzle_terms import negative_log_binomial
 from adautomix.methods.puzzle_transport import distances, move_blocks, transport, transport_cost
@@ -38,7 +40,7 @@ def single(grid, b):
 @pytest.mark.parametrize("n", [2, 4, 8, 16])
 def test_the_energy_is_within_one_percent_of_the_exact_minimum(n, labels, price):
     grid = random_problem(8, n, labels, seed=n + labels, price=price)
-    exact = torch.tensor([by_minimum_cut(*single(grid, b)) for b in range(8)])
+    exact = energy(solve_exactly(grid), grid).double()
     found = energy(solve(grid), grid).double()
     assert (found >= exact - 1e-5).all()
     assert (found <= 1.01 * exact).all()
@@ -47,7 +49,7 @@ def test_the_energy_is_within_one_percent_of_the_exact_minimum(n, labels, price)
 @pytest.mark.parametrize("labels", [2, 3, 4])
 def test_the_bound_is_no_more_than_the_exact_minimum_and_comes_close(labels):
     grid = random_problem(6, 8, labels, seed=labels)
-    exact = torch.tensor([by_minimum_cut(*single(grid, b)) for b in range(6)])
+    exact = energy(solve_exactly(grid), grid).double()
     skewed = Skewed.of(grid)
     ahead, back = (torch.zeros_like(skewed.pair[:, :, :, 0]) for _ in range(2))
     for _ in range(30):
@@ -63,11 +65,19 @@ def test_an_image_is_solved_alike_in_any_batch():
 
 
 @pytest.mark.parametrize("labels", [2, 3, 4])
-def test_on_a_small_grid_nothing_is_better_than_what_is_found(labels):
-    grid = random_problem(2, 3, labels, seed=labels)
+@pytest.mark.parametrize("price", [0.0, 1.0, 4.0])
+def test_on_a_small_grid_nothing_is_better_than_what_is_found(labels, price):
+    grid = random_problem(2, 3, labels, seed=labels, price=price)
     exact = [by_trying_everything(*single(grid, b)) for b in range(2)]
-    np.testing.assert_allclose([by_minimum_cut(*single(grid, b)) for b in range(2)], exact, rtol=1e-5)
+    np.testing.assert_allclose(energy(solve_exactly(grid), grid), exact, rtol=1e-5)
     np.testing.assert_allclose(energy(solve(grid), grid), exact, rtol=1e-2)
+
+
+@pytest.mark.parametrize("n", [2, 8, 16])
+def test_of_two_labels_the_exact_solver_finds_the_textbook_cut(n):
+    grid = random_problem(4, n, 2, seed=n)
+    exact = [by_minimum_cut(*single(grid, b)) for b in range(4)]
+    np.testing.assert_allclose(energy(solve_exactly(grid), grid), exact, rtol=1e-4)
 
 
 def test_energy_adds_up_by_hand():
@@ -208,10 +218,18 @@ def test_masks_sum_to_one_and_labels_follow_their_areas(ctx, blocks, options):
 
 def test_transport_changes_the_images_but_not_the_label(ctx):
     x, y = tiny_batch(6, 16)
-    draws = replace(PuzzleMix().draw(6, ctx), blocks=8)
+    draws = replace(PuzzleMix().draw(6, ctx), lam=torch.full((6, 2), 0.5), blocks=8)
     moved, fixed = (PuzzleMix(transport=on, t_eps=0.05).mix(x, y, ctx, draws) for on in (True, False))
     assert torch.equal(moved.y, fixed.y)
     assert not torch.equal(moved.x, fixed.x)
+
+
+def test_both_solvers_give_mixes_of_nearly_the_same_energy(ctx):
+    x, y = tiny_batch(6, 16)
+    draws = replace(PuzzleMix().draw(6, ctx), lam=torch.full((6, 2), 0.5), blocks=8)
+    fast, exact = (PuzzleMix(solver=name).mix(x, y, ctx, draws) for name in ("trws", "exact"))
+    assert (fast.mask - exact.mask).abs().mean() < 0.1
+    assert make_method("puzzlemix", ctx.student).solver == "trws"
 
 
 def test_an_extreme_lam_shows_one_image_alone(ctx):
@@ -262,7 +280,16 @@ def test_transport_moves_cells_of_t_size_where_they_fit(px, n, t_size, cells):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"n_labels": 5}, {"max_blocks": 3}, {"gamma": 1.5}, {"eta": -0.1}, {"neigh_size": 0}, {"t_size": 0}]
+    "wrong",
+    [
+        {"n_labels": 5},
+        {"max_blocks": 3},
+        {"gamma": 1.5},
+        {"eta": -0.1},
+        {"neigh_size": 0},
+        {"t_size": 0},
+        {"solver": "gco"},
+    ],
 )
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(UserError):

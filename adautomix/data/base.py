@@ -104,7 +104,7 @@ class Dataset:
         """
         if self.size > IN_MEMORY:
             return self
-        return replace(self, train=_read(self.train, self.size), test=_read(self.test, self.size))
+        return replace(self, train=read_split(self.train, self.size), test=read_split(self.test, self.size))
 
 
 def fingerprint(parts: Sequence[object]) -> str:
@@ -121,7 +121,8 @@ def size_or_default(name: str, size: int | None, allowed: Sequence[int]) -> int:
     return size
 
 
-def _read(split: Split, size: int) -> Split:
+def read_split(split: Split, size: int) -> MemorySplit:
+    """Return a split with its files read, at `size` px."""
     if isinstance(split, MemorySplit):
         return split
     return MemorySplit(read_images(split.paths, size), split.labels)

@@ -197,10 +197,10 @@ class MixMethod:
         return StepOutput({"student": loss}, {"ce": loss.detach()}, (mixed.detach(),), draws)
 
 
-def telling_draws(method: MixMethod, batch_size: int, ctx: Context, tries: int = 30) -> Draws:
-    """Return, of several draws, the one whose first share is closest to 0.65: near 0 or 1 a figure shows little."""
+def telling_draws(method: MixMethod, batch_size: int, ctx: Context, tries: int = 30, share: float = 0.65) -> Draws:
+    """Return, of several draws, the one whose first share is closest to `share`: near 0 or 1 a figure shows little."""
     draws = [method.draw(batch_size, ctx) for _ in range(tries)]
-    return min(draws, key=lambda d: 0.0 if d.lam is None else abs(float(d.lam[0, 0]) - 0.65))
+    return min(draws, key=lambda d: 0.0 if d.lam is None else abs(float(d.lam[0, 0]) - share))
 
 
 def check_alpha(alpha: float) -> float:
