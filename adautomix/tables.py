@@ -24,7 +24,7 @@ def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1")
     The columns name data set, method, backbone and epochs, every other setting in which the groups differ, and a
     `label` that is unique among the groups of a data set. The same run found twice counts once.
     """
-    runs = list({run.id: run for run in runs}.values())
+    runs = [run for run in {run.id: run for run in runs}.values() if any(run.metrics(evaluator, r) for r in ROLES)]
     groups = _groups(runs)
     rows = []
     for run in runs:
@@ -151,6 +151,7 @@ def _groups(runs: list[Run]) -> pd.DataFrame:
 
 
 def _tells(frame: pd.DataFrame, name: str) -> bool:
-    # A method's options differ from another method's by nature; they tell something only within one.
-    parts = frame.groupby("method") if name.startswith("options.") else frame.groupby(lambda key: 0)
+    # Other data has other settings by nature, and another method other options, or a generator: within one they tell.
+    of_method = name.startswith(("options.", "optim.")) and not name.startswith("optim.student.")
+    parts = frame.groupby(["data", "method"] if of_method else "data")
     return any(part[name].nunique(dropna=False) > 1 for _, part in parts)

@@ -18,6 +18,8 @@ from torchvision.transforms import v2
 from adautomix.classifier import Classifier, build_backbone
 from adautomix.methods import METHODS, make_method
 from adautomix.methods.base import Context
+from adautomix.methods.puzzlemix import PuzzleDraws, PuzzleMix
+from adautomix.mixing import draw_index, sample_lam
 
 CLASSES = 10
 SHAPES = ((100, 32), (16, 224))
@@ -41,7 +43,7 @@ def main() -> None:
     rows = []
     for batch, size in SHAPES:
         x, y = torch.rand(batch, 3, size, size), torch.randint(CLASSES, (batch,))
-        variants = ours(size, args.width) | peers()
+        variants = ours(size, args.width) | labelled(x, y) | peers()
         rates = timed(variants, x, y, args.rounds)
         for name, rate in rates.items():
             ratio = statistics.median(a / b for a, b in zip(rate, rates["mixup"], strict=True))
@@ -67,6 +69,26 @@ def _mix(name: str, options: dict[str, Any], size: int, width: int) -> Mix:
     student = Classifier(net, CLASSES, heads=METHODS[name].heads, image_size=size)
     method, ctx = make_method(name, student, options), Context.start(student, steps=1)
     return lambda x, y: method.mix(x, y, ctx, method.draw(len(x), ctx))
+
+
+def labelled(x: Tensor, y: Tensor) -> dict[str, Mix]:
+    """Return PuzzleMix with its saliency given, by number of blocks: labelling, transport and blending alone.
+
+    The map is random noise, the hardest to label. What a student adds is the row `puzzlemix`.
+    """
+    saliency, targets = torch.rand(len(x), *x.shape[2:]), torch.nn.functional.one_hot(y, CLASSES).float()
+    rng, mixes = torch.Generator().manual_seed(0), {}
+
+    def mix_with(method: PuzzleMix, blocks: int) -> Mix:
+        return lambda x, y: method.mix_salient(
+            x, targets, saliency, PuzzleDraws(draw_index(len(x), 2, rng), sample_lam(len(x), 2, 1.0, rng), blocks)
+        )
+
+    for options in ({"transport": True}, {"transport": False}, {"transport": False, "solver": "exact"}):
+        for blocks in (2, 4, 8, 16):
+            name = " ".join(["puzzlemix given saliency", f"blocks={blocks}", *(f"{k}={v}" for k, v in options.items())])
+            mixes[name] = mix_with(PuzzleMix(**options), blocks)
+    return mixes
 
 
 def peers() -> dict[str, Mix]:

@@ -10,7 +10,7 @@ from adautomix.config import OptimConfig, TrainConfig
 from adautomix.errors import UserError
 from adautomix.files import read_json, write_atomic, write_json
 from adautomix.run import ROLES, Run, create, find_runs, run_for
-from adautomix.tables import best_methods, epochs, histories, table, wide_table
+from adautomix.tables import ALWAYS, best_methods, epochs, histories, table, wide_table
 
 DATASET = {"label": "tiny", "classes": ["a", "b"], "size": 8, "mean": [0, 0, 0], "std": [1, 1, 1], "fingerprint": "f"}
 
@@ -104,6 +104,13 @@ def test_options_show_only_where_they_differ_within_a_method(tmp_path):
     stats = table(find_runs(tmp_path))
     assert "options.alpha" not in stats.columns
     assert set(stats["label"]) == {"mixup", "cutmix"}
+
+
+def test_settings_that_follow_from_data_or_method_are_no_columns(tmp_path):
+    make_run(tmp_path, 50.0, method="mixup")
+    make_run(tmp_path, 60.0, method="automix", optim={"student": OptimConfig(), "generator": OptimConfig(lr=0.2)})
+    make_run(tmp_path, 70.0, method="mixup", batch_size=20, dataset=DATASET | {"label": "other", "fingerprint": "g"})
+    assert set(table(find_runs(tmp_path)).columns) == {*ALWAYS, "label", "role", "mean", "sd", "n"}
 
 
 def test_the_same_run_found_twice_is_one_seed(tmp_path):
