@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
-from adautomix.mixing import Mixed, blend, draw_index, mixed_from_mask, sample_lam
+from adautomix.mixing import Mixed, draw_index, mixed_from_mask, sample_lam
 
 
 @dataclass(frozen=True)
@@ -99,4 +99,5 @@ def _paste(x: Tensor, targets: Tensor, index: Tensor, box: list[int]) -> Mixed:
     index = index.to(x.device, non_blocking=True)
     mixed = x.clone()
     torch.index_select(x[:, :, top:bottom, left:right], 0, index[1], out=mixed[:, :, top:bottom, left:right])
-    return Mixed(mixed, blend(targets, index, lam), lam, index, mask.expand(len(x), -1, -1, -1))
+    both = targets.index_select(0, index[1]).lerp_(targets, lam[:, :1])
+    return Mixed(mixed, both, lam, index, mask.expand(len(x), -1, -1, -1))
