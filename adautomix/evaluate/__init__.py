@@ -7,5 +7,10 @@ EVALUATORS = LazyTable(
     "adautomix.evaluate",
     {
         "accuracy": "accuracy:evaluate",
+        "calibration": "calibration:evaluate",
+        "fgsm": "attacks:evaluate",
+        "pgd": "attacks:evaluate_pgd",
+        "occlusion": "occlusion:evaluate",
+        "released": "released:evaluate",
     },
 )

@@ -1,5 +1,6 @@
 """What every evaluator refuses, with the fix in the message."""
 
+import torch
 from torch import Tensor, nn
 
 from adautomix.errors import UserError
@@ -28,3 +29,18 @@ def require_pixels(x: Tensor) -> None:
             f"pixels must be in [0,1], got [{low:.2f}, {high:.2f}]: if they are normalised, pass raw pixels; the "
             "Classifier normalises them itself"
         )
+
+
+def require_labels(y: Tensor, count: int, classes: int) -> None:
+    """Raise UserError unless y holds `count` class ids below `classes`."""
+    if y.shape != (count,) or y.is_floating_point() or y.dtype == torch.bool:
+        raise UserError(f"labels must be {count} whole numbers, one an image; got {y.dtype} {tuple(y.shape)}")
+    if count and not (int(y.min()) >= 0 and int(y.max()) < classes):
+        raise UserError(f"labels must be 0 to {classes - 1}, got {int(y.min())} to {int(y.max())}")
+
+
+def require_eps(eps: float) -> None:
+    """Raise UserError unless eps is a distance between pixels, in (0,1]."""
+    if not 0 < eps <= 1:
+        hint = f"; did you mean {eps:g}/255?" if 1 < eps <= 255 else ""
+        raise UserError(f"eps is a distance between pixels, in (0,1]; got {eps:g}{hint}")

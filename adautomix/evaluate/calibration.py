@@ -1,0 +1,97 @@
+"""Calibration: does a network that says 80 % get 80 % right?
+
+Naeini et al. 2015, Guo et al. 2017 (ECE, Eq. 3; MCE, Eq. 5). What a reader gets wrong: bins are closed on the right, so
+a confidence of exactly 1 is in the last one; and whether numbers are logits or probabilities must be said, not guessed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from adautomix.errors import UserError
+from adautomix.evaluate.accuracy import Predictions, predict
+from adautomix.evaluate.checks import require_labels
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidence against accuracy.
+
+    Attributes:
+        ece, mce: mean over images, and maximum over bins, of |accuracy - confidence|; fractions.
+        counts: images in every bin (a, b] of confidence.
+        accuracy, confidence: means of every bin, fractions; nan where a bin is empty.
+    """
+
+    ece: float
+    mce: float
+    counts: Int[Tensor, " bins"]
+    accuracy: Float[Tensor, " bins"]
+    confidence: Float[Tensor, " bins"]
+
+
+def calibration(values: Float[Tensor, "M K"], labels: Int[Tensor, " M"], *, kind: str, bins: int = BINS) -> Calibration:
+    """Return how well the largest probability of every image fits the share of images that are right.
+
+    Args:
+        kind: "logits" or "probabilities": what `values` are.
+        bins: of equal width.
+    Raises: UserError for no images, another kind, probabilities that do not sum to 1, or labels out of range.
+    """
+    conf, hits = confidences(values, labels, kind)
+    if bins < 1:
+        raise UserError(f"bins must be 1 or more, got {bins}")
+    counts, accuracy, confidence = binned(conf, hits, bins)
+    gap = (accuracy - confidence).abs()[counts > 0]
+    share = counts[counts > 0].double() / len(conf)
+    return Calibration((share * gap).sum().item(), gap.max().item(), counts, accuracy, confidence)
+
+
+def confidences(
+    values: Float[Tensor, "M K"], labels: Int[Tensor, " M"], kind: str
+) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:
+    """Return every image's largest probability and whether its class is right (1 or 0), in float64."""
+    if kind not in ("logits", "probabilities"):
+        raise UserError(f"kind must be logits or probabilities, got {kind!r}")
+    if values.ndim != 2 or not len(values):
+        raise UserError(f"need {kind} [M,K] of one image or more, got {tuple(values.shape)}")
+    require_labels(labels, *values.shape)
+    values = values.double()
+    if not torch.isfinite(values).all():
+        raise UserError(f"the {kind} are not finite")
+    if kind == "probabilities" and ((values.sum(dim=1) - 1).abs().max() > 1e-4 or values.min() < 0):
+        raise UserError("the probabilities of an image must be zero or more and sum to 1; if they are logits, say so")
+    conf, predicted = (values.softmax(dim=1) if kind == "logits" else values).max(dim=1)
+    return conf, (predicted == labels).double()
+
+
+def binned(
+    conf: Float[Tensor, " M"], hits: Float[Tensor, " M"], bins: int
+) -> tuple[Int[Tensor, " bins"], Float[Tensor, " bins"], Float[Tensor, " bins"]]:
+    """Return counts, mean accuracy and mean confidence of bins ((k-1)/bins, k/bins]; means of empty bins are nan."""
+    edges = torch.arange(1, bins, dtype=torch.float64) / bins
+    place = torch.bucketize(conf.double(), edges)
+    counts = torch.bincount(place, minlength=bins)
+    accuracy, confidence = (torch.bincount(place, part.double(), minlength=bins) / counts for part in (hits, conf))
+    return counts, accuracy, confidence
+
+
+def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
+    """Return the calibration result a Run stores: ECE and MCE in percent, and every bin."""
+    predictions: Predictions = predict(model, batches)
+    result = calibration(predictions.logits, predictions.labels, kind="logits")
+    means = {name: getattr(result, name).nan_to_num(-1).tolist() for name in ("accuracy", "confidence")}
+    rows = zip(result.counts.tolist(), means["accuracy"], means["confidence"], strict=True)
+    bins = [{"count": n, "accuracy": a, "confidence": c} if n else {"count": 0} for n, a, c in rows]
+    return {
+        "value": {"ece": 100 * result.ece, "mce": 100 * result.mce, "bins": bins},
+        "settings": {"bins": BINS, "head": "one", "precision": "float32", "temperature": 1.0},
+        "n_images": len(predictions.labels),
+        "protocol": "clean test images, largest softmax probability, equal-width bins closed on the right",
+    }

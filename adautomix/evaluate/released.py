@@ -1,0 +1,100 @@
+"""What the released code computes under the names FGSM, ECE and occlusion: to explain its numbers, never a headline.
+
+Read in JinXins/Adversarial-AutoMixup (openmixup/utils/collect.py, datasets/classification.py and the occlusion tool);
+none of the three is what its name says. `tests/test_golden_robust.py` holds them to arrays the authors' code produced.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from adautomix.errors import UserError
+from adautomix.evaluate.attacks import EPS, check_attack, loss_gradient
+from adautomix.evaluate.calibration import binned, confidences
+from adautomix.evaluate.checks import require_eval, require_pixels
+
+BINS = 10
+PATCHES = 14
+"""Patches a side: the released tool is tied to 224 px and 16 px patches."""
+
+
+def fgsm_released(
+    model: nn.Module, x: Float[Tensor, "B 3 H W"], y: Int[Tensor, " B"], *, eps: float = EPS, head: str = "one"
+) -> Float[Tensor, "B 3 H W"]:
+    """Return the released "FGSM": eps is added to the *normalised* image, which is then cut to [0,1].
+
+    In pixels the cut maps everything into [mean, mean + std]. With or without the gradient, the mean change is about
+    33/255 (robustness.md 0.1): the cut, not the attack, does the damage.
+
+    Args:
+        x: pixels in [0,1]; so is what is returned, though the network never sees it but normalised.
+    Raises: as `fgsm`.
+    """
+    check_attack(model, x, y, eps)
+    gradient, _ = loss_gradient(model, x, y, head=head)  # std is positive: the sign is the same before normalisation
+    normalised = (x - model.mean) / model.std
+    return normalised.add_(gradient.sign(), alpha=eps).clamp_(0, 1) * model.std + model.mean
+
+
+def ece_released(values: Float[Tensor, "M K"], labels: Int[Tensor, " M"], *, kind: str, bins: int = BINS) -> float:
+    """Return the released "ECE", a fraction: bins' accuracies and confidences are each sorted, their counts are not.
+
+    Equal to the ECE only if no bin is empty and accuracy rises with confidence (an empty bin enters both sorts as 0).
+    """
+    conf, hits = confidences(values, labels, kind)
+    counts, accuracy, confidence = (part.nan_to_num(0) for part in binned(conf, hits, bins))
+    gap = (accuracy.sort().values - confidence.sort().values).abs()
+    return (counts * gap).sum().item() / len(conf)
+
+
+def patches_released(rng: np.random.RandomState, ratio: float, patches: int = PATCHES) -> Bool[Tensor, "n n"]:
+    """Return which patches the released tool drops, of a whole batch: True where dropped."""
+    gone = rng.choice(patches**2, round(patches**2 * ratio), replace=False)
+    mask = torch.zeros(patches**2, dtype=torch.bool)
+    mask[torch.from_numpy(gone)] = True
+    return mask.view(patches, patches)
+
+
+def occlusion_released(
+    x: Float[Tensor, "B 3 H W"],
+    ratio: float,
+    *,
+    mean: Float[Tensor, "1 3 1 1"],
+    rng: np.random.RandomState,
+    patches: int,
+) -> Float[Tensor, "B 3 H W"]:
+    """Return the images with one random set of patches, the same for the whole batch, in the mean colour.
+
+    The released tool sets normalised pixels to 0, which is the data set's mean colour.
+    """
+    require_pixels(x)
+    gone = patches_released(rng, ratio, patches).to(x.device)
+    gone = gone.repeat_interleave(x.shape[2] // patches, dim=0).repeat_interleave(x.shape[3] // patches, dim=1)
+    return torch.where(gone, mean, x)
+
+
+def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
+    """Return what the released code would report: accuracy under its attack (%), and its ECE (%)."""
+    require_eval(model)
+    right, logits, labels = 0, [], []
+    for x, y, *_ in batches:
+        attacked = fgsm_released(model, x, y)
+        with torch.no_grad():
+            logits.append(model(x, heads=("one",)).logits["one"].float().cpu())
+            right += int((model(attacked, heads=("one",)).logits["one"].argmax(dim=1) == y).sum())
+        labels.append(y.cpu())
+    if not labels:
+        raise UserError("there are no test images")
+    whole = torch.cat(labels)
+    top1 = 100 * right / len(whole)
+    ece = 100 * ece_released(torch.cat(logits), whole, kind="logits")
+    return {
+        "value": {"fgsm_top1": top1, "fgsm_error": 100 - top1, "ece": ece},
+        "settings": {"eps": EPS, "bins": BINS, "head": "one", "precision": "float32"},
+        "n_images": len(whole),
+        "protocol": "as the released code computes them: not FGSM and not the ECE, see evaluate/released.py",
+    }
