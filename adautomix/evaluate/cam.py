@@ -1,0 +1,101 @@
+"""Grad-CAM: where in an image a hidden layer finds the evidence for a class.
+
+Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017.
+What a reader gets wrong: a map shows one layer and one class. Another layer, or the true class in place of the
+predicted one, gives another map, so both belong beside the figure. And maps are not normalised here: dividing each by
+its own maximum makes a map without evidence look as sure as any other.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from adautomix.errors import UserError
+from adautomix.evaluate.checks import require_eval, require_labels, require_pixels
+from adautomix.saliency import same_random_state
+
+
+def grad_cam(
+    model: nn.Module,
+    x: Float[Tensor, "B 3 H W"],
+    target: Int[Tensor, " B"] | None = None,
+    *,
+    layer: str | None = None,
+    head: str = "one",
+    upsample: bool = True,
+) -> Float[Tensor, "B h w"]:
+    """Return the Grad-CAM of every image: zero or more, in logits per feature position, not normalised.
+
+    One forward and one gradient. The model stays as it was: no `.grad`, hook, BatchNorm statistic, train flag or random
+    state changes. Works under no_grad and with frozen weights.
+
+    Args:
+        model: a Classifier in eval mode.
+        x: images in [0,1], on the model's device; left untouched.
+        target: class ids, integers in [0,K); default: the class that `head` predicts.
+        layer: submodule of the Classifier's net with output [B,C,h,w], or [B,h,w,C] in networks that timm declares
+            channels-last (Swin); default: the last stage of a timm network, else the Classifier's tap.
+        upsample: enlarge the maps to H x W, bilinearly; otherwise they have the layer's h x w.
+    Returns: a new float32 tensor without graph, [B,H,W] or [B,h,w].
+    Raises: UserError for a model in train mode, pixels outside [0,1], class ids that do not fit, and a layer that is
+        unknown, not reached, reached more than once, of another shape, or without influence on the logits.
+    Source: Selvaraju et al. 2017, Eq. 1 (weights) and Eq. 2 (map); the gradient is of the logit, before softmax.
+    """
+    require_eval(model)
+    require_pixels(x)
+    layer = _default_layer(model) if layer is None else layer
+    seen: list[Tensor] = []
+    with same_random_state(x.device), torch.enable_grad():
+        logits = model(x.detach(), heads=(head,), at=layer, edit=_keep(seen, layer)).logits[head]
+        if len(seen) != 1:
+            raise UserError(f"layer {layer!r} ran {len(seen)} times in a pass; name a layer that runs once")
+        ids = logits.argmax(dim=1) if target is None else target.to(logits.device)
+        require_labels(ids, *logits.shape)
+        gradient = _gradient(logits.gather(1, ids[:, None]).sum(), seen[0], layer)
+    features = seen[0].detach()
+    if _channels_last(model.net, layer):
+        features, gradient = features.permute(0, 3, 1, 2), gradient.permute(0, 3, 1, 2)
+    weights = gradient.float().mean(dim=(2, 3), keepdim=True)  # Eq. 1
+    maps = (weights * features.float()).sum(dim=1).relu()  # Eq. 2
+    if upsample:
+        maps = F.interpolate(maps[:, None], size=x.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+    return maps
+
+
+def _default_layer(model: nn.Module) -> str:
+    layer = model.stages[-1] if model.stages else model.tap
+    if layer is None:
+        raise UserError('this Classifier has neither stages nor a tap: name a submodule, grad_cam(..., layer="layer4")')
+    return layer
+
+
+def _keep(seen: list[Tensor], layer: str) -> Callable[[Tensor], Tensor]:
+    """Return the edit that puts a layer's output into `seen` as the start of the graph, and passes on a copy."""
+
+    def edit(output: Tensor) -> Tensor:
+        if not isinstance(output, Tensor) or output.ndim != 4:
+            got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise UserError(f"layer {layer!r} must give features [B,C,h,w], got {got}; name one that keeps a grid")
+        seen.append(output.detach().requires_grad_())  # a leaf: frozen weights have no graph of their own
+        return seen[-1].clone()  # what follows may work in place, such as ReLU(inplace=True)
+
+    return edit
+
+
+def _gradient(score: Tensor, features: Tensor, layer: str) -> Tensor:
+    gradient = None
+    if score.requires_grad:
+        (gradient,) = torch.autograd.grad(score, features, allow_unused=True)  # writes into no .grad, unlike backward
+    if gradient is None:
+        raise UserError(f"the logits do not depend on layer {layer!r}; name one on the way to the head")
+    return gradient
+
+
+def _channels_last(net: nn.Module, layer: str) -> bool:
+    # timm's flag speaks of blocks and stages; the convolutions that cut such a network's patches are channels-first.
+    module = dict(net.named_modules()).get(layer)
+    declared = getattr(net, "output_fmt", "NCHW") == "NHWC"
+    return declared and module is not None and not isinstance(module, nn.Conv2d)
