@@ -8,6 +8,7 @@ EVALUATORS = LazyTable(
     {
         "accuracy": "accuracy:evaluate",
         "calibration": "calibration:evaluate",
+        "corruption": "corrupted:evaluate",
         "fgsm": "attacks:evaluate",
         "pgd": "attacks:evaluate_pgd",
         "occlusion": "occlusion:evaluate",
