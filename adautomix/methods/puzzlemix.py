@@ -52,8 +52,8 @@ class PuzzleMix(MixMethod):
         transport: move blocks.
         t_size: px, side of what is moved (4, README; -1, main.py's own default: whole blocks).
         t_eps: price of moving, per squared distance in units of the image (0.8).
-        solver: of the labelling: trws, within 0.5 % of a bound for nearly all images, batched, on the images' device; or exact, by minimum
-            cut, image by image on the CPU. (The released code: alpha-beta swap, a local minimum.)
+        solver: of the labelling: trws, batched, on the images' device, within 0.5 % of a bound for nearly all images;
+            or exact, by minimum cut, image by image on the CPU. (Released: alpha-beta swap, a local minimum.)
     """
 
     def __init__(
