@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from adautomix.errors import UserError
-from adautomix.evaluate.corrupted import CorruptionTable, corruption_table, default_table, evaluate
+from adautomix.evaluate.corrupted import CorruptionTable, corruption_table, evaluate
 from adautomix.evaluate.corruptions import CORRUPTIONS15, corrupt
+from adautomix.evaluate.corruptions.sources import default_table
 
 
 def batch(count=6):

@@ -89,7 +89,7 @@ def test_the_stored_result_names_its_grid(student):
     assert result["value"]["curve"][5]["top1"] == result["value"]["half"]
 
 
-@pytest.mark.parametrize(("size", "grid"), [(224, 14), (32, 8), (16, 8), (24, 8), (28, 14), (20, 4)])
+@pytest.mark.parametrize(("size", "grid"), [(224, 14), (32, 8), (16, 8), (24, 12), (28, 14), (20, 10)])
 def test_the_default_grid_divides_the_image(size, grid):
     assert default_grid(size, size) == grid
 

@@ -27,7 +27,7 @@ LAYERS = [
     {"errors", "lazy", "typecheck", "plain_yaml", "files", "paths", "seeding"},
     {"config"},
     {"run", "notebooks"},
-    {"tables"},
+    {"tables", "progress"},
     {"mixing", "losses", "saliency", "ema", "generator", "classifier", "optim"},
     {"methods"},
     {"data", "figures", "checkpoint", "guard"},

@@ -11,15 +11,13 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from adautomix.errors import UserError
+from adautomix.progress import progress
 
 EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises for files it cannot read."""
-QUIET_BELOW = 5000
-"""Fewer images than this are read without a progress bar: it would be gone before it is seen."""
 
 
 def read_image(path: Path, size: int) -> UInt8[Tensor, "3 S S"]:
@@ -54,9 +52,8 @@ def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
     images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
     with ThreadPoolExecutor(cpu_count()) as pool:
         results = pool.map(partial(_try_read, size=size), paths)
-        bar = tqdm(results, total=len(paths), unit="image", disable=len(paths) < QUIET_BELOW, leave=False)
         errors = []
-        for i, (image, error) in enumerate(bar):
+        for i, (image, error) in enumerate(progress(results, total=len(paths), name="reading", unit="image")):
             if error is None:
                 images[i] = image
             else:

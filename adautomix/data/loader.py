@@ -31,6 +31,7 @@ class MemoryLoader:
     Args:
         shuffle: a new order every epoch, and the last incomplete batch left out; False: in order, all of it.
         pad: px of reflect padding for random crops (0: none). flip: mirror every second image.
+        rows: only these images, in this order, if not shuffled; a batch's `index` is still the row in the split.
     """
 
     def __init__(
@@ -43,14 +44,16 @@ class MemoryLoader:
         shuffle: bool = False,
         pad: int = 0,
         flip: bool = False,
+        rows: Tensor | None = None,
     ) -> None:
         self.images, self.labels = split.images.to(device), split.labels.to(device)
-        self.batch_size, self.seed, self.shuffle = min(batch_size, len(split)), seed, shuffle
+        self.rows = torch.arange(len(split)) if rows is None else rows
+        self.batch_size, self.seed, self.shuffle = min(batch_size, len(self.rows)), seed, shuffle
         self.pad, self.flip = pad, flip
 
     def __len__(self) -> int:
         """Return the number of batches an epoch."""
-        count = len(self.labels)
+        count = len(self.rows)
         return count // self.batch_size if self.shuffle else -(-count // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -58,8 +61,8 @@ class MemoryLoader:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of one epoch; the same number gives the same batches."""
-        rng, count = generator_for(self.seed, "batches", number), len(self.labels)
-        order = torch.randperm(count, generator=rng) if self.shuffle else torch.arange(count)
+        rng, count = generator_for(self.seed, "batches", number), len(self.rows)
+        order = self.rows[torch.randperm(count, generator=rng)] if self.shuffle else self.rows
         shift = torch.randint(-self.pad, self.pad + 1, (count, 2), generator=rng)
         mirror = torch.rand(count, generator=rng) < (0.5 if self.flip else 0.0)
         order, shift, mirror = (t.to(self.images.device) for t in (order, shift, mirror))
@@ -107,18 +110,15 @@ class FileLoader:
         shuffle: bool = False,
         flip: bool = False,
         workers: int = 2,
+        rows: Tensor | None = None,
     ) -> None:
         self.split, self.size, self.device, self.seed = split, size, device, seed
-        self.batch_size, self.shuffle, self.flip, self.workers = (
-            min(batch_size, len(split)),
-            shuffle,
-            flip,
-            workers,
-        )
+        self.rows = torch.arange(len(split)) if rows is None else rows
+        self.batch_size, self.shuffle, self.flip, self.workers = min(batch_size, len(self.rows)), shuffle, flip, workers
 
     def __len__(self) -> int:
         """Return the number of batches an epoch."""
-        count = len(self.split)
+        count = len(self.rows)
         return count // self.batch_size if self.shuffle else -(-count // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -133,6 +133,7 @@ class FileLoader:
             files,
             self.batch_size,
             shuffle=self.shuffle,
+            sampler=None if self.shuffle else self.rows.tolist(),
             drop_last=self.shuffle,
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
@@ -155,10 +156,20 @@ def train_loader(
 
 
 def eval_loader(
-    dataset: Dataset, batch_size: int = 500, *, device: torch.device, workers: int = 2
+    dataset: Dataset, batch_size: int = 500, *, device: torch.device, workers: int = 2, images: int | None = None
 ) -> MemoryLoader | FileLoader:
-    """Return the test images in order, as they are."""
-    return _loader(dataset.test, dataset, batch_size, workers, device=device)
+    """Return the test images in order, as they are.
+
+    Args:
+        images: only so many of them, drawn at random but always the same: the first would often be of one class.
+    """
+    rows = None if images is None else sample(len(dataset.test), images)
+    return _loader(dataset.test, dataset, batch_size, workers, device=device, rows=rows)
+
+
+def sample(count: int, images: int) -> Int[Tensor, " _"]:
+    """Return `images` of `count` rows in rising order, all of them if there are no more; always the same ones."""
+    return torch.randperm(count, generator=generator_for(0, "sample", count))[:images].sort().values
 
 
 def _loader(split: Split, dataset: Dataset, batch_size: int, workers: int, pad: int = 0, **common):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from adautomix.errors import UserError
 from adautomix.evaluate.checks import require_eval
-from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4, corrupt
+from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4
+from adautomix.evaluate.corruptions.sources import Made, Source
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -54,39 +55,35 @@ def corruption_table(
     *,
     names: Sequence[str] = CORRUPTIONS15,
     severities: Sequence[int] = SEVERITIES,
-    table: str | None = None,
-    seed: int = 0,
+    source: Source | None = None,
     head: str = "one",
 ) -> CorruptionTable:
-    """Return the accuracy of every corruption and severity, made anew with the same pixels for every network.
+    """Return the accuracy of every corruption and severity; every network sees the same pixels.
 
     Args:
         batches: of `x` in [0,1], `y` and `index`.
-        table: whose severities; by default what fits the images: "cifar" up to 32 px, "tiny" up to 63, else "imagenet".
+        source: where the corrupted images come from (`corruptions.sources`); by default they are made as needed.
     """
     require_eval(model)
+    source = source or Made()
     right, count = {name: torch.zeros(len(severities)) for name in names}, 0
     for x, y, index in batches:
-        chosen = table or default_table(max(x.shape[2:]))
         for name in names:
             for i, severity in enumerate(severities):
-                corrupted = corrupt(x, name, severity, table=chosen, seed=seed, index=index)
-                right[name][i] += _hits(model, corrupted, y, head)
+                right[name][i] += _hits(model, source(x, index, name, severity), y, head)
         count += len(y)
     if not count:
         raise UserError("there are no test images")
     return CorruptionTable({name: (100 * hits / count).tolist() for name, hits in right.items()}, count)
 
 
-def default_table(side: int) -> str:
-    """Return the severity table for images of this side (px)."""
-    return "cifar" if side <= 32 else "tiny" if side < 64 else "imagenet"
-
-
-def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
+def evaluate(model: nn.Module, batches: Iterable[Any], *, source: Source | None = None) -> dict[str, Any]:
     """Return the corruption result a Run stores: means over the 15, and over the released code's 19, and all cells."""
-    whole = corruption_table(model, batches, names=(*CORRUPTIONS15, *CORRUPTIONS_EXTRA4))
+    source = source or Made()
+    whole = corruption_table(model, batches, names=(*CORRUPTIONS15, *CORRUPTIONS_EXTRA4), source=source)
     standard = CorruptionTable({name: whole.top1[name] for name in CORRUPTIONS15}, whole.n)
+    published = source.settings["source"] == "published"
+    made = "" if published else "; made anew: motion blur is not ImageMagick's, frost has a made-up texture"
     return {
         "value": {
             "top1": standard.mean_accuracy(),
@@ -94,10 +91,9 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
             "released_top1": whole.mean_accuracy(),
             "table": whole.top1,
         },
-        "settings": {"seed": 0, "severities": list(SEVERITIES), "source": "regenerated", "head": "one"},
+        "settings": source.settings | {"severities": list(SEVERITIES), "head": "one"},
         "n_images": whole.n,
-        "protocol": "mean over five severities, then 15 corruptions (released_top1: 19), unnormalised; severity table "
-        "by the images' size; motion blur is not ImageMagick's, frost has a made-up texture",
+        "protocol": f"mean over five severities, then 15 corruptions (released_top1: 19), unnormalised{made}",
     }
 
 

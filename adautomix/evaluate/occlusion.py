@@ -17,8 +17,8 @@ from adautomix.evaluate.checks import require_eval, require_pixels
 from adautomix.seeding import generator_for
 
 RATIOS = tuple(r / 10 for r in range(11))
-GRIDS = (14, 8, 7, 4)
-"""Patches a side, in the order in which they are preferred: 14 at 224 px (Naseer et al.), 8 at 32 px."""
+GRID = 14
+"""Most patches a side: Naseer et al. have 14 at 224 px; the default is the largest that divides the image."""
 
 
 def patchdrop(
@@ -75,7 +75,7 @@ def occlusion_curve(
 
     Args:
         batches: of `x` in [0,1], `y` and `index`.
-        grid: patches a side; by default the first of 14, 8, 7 and 4 that divides the image.
+        grid: patches a side; by default 14 at 224 px, 8 at 32 px, see `default_grid`.
     """
     require_eval(model)
     right, count = torch.zeros(len(ratios)), 0
@@ -92,11 +92,11 @@ def occlusion_curve(
 
 
 def default_grid(height: int, width: int) -> int:
-    """Return the first of GRIDS that divides both sides into patches of 2 px or more."""
-    for grid in GRIDS:
+    """Return the most patches a side, up to 14, that divide both sides into patches of 2 px or more."""
+    for grid in range(GRID, 1, -1):
         if height % grid == width % grid == 0 and min(height, width) >= 2 * grid:
             return grid
-    raise UserError(f"no grid of {GRIDS} divides {height}x{width} px into patches: resize the images, or give a grid")
+    raise UserError(f"no grid of 2 to {GRID} divides {height}x{width} px into patches: resize the images")
 
 
 def require_grid(grid: int, height: int, width: int) -> None:
