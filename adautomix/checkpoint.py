@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from adautomix.classifier import Classifier, build_backbone
+from adautomix.backbones import build_backbone
+from adautomix.classifier import Classifier
 from adautomix.config import TrainConfig
 from adautomix.errors import UserError
 from adautomix.files import write_atomic

@@ -47,8 +47,8 @@ class Evaluate:
     """auto (GPU if there is one), cpu, cuda, cuda:1, mps."""
     force: bool = False
     """Evaluate again what is already there."""
-    images: int | None = None
-    """Test images for the evaluators of many passes, a fixed random sample (default: all; 1,000 for pgd)."""
+    sample: int | None = None
+    """Number of test images for the evaluators of many passes, drawn once for all (default: all; 1,000 for pgd)."""
     corrupted: str | None = None
     """Folder of published CIFAR-C files (default: data/CIFAR-10-C or data/CIFAR-100-C if there, else made anew)."""
 
@@ -140,7 +140,7 @@ def _evaluate(args: Any) -> int:
     runs = find_runs(args.runs)
     if not runs:
         raise UserError(f"there are no finished runs in {args.runs}")
-    options = {name: getattr(args, name) for name in ("device", "root", "force", "images", "corrupted")}
+    options = {name: getattr(args, name) for name in ("device", "root", "force", "sample", "corrupted")}
     evaluated = [evaluate_run(run, args.evaluators, **options) for run in runs]
     return 0 if all(evaluated) else FAILED
 

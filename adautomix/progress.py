@@ -10,6 +10,8 @@ from tqdm.auto import tqdm
 from adautomix.run import TASK_VARIABLE
 
 T = TypeVar("T")
+DELAY = 2.0
+"""Seconds of work before a bar appears: what is done sooner needs none."""
 
 
 def watched() -> bool:
@@ -21,4 +23,4 @@ def watched() -> bool:
 
 def progress(items: Iterable[T], *, total: int, name: str, unit: str) -> Iterable[T]:
     """Yield the items under a bar that vanishes at the end; without a watcher there is none."""
-    return tqdm(items, total=total, desc=name, unit=unit, leave=False, dynamic_ncols=True, disable=not watched())
+    return tqdm(items, total=total, desc=name, unit=unit, leave=False, delay=DELAY, disable=not watched())

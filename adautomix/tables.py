@@ -71,27 +71,31 @@ def best_methods(stats: pd.DataFrame) -> list[str]:
 
 
 def epochs(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return every epoch of every run as a row: run, data, method, label, seed, and all columns of history.csv."""
+    """Return every epoch of every run as a row: what `named` says, and all columns of history.csv."""
+    return pd.DataFrame([name | epoch for run, name in named(runs) for epoch in run.history.to_dict("records")])
+
+
+def named(runs: Iterable[Run]) -> list[tuple[Run, dict[str, Any]]]:
+    """Return every run once, with what a row of a long table says of it: run, data, method, backbone, label, seed."""
     runs = list({run.id: run for run in runs}.values())
     groups = _groups(runs)
-    rows = []
+    pairs = []
     for run in runs:
         group = groups.loc[_key(run)]
-        named = {"run": run.id, "data": group["data"], "method": group["method"], "label": group["label"]}
-        named["seed"] = run.info["config"]["seed"]
-        rows += [named | epoch for epoch in run.history.to_dict("records")]
-    return pd.DataFrame(rows)
+        name = {"run": run.id} | {k: group[k] for k in ("data", "method", "backbone", "label")}
+        pairs.append((run, name | {"seed": run.info["config"]["seed"]}))
+    return pairs
 
 
 def histories(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return every epoch and role of every run as a row: run, data, method, label, seed, epoch, role, top1, loss.
+    """Return every epoch and role of every run as a row: what `named` says, epoch, role, top1 and loss.
 
     top1 is in percent and loss in nats, both on test images.
     """
     whole = epochs(runs)
     if whole.empty:
         return whole
-    kept = ["run", "data", "method", "label", "seed", "epoch"]
+    kept = ["run", "data", "method", "backbone", "label", "seed", "epoch"]
     parts = []
     for role in ROLES:
         scores = whole[[f"{role}_top1", f"{role}_loss"]].set_axis(["top1", "loss"], axis=1)

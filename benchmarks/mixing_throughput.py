@@ -15,7 +15,8 @@ from timm.data.mixup import Mixup as TimmMixup
 from torch import Tensor
 from torchvision.transforms import v2
 
-from adautomix.classifier import Classifier, build_backbone
+from adautomix.backbones import build_backbone
+from adautomix.classifier import Classifier
 from adautomix.methods import METHODS, make_method
 from adautomix.methods.base import Context
 from adautomix.methods.puzzlemix import PuzzleDraws, PuzzleMix

@@ -7,7 +7,8 @@ import torch
 from conftest import CLASSES, TinyNet, tiny_batch, tiny_classifier
 from torch import nn
 
-from adautomix.classifier import Classifier, build_backbone
+from adautomix.backbones import build_backbone
+from adautomix.classifier import Classifier
 from adautomix.errors import UserError
 from adautomix.evaluate.cam import grad_cam
 

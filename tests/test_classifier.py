@@ -6,7 +6,8 @@ import torch
 from conftest import CLASSES, TinyNet, tiny_batch, tiny_classifier
 from torch import nn
 
-from adautomix.classifier import Classifier, build_backbone
+from adautomix.backbones import build_backbone
+from adautomix.classifier import Classifier
 from adautomix.errors import UserError
 
 
@@ -102,8 +103,16 @@ def test_patch_networks_see_small_images_enlarged():
     assert model.tap_shape[1:] == (14, 14)
 
 
+@pytest.mark.parametrize("name", ["test_vit", "vit_tiny_patch16_224"])
+@pytest.mark.parametrize("size", [16, 32])
+def test_vits_cut_small_images_into_patches_of_4_px(name, size):
+    net, resize = build_backbone(name, image_size=size)
+    assert resize is None
+    assert Classifier(net, 3, image_size=size).tap_shape[1:] == (size // 4, size // 4)
+
+
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_tiny_patch16_384"])
-@pytest.mark.parametrize("size", [32, 96])
+@pytest.mark.parametrize("size", [96, 128])
 def test_networks_made_for_one_size_see_every_image_at_that_size(name, size):
     net, resize = build_backbone(name, image_size=size)
     assert resize == int(name[-3:])
@@ -164,6 +173,7 @@ def test_a_network_that_still_has_its_classifier_is_warned_of():
         (lambda: build_backbone("resnet81", image_size=32), "timm has no model 'resnet81'"),
         (lambda: build_backbone("convnext_atto", image_size=32, width=8), "width applies to ResNets"),
         (lambda: build_backbone("resnet18", image_size=32, width=8, pretrained=True), "leave width out"),
+        (lambda: build_backbone("test_vit", image_size=30), "patches of 4 px; 30 px cannot be divided so"),
         (lambda: Classifier(TinyNet(), 3, tap="layer3", image_size=8), "no submodule 'layer3'; its children are: body"),
         (lambda: Classifier(nn.Identity(), 3, std=(1.0, 1.0, 0.0), image_size=8), "std positive"),
         (lambda: Classifier(nn.Flatten(2), 3, image_size=8), r"replace its last layer by nn.Identity\(\)"),

@@ -117,7 +117,7 @@ def test_folder_above_64_px_stays_in_files_and_gives_the_same_batches_for_any_wo
         assert torch.equal(a.y, dataset.train.labels[a.index])
     test = list(eval_loader(dataset, 4, device=CPU, workers=0))
     assert torch.cat([b.index for b in test]).tolist() == list(range(6))
-    few = next(iter(eval_loader(dataset, 4, device=CPU, workers=0, images=3)))
+    few = next(iter(eval_loader(dataset, 4, device=CPU, workers=0, sample=3)))
     assert len(set(few.index.tolist())) == 3
     assert all(torch.equal(x, test[i // 4].x[i % 4]) for x, i in zip(few.x, few.index.tolist(), strict=True))
 

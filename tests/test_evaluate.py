@@ -126,19 +126,19 @@ def test_unknown_evaluators_are_refused(run):
 
 def test_costly_evaluators_can_take_a_sample_and_say_so(run):
     names = ("accuracy", "calibration", "fgsm", "pgd", "corruption", "occlusion", "released")
-    evaluate_run(run, names, device="cpu", roles=("student",), images=7, log=str)
+    evaluate_run(run, names, device="cpu", roles=("student",), sample=7, log=str)
     counts = {name: run.metrics(name, "student")["n_images"] for name in names}
     assert counts == dict.fromkeys(names, 7) | {"accuracy": 20, "calibration": 20}
     assert run.metrics("fgsm", "student")["images"] == "a fixed random sample"
     assert run.metrics("accuracy", "student")["images"] == "all"
     assert len(run.metrics("released", "student")["value"]["occlusion"]) == 11
-    with pytest.raises(UserError, match="images must be 1 or more, got 0"):
-        evaluate_run(run, images=0, log=str)
+    with pytest.raises(UserError, match="sample must be 1 or more, got 0"):
+        evaluate_run(run, sample=0, log=str)
 
 
 def test_the_sample_is_the_same_images_with_their_own_numbers(tiny_dataset):
-    few = list(eval_loader(tiny_dataset, 3, device=torch.device("cpu"), images=7))
-    again = list(eval_loader(tiny_dataset, 7, device=torch.device("cpu"), images=7))
+    few = list(eval_loader(tiny_dataset, 3, device=torch.device("cpu"), sample=7))
+    again = list(eval_loader(tiny_dataset, 7, device=torch.device("cpu"), sample=7))
     index = torch.cat([batch.index for batch in few])
     assert torch.equal(index, again[0].index)
     assert len(index.unique()) == 7

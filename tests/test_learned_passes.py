@@ -7,7 +7,8 @@ import torch
 from conftest import tiny_batch, tiny_classifier
 from learned import EVERY, begin, middling
 
-from adautomix.classifier import Classifier, build_backbone
+from adautomix.backbones import build_backbone
+from adautomix.classifier import Classifier
 from adautomix.config import EmaConfig
 from adautomix.ema import RunningStatistics, make_teacher
 from adautomix.errors import UserError

@@ -6,7 +6,8 @@ import pytest
 import torch
 from conftest import tiny_batch
 
-from adautomix.classifier import Classifier, build_backbone
+from adautomix.backbones import build_backbone
+from adautomix.classifier import Classifier
 from adautomix.errors import UserError
 from adautomix.losses import soft_cross_entropy
 from adautomix.methods import make_method

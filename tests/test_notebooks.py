@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from plans import command, write_plan
 
+from adautomix.evaluate import EVALUATORS
 from adautomix.run import find_runs
 
 # One process runs them all: they share the workbook that a plan filled.
@@ -16,6 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
 ROOT = Path(__file__).parents[1]
 SMOKE = {"data": "digits", "per_class": 4, "width": 4, "epochs": 1, "batch_size": 20}
 SMOKE |= {"teacher_epochs": 1, "generator_steps": 3, "examples": 1}
+
+EVALUATE = {"evaluators": list(EVALUATORS), "sample": 8}
 
 
 def errors_in(path: Path) -> list[str]:
@@ -33,13 +36,16 @@ def workbook(tmp_path_factory):
     methods = {"method": ["mixup", "adautomix"]}
     steps = {
         "train": {"notebook": "10_train", "training": True, "grid": methods | {"seed": [0, 1]}, "parameters": {}},
-        "evaluate": {"notebook": "20_evaluate", "needs": "train", "grid": methods},
+        "evaluate": {"notebook": "20_evaluate", "needs": "train", "grid": methods, "parameters": EVALUATE},
         "index": {"notebook": "00_index", "needs": "evaluate"},
         "results": {"notebook": "38_results", "needs": "evaluate"},
         "family": {"notebook": "01_mixing_family"},
         "generator": {"notebook": "02_generator"},
         "mixed_images": {"notebook": "33_figure1_mixed_images", "needs": "train"},
         "adversarial": {"notebook": "03_adversarial_objective", "needs": "evaluate"},
+        "table3": {"notebook": "32_table3_robustness", "needs": "evaluate"},
+        "figure3": {"notebook": "35_figure3_occlusion", "needs": "evaluate"},
+        "calibration": {"notebook": "36_calibration", "needs": "evaluate"},
     }
     used = {Path(step["notebook"]).stem for step in steps.values()}
     assert used == {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}, "a notebook is not run by this test"
@@ -51,22 +57,27 @@ def workbook(tmp_path_factory):
 
 def test_all_notebooks_run_as_a_plan(workbook):
     folder, printed = workbook
-    assert "smoke: 12 done" in printed
+    assert "smoke: 15 done" in printed
     assert "top-1 accuracy" in printed
     assert "mixup" in printed
     notebooks = list((folder / "outputs" / "smoke" / "tasks").rglob("notebook.ipynb"))
-    assert len(notebooks) == 12
+    assert len(notebooks) == 15
     assert not any(map(errors_in, notebooks))
     assert len(find_runs(folder / "outputs" / "smoke")) == 4
 
 
-def test_the_results_notebook_leaves_its_figures_and_table(workbook):
+def test_the_reproducing_notebooks_leave_their_figures_and_tables(workbook):
     folder, _ = workbook
     outputs = folder / "outputs" / "smoke"
     names = {p.name for p in (outputs / "figures").iterdir()}
-    for stem in ("38_learning_curves_digits", "38_accuracy_digits", "03_masks_digits", "33_mixed_images_digits"):
+    own = ("03_masks", "33_mixed_images", "35_figure3_occlusion", "35_occlusion_released", "38_learning_curves")
+    network = ("32_corruptions", "32_fgsm", "32_protocols", "36_reliability")
+    stems = [f"{stem}_digits" for stem in (*own, "38_accuracy")] + ["36_released_ece"]
+    stems += [f"{stem}_digits_resnet18" + ("_student" if "reliability" in stem else "") for stem in network]
+    for stem in stems:
         assert {f"{stem}.png", f"{stem}.svg"} <= names
-    assert "mixup" in (outputs / "tables" / "38_accuracy.csv").read_text()
+    for table in ("32_table3", "35_occlusion", "36_calibration", "38_accuracy"):
+        assert "mixup" in (outputs / "tables" / f"{table}.csv").read_text()
 
 
 @pytest.mark.parametrize("name", [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb"))])
@@ -83,7 +94,10 @@ def test_each_notebook_runs_alone_under_stock_papermill(workbook, tmp_path, name
     assert not errors_in(out)
 
 
-@pytest.mark.parametrize("name", ["03_adversarial_objective", "20_evaluate", "33_figure1_mixed_images", "38_results"])
+NEEDS_RUNS = [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb")) if p.stem[:2] == "03" or p.stem[0] in "23"]
+
+
+@pytest.mark.parametrize("name", NEEDS_RUNS)
 def test_a_notebook_without_runs_says_what_to_run_first(tmp_path, name):
     arguments = [
         sys.executable,

@@ -14,6 +14,7 @@ import yaml
 from torchvision.models import resnet18
 
 from adautomix import METHODS
+from adautomix.evaluate import EVALUATORS
 from adautomix.notebooks import contents
 from adautomix.runner.notebook import parameters_of
 from adautomix.runner.tasks import load_plan
@@ -27,12 +28,12 @@ LAYERS = [
     {"errors", "lazy", "typecheck", "plain_yaml", "files", "paths", "seeding"},
     {"config"},
     {"run", "notebooks"},
-    {"tables", "progress"},
-    {"mixing", "losses", "saliency", "ema", "generator", "classifier", "optim"},
+    {"tables", "progress", "paper"},
+    {"mixing", "losses", "saliency", "ema", "generator", "classifier", "backbones", "optim"},
     {"methods"},
     {"data", "figures", "checkpoint", "guard"},
     {"evaluate"},
-    {"train"},
+    {"train", "robustness"},
     {"runner"},
     {"cli"},
 ]
@@ -199,7 +200,7 @@ def test_quick_is_small_real_and_repeated():
     train = [t for t in plan.tasks.values() if t.notebook.stem == "10_train"]
     digits = [t.parameters for t in train if t.parameters["data"] == "digits"]
     assert {p["method"] for p in digits} == set(METHODS)
-    assert {p["seed"] for p in digits} >= {0, 1}
+    assert {p["seed"] for p in digits if "seed" in p} >= {0, 1}
     assert {t.parameters["data"] for t in train} == {"digits", "photos"}
 
 
@@ -209,6 +210,15 @@ def test_quick_runs_every_notebook_and_both_objectives_with_three_seeds():
     both = {f"objectives.options=objective-{o}.seed={s}" for o in ("released", "paper") for s in range(3)}
     assert both <= set(plan.tasks)
     assert both <= set(plan.tasks["evaluate"].needs)
+
+
+def test_quick_runs_every_evaluator_on_one_seed_of_every_method_and_on_a_transformer():
+    plan = load_plan("quick")
+    used = {name for step in ("evaluate", "robustness") for name in plan.tasks[step].parameters.get("evaluators", [])}
+    assert used | {"accuracy"} == set(EVALUATORS)
+    trained = [plan.tasks[need].parameters for need in plan.tasks["robustness"].needs]
+    assert {p["method"] for p in trained if p.get("seed", 0) == 0 and p["data"] == "digits"} == set(METHODS)
+    assert {p.get("backbone", "resnet18") for p in trained} == {"resnet18", "test_vit"}
 
 
 def test_the_readmes_loop_trains_ones_own_network():

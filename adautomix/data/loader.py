@@ -156,20 +156,20 @@ def train_loader(
 
 
 def eval_loader(
-    dataset: Dataset, batch_size: int = 500, *, device: torch.device, workers: int = 2, images: int | None = None
+    dataset: Dataset, batch_size: int = 500, *, device: torch.device, workers: int = 2, sample: int | None = None
 ) -> MemoryLoader | FileLoader:
     """Return the test images in order, as they are.
 
     Args:
-        images: only so many of them, drawn at random but always the same: the first would often be of one class.
+        sample: only so many of them, drawn at random but always the same: the first would often be of one class.
     """
-    rows = None if images is None else sample(len(dataset.test), images)
+    rows = None if sample is None else sample_rows(len(dataset.test), sample)
     return _loader(dataset.test, dataset, batch_size, workers, device=device, rows=rows)
 
 
-def sample(count: int, images: int) -> Int[Tensor, " _"]:
-    """Return `images` of `count` rows in rising order, all of them if there are no more; always the same ones."""
-    return torch.randperm(count, generator=generator_for(0, "sample", count))[:images].sort().values
+def sample_rows(count: int, sample: int) -> Int[Tensor, " _"]:
+    """Return `sample` of `count` rows in rising order, all of them if there are no more; always the same ones."""
+    return torch.randperm(count, generator=generator_for(0, "sample", count))[:sample].sort().values
 
 
 def _loader(split: Split, dataset: Dataset, batch_size: int, workers: int, pad: int = 0, **common):

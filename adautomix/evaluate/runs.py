@@ -35,7 +35,7 @@ def evaluate_run(
     device: str = "auto",
     root: str | None = None,
     force: bool = False,
-    images: int | None = None,
+    sample: int | None = None,
     corrupted: str | Path | None = None,
     log: Callable[[str], None] = print,
 ) -> bool:
@@ -44,8 +44,8 @@ def evaluate_run(
     Args:
         root: where the data set lies now, if not where the run was trained.
         force: evaluate again what is already there.
-        images: test images for the evaluators of many passes (all but accuracy and calibration); a random sample, the
-            same for every network. None: all, but for pgd 1,000.
+        sample: number of test images for the evaluators of many passes (all but accuracy and calibration), drawn at
+            random but the same for every network. None: all, but for pgd 1,000.
         corrupted: folder of published CIFAR-C files; by default data/CIFAR-10-C or data/CIFAR-100-C where there, else
             the images are made anew and kept in a folder beside the data set's runs (64 px and less; above, not kept).
     Returns: False, after saying so, if the images there now are not those the run was trained on.
@@ -53,8 +53,8 @@ def evaluate_run(
     """
     wanted = [(name, role) for role in roles for name in evaluators]
     functions = {name: EVALUATORS[name] for name, _ in wanted}
-    if images is not None and images < 1:
-        raise UserError(f"images must be 1 or more, got {images}")
+    if sample is not None and sample < 1:
+        raise UserError(f"sample must be 1 or more, got {sample}")
     missing = [(name, role) for name, role in wanted if force or run.metrics(name, role) is None]
     if not missing:
         log(f"{run.id}: already evaluated")
@@ -71,8 +71,8 @@ def evaluate_run(
     for role in dict.fromkeys(role for _, role in missing):
         model = load_classifier(run, role, chosen)
         for name in (n for n, r in missing if r == role):
-            few = None if name in WHOLE else images or (PGD_IMAGES if name == "pgd" else None)
-            batches = eval_loader(dataset, device=chosen, workers=config.workers, images=few)
+            few = None if name in WHOLE else sample or (PGD_IMAGES if name == "pgd" else None)
+            batches = eval_loader(dataset, device=chosen, workers=config.workers, sample=few)
             shown = progress(batches, total=len(batches), name=f"{name} of the {role}", unit="batch")
             result = functions[name](model, shown, **options.get(name, {}))
             drawn = "all" if result["n_images"] == len(dataset.test) else "a fixed random sample"

@@ -7,9 +7,19 @@ from adautomix.figures.curves import learning_curves, run_curves, term_curves
 from adautomix.figures.look import label_colors, method_colors, save, style
 from adautomix.figures.pictures import image_row, label_text, picture_grid
 from adautomix.figures.results import accuracy_bars, per_class_heatmap
+from adautomix.figures.robust import (
+    corruption_heatmap,
+    ece_scatter,
+    protocol_dots,
+    reliability_diagram,
+    reliability_grid,
+    robustness_curves,
+)
 
 __all__ = [
     "accuracy_bars",
+    "corruption_heatmap",
+    "ece_scatter",
     "image_row",
     "label_colors",
     "label_text",
@@ -17,6 +27,10 @@ __all__ = [
     "method_colors",
     "per_class_heatmap",
     "picture_grid",
+    "protocol_dots",
+    "reliability_diagram",
+    "reliability_grid",
+    "robustness_curves",
     "run_curves",
     "save",
     "style",

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adautomix.figures.look import ROLE_COLORS, ROLE_DASHES, label_colors
+from adautomix.figures.look import ROLE_COLORS, ROLE_DASHES, line_look
 
 
 def learning_curves(histories: pd.DataFrame, *, value: str = "top1", axes: Sequence[Axes] | None = None) -> Figure:
@@ -22,21 +22,10 @@ def learning_curves(histories: pd.DataFrame, *, value: str = "top1", axes: Seque
     if axes is None:
         _, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), sharey=True, layout="constrained")
     names = {"top1": "top-1 accuracy on test images (%)", "loss": "cross-entropy on test images (nats)"}
-    colors = label_colors(histories)
+    look = line_look(histories)
     for axis, role in zip(axes, ROLE_DASHES, strict=True):
         part = histories[histories["role"] == role]
-        sns.lineplot(
-            part,
-            x="epoch",
-            y=value,
-            hue="label",
-            hue_order=list(colors),
-            palette=colors,
-            errorbar=("pi", 100),
-            marker="o",
-            markersize=4,
-            ax=axis,
-        )
+        sns.lineplot(part, x="epoch", y=value, errorbar=("pi", 100), ax=axis, **look)
         axis.set(title=role, xlabel="epoch", ylabel=names[value])
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0].get_legend().remove()
@@ -66,14 +55,13 @@ def term_curves(epochs: pd.DataFrame, terms: Mapping[str, str], *, columns: int 
         epochs: what `tables.epochs` returns.
         terms: columns of it to draw, with the name and unit for the axis.
     """
-    rows, colors = -(-len(terms) // columns), label_colors(epochs)
+    rows, look = -(-len(terms) // columns), line_look(epochs)
     size = (4.75 * columns, 3.0 * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for axis in list(axes.flat)[len(terms) :]:
         axis.remove()
     for i, (axis, (term, name)) in enumerate(zip(axes.flat, terms.items(), strict=False)):
         part = epochs.dropna(subset=[term])
-        look = {"hue": "label", "hue_order": list(colors), "palette": colors, "marker": "o", "markersize": 4}
         sns.lineplot(part, x="epoch", y=term, errorbar=("pi", 100), ax=axis, legend=i == 0, **look)
         axis.set(xlabel="epoch", ylabel=name)
         axis.xaxis.get_major_locator().set_params(integer=True)

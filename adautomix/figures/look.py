@@ -1,11 +1,14 @@
 """One look for every figure: style, and one colour a method. Reads no torch."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from adautomix.methods import METHODS
@@ -14,6 +17,8 @@ ROLE_DASHES = {"student": "", "teacher": (2, 1.2)}
 """Student solid, teacher dashed, everywhere."""
 ROLE_COLORS = {"student": "#0072B2", "teacher": "#D55E00"}
 """For figures of one method, where colour is free to tell the roles apart."""
+
+MARKERS = "os^DvP<X>*hpd"
 
 
 def style() -> None:
@@ -28,12 +33,23 @@ def method_colors() -> dict[str, Any]:
 
 
 def label_colors(named: pd.DataFrame) -> dict[str, Any]:
-    """Return a colour for every `label`, in the order of METHODS: the method's own, unless it has several labels."""
+    """Return a colour for every `label`, in the order of METHODS: its method's own, lighter for each further label."""
     pairs = named[["method", "label"]].drop_duplicates()
     pairs = pairs.sort_values("method", key=lambda names: names.map(list(METHODS).index), kind="stable")
-    if pairs["method"].is_unique:
-        return {row.label: method_colors()[row.method] for row in pairs.itertuples()}
-    return dict(zip(pairs["label"], sns.color_palette("husl", len(pairs)), strict=True))
+    colors = {}
+    for method, labels in pairs.groupby("method", sort=False)["label"]:
+        shades = np.linspace(0, 0.65, len(labels))[:, None]
+        own = np.array(to_rgb(method_colors()[method]))
+        colors |= dict(zip(labels, map(tuple, own + shades * (1 - own)), strict=True))
+    return colors
+
+
+def line_look(named: pd.DataFrame) -> dict[str, Any]:
+    """Return seaborn's options for lines by `label`: a colour and a marker each, to tell neighbours apart."""
+    colors = label_colors(named)
+    marks = dict(zip(colors, itertools.cycle(MARKERS), strict=False))
+    by_label = {"hue": "label", "hue_order": list(colors), "style": "label", "style_order": list(colors)}
+    return by_label | {"palette": colors, "markers": marks, "dashes": False, "markersize": 5}
 
 
 def save(figure: Figure, path: Path) -> None:

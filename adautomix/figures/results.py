@@ -36,4 +36,6 @@ def per_class_heatmap(values: pd.DataFrame) -> Figure:
     bar = {"label": "accuracy (%)"}
     sns.heatmap(values, annot=annotate, fmt=".0f", cmap="viridis", vmin=low, vmax=100, cbar_kws=bar, ax=axis)
     axis.set(xlabel="class", ylabel=None)
+    if max(map(len, map(str, values.columns))) > 4:
+        plt.setp(axis.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
     return figure
