@@ -3,7 +3,7 @@
 from jaxtyping import install_import_hook
 
 # Before anything imports them. Not the config: it checks its own types, with messages for users.
-CHECKED = ("mixing", "losses", "saliency", "ema", "generator", "classifier", "methods", "data", "evaluate")
+CHECKED = ("mixing", "losses", "saliency", "ema", "generator", "classifier", "backbones", "methods", "data", "evaluate")
 install_import_hook([f"adautomix.{name}" for name in CHECKED], "beartype.beartype")
 
 import pytest

@@ -55,6 +55,12 @@ def workbook(tmp_path_factory):
     return folder, result.stdout
 
 
+def test_the_notebooks_stay_in_one_process(request):
+    """A worker that does not know of the group would run the whole plan once more."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@notebooks")
+
+
 def test_all_notebooks_run_as_a_plan(workbook):
     folder, printed = workbook
     assert "smoke: 15 done" in printed
