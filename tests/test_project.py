@@ -214,7 +214,11 @@ def test_quick_runs_every_notebook_and_both_objectives_with_three_seeds():
 
 def test_quick_runs_every_evaluator_on_one_seed_of_every_method_and_on_a_transformer():
     plan = load_plan("quick")
-    used = {name for step in ("evaluate", "robustness") for name in plan.tasks[step].parameters.get("evaluators", [])}
+    used = {
+        name
+        for step in ("evaluate", "robustness", "attacks")
+        for name in plan.tasks[step].parameters.get("evaluators", [])
+    }
     assert used | {"accuracy"} == set(EVALUATORS)
     trained = [plan.tasks[need].parameters for need in plan.tasks["robustness"].needs]
     assert {p["method"] for p in trained if p.get("seed", 0) == 0 and p["data"] == "digits"} == set(METHODS)

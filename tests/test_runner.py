@@ -1,7 +1,9 @@
 """Whole plans, run as a user runs them: failures, kills, restarts, many kernels at once."""
 
 import json
+import multiprocessing
 import os
+import sys
 import time
 
 import pytest
@@ -10,6 +12,7 @@ from plans import RECORD, command, write_notebook, write_plan
 
 from adautomix.checkpoint import load
 from adautomix.run import find_runs
+from adautomix.runner import warm
 
 pytestmark = pytest.mark.slow
 OUTPUTS = 'outputs: str = "x"  # where\n'
@@ -17,6 +20,7 @@ OUTPUTS = 'outputs: str = "x"  # where\n'
 TRAIN = """\
 import os, signal, time
 from pathlib import Path
+import psutil
 from adautomix import TrainConfig
 from adautomix.train import train
 
@@ -25,7 +29,8 @@ first = not Path(outputs, f"killed {kill}").exists()
 def log(line):
     if kill and first and line.startswith("epoch   2"):
         Path(outputs, f"killed {kill}").touch()
-        os.kill(os.getpid() if kill == "kernel" else os.getppid(), signal.SIGKILL)
+        kernel = psutil.Process()  # a fork of its worker's fork server
+        os.kill((kernel if kill == "kernel" else kernel.parents()[1]).pid, signal.SIGKILL)
         time.sleep(30)  # a kernel without its worker ends by itself within a second or two; here, in mid-training
 
 train(TrainConfig(width=4, epochs=4, per_class=10, batch_size=20, device="cpu"), Path(outputs, "runs"), log=log)
@@ -197,3 +202,20 @@ def test_no_scheduler_at_the_address_is_a_short_message(tmp_path):
     assert result.returncode == 2
     assert "the scheduler tcp://127.0.0.1:9 cannot be used" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_plans_kernels_are_forks_that_find_torch_imported(tmp_path):
+    """Otherwise every notebook pays for the import again."""
+    code = "import sys, threading\nprint('torch' in sys.modules, 'matplotlib' in sys.modules, threading.active_count() < 10)"
+    write_notebook(tmp_path, "look", OUTPUTS, code)
+    write_plan(tmp_path, {"look": {"notebook": "look"}})
+    result = command(tmp_path, "run", "tiny", "--workers", "1")
+    assert result.returncode == 0, result.stdout + result.stderr
+    text = (tmp_path / "outputs" / "tiny" / "tasks" / "look" / "notebook.ipynb").read_text()
+    assert "True False True" in text
+
+
+def test_a_daemonic_process_starts_kernels_as_usual(monkeypatch):
+    assert warm.can_fork() == (sys.platform != "win32")
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert not warm.can_fork()

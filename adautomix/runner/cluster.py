@@ -24,8 +24,8 @@ def connect(workers: int, scheduler: str | None):
     import dask
     from distributed import Client
 
-    # A notebook whose worker died must not be started again behind our back.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+    # A notebook whose worker died must not be started again behind our back; a daemonic worker may not fork kernels.
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0, "distributed.worker.daemon": False}):
         try:
             if scheduler is None:
                 cluster: Any = _local(workers)

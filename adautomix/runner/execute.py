@@ -147,7 +147,10 @@ def _private_sockets():
     """Yield a kernel config with sockets of its own; with TCP on Windows, which has nothing else."""
     from traitlets.config import Config
 
+    from adautomix.runner.warm import WarmKernelManager
+
     config = Config()
+    config.NotebookClient.kernel_manager_class = WarmKernelManager
     config.NotebookClient.extra_arguments = ["--log-level=CRITICAL"]  # every kernel's farewell is logged as an error
     if sys.platform == "win32":
         yield config
