@@ -216,13 +216,14 @@ def test_quick_runs_every_evaluator_on_one_seed_of_every_method_and_on_a_transfo
     plan = load_plan("quick")
     used = {
         name
-        for step in ("evaluate", "robustness", "attacks")
+        for step in ("evaluate", "corruptions", "attacks")
         for name in plan.tasks[step].parameters.get("evaluators", [])
     }
     assert used | {"accuracy"} == set(EVALUATORS)
-    trained = [plan.tasks[need].parameters for need in plan.tasks["robustness"].needs]
-    assert {p["method"] for p in trained if p.get("seed", 0) == 0 and p["data"] == "digits"} == set(METHODS)
-    assert {p.get("backbone", "resnet18") for p in trained} == {"resnet18", "test_vit"}
+    for step, backbones in (("corruptions", {"resnet18"}), ("attacks", {"resnet18", "test_vit"})):
+        trained = [plan.tasks[need].parameters for need in plan.tasks[step].needs]
+        assert {p["method"] for p in trained if p.get("seed", 0) == 0 and p["data"] == "digits"} == set(METHODS)
+        assert {p.get("backbone", "resnet18") for p in trained} == backbones
 
 
 def test_the_readmes_loop_trains_ones_own_network():
