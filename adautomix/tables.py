@@ -146,16 +146,17 @@ def _groups(runs: list[Run]) -> pd.DataFrame:
     frame = frame.where(frame.notna(), "–")  # a setting that this method does not have
     frame["label"] = frame["method"]
     for _, rows in frame.groupby(["data", "method"]):
-        own = [name for name in ("backbone", "epochs", *telling) if rows[name].nunique(dropna=False) > 1]
-        for key, row in rows.iterrows():
-            frame.loc[key, "label"] = ", ".join(
-                [row["method"], *(f"{n.rpartition('.')[2]} {row[n]}" for n in own if row[n] != "–")]
-            )
+        backbone = ["backbone"] if rows["backbone"].nunique() > 1 else []
+        for _, part in rows.groupby("backbone"):
+            own = backbone + [name for name in ("epochs", *telling) if part[name].nunique(dropna=False) > 1]
+            for key, row in part.iterrows():
+                told = (f"{n.rpartition('.')[2]} {row[n]}" for n in own if row[n] != "–")
+                frame.loc[key, "label"] = ", ".join([row["method"], *told])
     return frame
 
 
 def _tells(frame: pd.DataFrame, name: str) -> bool:
-    # Other data has other settings by nature, and another method other options, or a generator: within one they tell.
+    # Other data or another backbone has other settings by nature, another method other options or a generator.
     of_method = name.startswith(("options.", "optim.")) and not name.startswith("optim.student.")
-    parts = frame.groupby(["data", "method"] if of_method else "data")
+    parts = frame.groupby(["data", "backbone", *(["method"] if of_method else [])])
     return any(part[name].nunique(dropna=False) > 1 for _, part in parts)

@@ -22,14 +22,14 @@ def batches():
 def test_an_evaluator_changes_nothing(student, batches, name):
     student.eval()
     before, images = {k: v.clone() for k, v in student.state_dict().items()}, batches[0][0].clone()
-    rng, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()
+    rng, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     EVALUATORS[name](student, batches)
     assert all(torch.equal(value, before[key]) for key, value in student.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in student.parameters())
     assert not any(module.training or module._forward_hooks for module in student.modules())
     assert torch.equal(images, batches[0][0])
     assert torch.equal(rng, torch.get_rng_state())
-    assert (numbers == np.random.get_state()[1]).all()
+    assert (numbers == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
 @pytest.mark.parametrize("name", list(EVALUATORS))

@@ -124,8 +124,12 @@ def test_robustness_curves_have_a_line_a_label_and_a_panel_a_network(runs):
     assert [axis.get_title() for axis in figure.axes] == ["student"]
     lines = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 2 and line.get_xdata()[1] == 0.1]
     assert sorted(line.get_ydata()[0] for line in lines) == pytest.approx([61, 64 + 2 / 3])
-    two = pd.concat([points, points.assign(backbone="vit")])
-    assert len(figures.robustness_curves(two, x="eps", name="eps", by="backbone").axes) == 2
+    two = pd.concat(
+        points.assign(backbone=name, label=points["method"] + f", backbone {name}") for name in ("cnn", "vit")
+    )
+    figure = figures.robustness_curves(two, x="eps", name="eps", by="backbone")
+    assert [axis.get_title() for axis in figure.axes] == ["cnn", "vit"]
+    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == ["vanilla", "mixup"]
 
 
 def test_the_heat_map_holds_the_mean_over_severities_and_seeds_in_the_usual_order(runs):

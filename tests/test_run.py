@@ -113,6 +113,14 @@ def test_settings_that_follow_from_data_or_method_are_no_columns(tmp_path):
     assert set(table(find_runs(tmp_path)).columns) == {*ALWAYS, "label", "role", "mean", "sd", "n"}
 
 
+def test_another_backbone_has_another_recipe_and_its_name_says_enough(tmp_path):
+    make_run(tmp_path, 60.0, method="mixup", width=16, epochs=8)
+    make_run(tmp_path, 70.0, method="mixup", backbone="vit_tiny_patch16_224", epochs=24, batch_size=20)
+    stats = table(find_runs(tmp_path))
+    assert set(stats["label"]) == {"mixup, backbone resnet18", "mixup, backbone vit_tiny_patch16_224"}
+    assert set(stats.columns) == {*ALWAYS, "label", "role", "mean", "sd", "n"}
+
+
 def test_the_same_run_found_twice_is_one_seed(tmp_path):
     for place in ("here", "there"):
         make_run(tmp_path / place, 50.0, method="mixup")
@@ -176,7 +184,7 @@ def test_epochs_hold_every_column_of_the_histories_and_term_curves_draw_them(tmp
     for seed in (0, 1):
         make_run(tmp_path, 50.0, seed=seed)
     frame = epochs(find_runs(tmp_path))
-    assert list(frame)[:6] == ["run", "data", "method", "label", "seed", "epoch"]
+    assert list(frame)[:7] == ["run", "data", "method", "backbone", "label", "seed", "epoch"]
     assert set(frame["seed"]) == {0, 1}
     figure = figures.term_curves(frame, {"student_top1": "student (%)", "teacher_top1": "teacher (%)"})
     assert [axis.get_ylabel() for axis in figure.axes] == ["student (%)", "teacher (%)"]

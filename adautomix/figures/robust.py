@@ -31,6 +31,9 @@ def robustness_curves(
         by: "role" or "backbone".
         guess: accuracy (%) of guessing, drawn as a line.
     """
+    if by == "backbone":  # the panel says which
+        pairs = points[["label", "backbone"]].itertuples(index=False)
+        points = points.assign(label=[p.label.replace(f", backbone {p.backbone}", "") for p in pairs])
     panels = list(dict.fromkeys(points[by]))
     size = (2.2 + (5.2 if len(panels) == 1 else 4.2 * len(panels)), 3.8)
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
