@@ -63,16 +63,13 @@ def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
 def reliability(runs: Iterable[Run]) -> pd.DataFrame:
     """Return how confidence fits accuracy, a row a network: what `named` says, role, ece, mce, released_ece, bins.
 
-    ECE and MCE in percent; `overconfidence` is mean confidence less accuracy, in points. `released_ece` is nan where
-    the evaluator released was not run.
+    The errors are in percent; `overconfidence` is mean confidence less accuracy, in points.
     """
-    released = {(head["run"], role): value["ece"] for head, role, value in _values(runs, "released")}
     rows = []
     for head, role, value in _values(runs, "calibration"):
         filled = [b for b in value["bins"] if b["count"]]
         gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled) / sum(b["count"] for b in filled)
-        row = {"ece": value["ece"], "mce": value["mce"], "overconfidence": 100 * gap, "bins": value["bins"]}
-        rows.append(head | {"role": role} | row | {"released_ece": released.get((head["run"], role), float("nan"))})
+        rows.append(head | {"role": role, "overconfidence": 100 * gap} | value)
     return pd.DataFrame(rows)
 
 

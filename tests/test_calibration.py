@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from adautomix.errors import UserError
-from adautomix.evaluate.calibration import calibration, evaluate
-from adautomix.evaluate.released import ece_released
+from adautomix.evaluate.calibration import calibration, ece_released, evaluate
 
 
 def two_classes(conf, right):

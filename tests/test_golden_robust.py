@@ -14,8 +14,8 @@ from torch import nn
 
 from adautomix import Classifier
 from adautomix.evaluate.attacks import fgsm, loss_gradient
-from adautomix.evaluate.calibration import calibration
-from adautomix.evaluate.released import ece_released, fgsm_released, patches_released
+from adautomix.evaluate.calibration import calibration, ece_released
+from adautomix.evaluate.released import fgsm_released, patches_released
 
 ROOT = Path(os.environ.get("ADAUTOMIX_GOLDEN", Path(__file__).parent / "golden")) / "robust"
 

@@ -38,8 +38,8 @@ def stored(tmp_path, method, seed, top1, **more):
         "accuracy": {"top1": top1},
         "corruption": {"top1": top1 - 2, "released_top1": top1 - 1, "table": table},
         "fgsm": {"error": 100 - top1, "curve": [{"eps": e, "top1": top1 - 100 * e, "n": 9} for e in (0.0, 0.1)]},
-        "released": {"fgsm_error": 50.0, "ece": 3.0, "occlusion": [{"ratio": 0.0, "top1": top1, "n": 9}]},
-        "calibration": {"ece": 12.0, "mce": 20.0, "bins": BINS},
+        "released": {"fgsm_error": 50.0, "occlusion": [{"ratio": 0.0, "top1": top1, "n": 9}]},
+        "calibration": {"ece": 12.0, "mce": 20.0, "released_ece": 3.0, "bins": BINS},
     } | more
     for name, value in values.items():
         if value is not None:

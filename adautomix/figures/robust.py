@@ -61,7 +61,7 @@ def corruption_heatmap(cells: pd.DataFrame) -> Figure:
     values.columns = [name.replace("_", " ") for name in values.columns]
     size = (2.6 + 0.5 * values.shape[1], 1.9 + 0.36 * len(values))
     figure, axis = plt.subplots(figsize=size, layout="constrained")
-    bar = {"label": "accuracy (%), mean over severities", "shrink": 0.9}
+    bar = {"label": "accuracy (%)"}
     sns.heatmap(values, annot=True, fmt=".0f", cmap="viridis", cbar_kws=bar, annot_kws={"fontsize": 8}, ax=axis)
     start = 0
     for group, members in order.groupby("group", sort=False):
@@ -70,6 +70,7 @@ def corruption_heatmap(cells: pd.DataFrame) -> Figure:
         start += len(members)
     axis.set(xlabel=None, ylabel=None)
     axis.tick_params(axis="x", rotation=60)
+    axis.tick_params(axis="y", rotation=0)
     plt.setp(axis.get_xticklabels(), ha="right", rotation_mode="anchor")
     return figure
 
