@@ -1,7 +1,8 @@
-"""What the released code computes under the names FGSM, ECE and occlusion: to explain its numbers, never a headline.
+"""What the released code computes under the names FGSM and occlusion: to explain its numbers, never a headline.
 
 Read in JinXins/Adversarial-AutoMixup (openmixup/utils/collect.py, datasets/classification.py and the occlusion tool);
-none of the three is what its name says; `ece_released` stands in calibration.py. `tests/test_golden_robust.py` holds them to arrays the authors' code produced.
+neither is what its name says. Its ECE, `ece_released`, stands beside the standard one in calibration.py.
+`tests/test_golden_robust.py` holds all three to arrays the authors' code produced.
 """
 
 from collections.abc import Iterable
