@@ -92,7 +92,9 @@ def loss_gradient(
 ) -> tuple[Float[Tensor, "B 3 H W"], Float[Tensor, "B K"]]:
     """Return the gradient of each image's own cross-entropy with respect to its pixels, and the logits."""
     with torch.enable_grad():
-        pixels = x.detach().clone().requires_grad_()
+        # On CPUs the way back is a fifth to a third quicker with channels last.
+        layout = torch.channels_last if x.device.type == "cpu" else torch.contiguous_format
+        pixels = x.detach().clone(memory_format=layout).requires_grad_()
         logits = model(pixels, heads=(head,)).logits[head].float()
         loss = F.cross_entropy(logits, y, reduction="sum")  # a mean would only scale it
         (gradient,) = torch.autograd.grad(loss, pixels)  # writes into no .grad, unlike backward
