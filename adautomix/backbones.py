@@ -14,7 +14,7 @@ from adautomix.errors import UserError
 SMALL = 64
 """Images up to this side get a stem of one 3x3 convolution with stride 1 and no max-pool (CIFAR variant)."""
 VITS, PATCH = ("vit_", "deit_", "test_vit"), 4
-"""timm's plain ViTs, and the side of their patches (px) on small images: enlarged to 224 px they cost 3 to 12 times."""
+"""timm's plain ViTs, and their patches' side (px) on small images; enlarged to 224 px they see 3 to 12 times more."""
 
 
 def build_backbone(

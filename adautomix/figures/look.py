@@ -33,14 +33,14 @@ def method_colors() -> dict[str, Any]:
 
 
 def label_colors(named: pd.DataFrame) -> dict[str, Any]:
-    """Return a colour for every `label`, in the order of METHODS: its method's own, lighter for each further label."""
+    """Return a colour for every `label`, in the order of METHODS: its method's own, darker for each further label."""
     pairs = named[["method", "label"]].drop_duplicates()
     pairs = pairs.sort_values("method", key=lambda names: names.map(list(METHODS).index), kind="stable")
     colors = {}
     for method, labels in pairs.groupby("method", sort=False)["label"]:
-        shades = np.linspace(0, 0.65, len(labels))[:, None]
+        shades = np.linspace(1, 0.45, len(labels))[:, None]  # lighter ones would vanish on white
         own = np.array(to_rgb(method_colors()[method]))
-        colors |= dict(zip(labels, map(tuple, own + shades * (1 - own)), strict=True))
+        colors |= dict(zip(labels, map(tuple, shades * own), strict=True))
     return colors
 
 
