@@ -103,6 +103,8 @@ class TrainConfig(_Checked):
     """Image side in px (default: the data set's own)."""
     per_class: int | None = None
     """Use the first n training images of every class only."""
+    validation: float = 0.0
+    """Share of every class's training images held out, to choose an epoch by; not trained on."""
     method: str = "mixup"
     """Mixup method, by its name in METHODS."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -141,6 +143,7 @@ class TrainConfig(_Checked):
             self._require(name, getattr(self, name) >= 1, "1 or more")
         for name in ("size", "per_class", "width"):
             self._require(name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more")
+        self._require("validation", 0 <= self.validation < 1, "in [0,1)")
         self._require("seed", 0 <= self.seed < 2**31, "in [0, 2**31)")
         self._require("workers", self.workers >= 0, "0 or more")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "in [0,1)")

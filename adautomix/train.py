@@ -21,7 +21,7 @@ from adautomix.data import dataset_for
 from adautomix.data.base import Dataset
 from adautomix.data.loader import Batch, eval_loader, train_loader
 from adautomix.errors import UserError
-from adautomix.evaluate.accuracy import accuracy, predict
+from adautomix.evaluate.accuracy import accuracy, predict_each
 from adautomix.guard import FiniteGuard
 from adautomix.methods import make_method, resolve_options
 from adautomix.methods.base import Context, MixMethod, StepOutput
@@ -84,7 +84,7 @@ class Training:
     context: Context
     optimizers: dict[str, torch.optim.Optimizer]
     train_batches: Any
-    test_batches: Any
+    test_batches: dict[str, Any]
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -118,7 +118,11 @@ class Training:
             label_smoothing=config.label_smoothing,
         )
         optimizers = {k: make_optimizer(m.parameters(), config.optim_for(k)) for k, m in trainables.items()}
-        tests = eval_loader(dataset, device=device, workers=config.workers)
+        held_out = {"": "test"} if dataset.validation is None else {"": "test", "val_": "validation"}
+        tests = {
+            prefix: eval_loader(dataset, device=device, workers=config.workers, split=split)
+            for prefix, split in held_out.items()
+        }
         return cls(config, device, student, method, context, optimizers, batches, tests)
 
     def run_epoch(self, run: Run) -> dict[str, float]:
@@ -169,13 +173,18 @@ class Training:
                 group["lr"] = lr
 
     def evaluate(self) -> dict[str, float]:
-        """Return top-1 (percent) and loss of student and teacher on the test set; their modes are kept."""
+        """Return top-1 (percent) and loss of student and teacher on test and validation images; modes are kept."""
+        models = {"student": self.student, "teacher": self.context.teacher}
+        were_training = {role: model.training for role, model in models.items()}
+        for model in models.values():
+            model.eval()
         row = {}
-        for role, model in (("student", self.student), ("teacher", self.context.teacher)):
-            was_training = model.training
-            result = accuracy(predict(model.eval(), self.test_batches))
-            model.train(was_training)
-            row |= {f"{role}_top1": result["top1"], f"{role}_loss": result["loss"]}
+        for prefix, batches in self.test_batches.items():
+            for role, predictions in zip(models, predict_each(list(models.values()), batches), strict=True):
+                result = accuracy(predictions)
+                row |= {f"{role}_{prefix}top1": result["top1"], f"{role}_{prefix}loss": result["loss"]}
+        for role, model in models.items():
+            model.train(were_training[role])
         return row
 
     def state_dict(self) -> dict[str, Any]:
@@ -210,6 +219,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "std": list(dataset.std),
         "n_train": len(dataset.train),
         "n_test": len(dataset.test),
+        "n_validation": 0 if dataset.validation is None else len(dataset.validation),
         "fingerprint": dataset.fingerprint,
     }
 

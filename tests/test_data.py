@@ -285,3 +285,17 @@ def test_sets_up_to_64_px_live_in_memory():
     for name in ("digits", "photos"):
         assert isinstance(load_dataset(name).train, MemorySplit)
     assert set(DATASETS) >= {"digits", "photos", "cifar10", "cifar100", "folder"}
+
+
+def test_validation_images_are_a_fixed_share_of_every_class_taken_from_training():
+    full, first, second = load_dataset("digits"), *(load_dataset("digits", validation=0.1) for _ in range(2))
+    assert full.validation is None
+    assert len(first.train) + len(first.validation) == len(full.train)
+    counts = torch.bincount(full.train.labels)
+    assert torch.equal(torch.bincount(first.validation.labels), (counts * 0.1).round().long())
+    assert torch.equal(first.validation.images, second.validation.images)
+    assert torch.equal(first.test.images, full.test.images)
+    train = {image.numpy().tobytes() for image in first.train.images}
+    assert not train & {image.numpy().tobytes() for image in first.validation.images}
+    with pytest.raises(UserError, match=r"validation=0.9 leaves none of the 2 training images"):
+        load_dataset("digits", per_class=2, validation=0.9)

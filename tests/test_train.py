@@ -388,3 +388,14 @@ def test_training_on_a_gpu_learns_to_read_digits(tmp_path, precision):
     run = train(tiny_config(**changes, device="cuda"), tmp_path, log=str)
     assert run.history["student_top1"].iloc[-1] > 60
     assert "cuda" in run.info["sessions"][0]["device"]
+
+
+@pytest.mark.slow
+def test_held_out_images_are_evaluated_every_epoch_and_not_trained_on(tmp_path):
+    config = tiny_config(epochs=2, per_class=8, validation=0.25)
+    run = train(config, tmp_path, log=str)
+    assert (run.info["dataset"]["n_train"], run.info["dataset"]["n_validation"]) == (60, 20)
+    for role in ("student", "teacher"):
+        assert (run.history[f"{role}_val_top1"] % 5 == 0).all()  # of twenty images
+        assert (run.history[f"{role}_val_loss"] > 0).all()
+    assert run.id != train(tiny_config(epochs=2, per_class=8), tmp_path, log=str).id

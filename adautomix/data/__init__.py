@@ -23,7 +23,12 @@ DATASETS = LazyTable(
 
 
 def load_dataset(
-    name: str, *, root: str | Path | None = None, size: int | None = None, per_class: int | None = None
+    name: str,
+    *,
+    root: str | Path | None = None,
+    size: int | None = None,
+    per_class: int | None = None,
+    validation: float = 0.0,
 ) -> "Dataset":
     """Return a data set by name.
 
@@ -31,14 +36,18 @@ def load_dataset(
         root: where it lies (default: data/<name> in the workbook; the packaged sets need none).
         size: image side in px (default: the set's own).
         per_class: keep the first n training images of every class; the test set stays whole.
+        validation: share of every class's training images (after `per_class`) to hold out.
     Raises: UserError for an unknown name, a missing or broken data set, or a size the set does not have.
     """
     dataset = DATASETS[name](root=None if root is None else Path(root).expanduser(), size=size)
     if per_class is not None:
         dataset = dataset.first_per_class(per_class)
+    if validation:
+        dataset = dataset.hold_out(validation)
     return dataset.in_memory()
 
 
 def dataset_for(config: "TrainConfig") -> "Dataset":
     """Return the data set that a training config names."""
-    return load_dataset(config.data, root=config.root, size=config.size, per_class=config.per_class)
+    named = {name: getattr(config, name) for name in ("root", "size", "per_class", "validation")}
+    return load_dataset(config.data, **named)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from adautomix.data.images import read_images
 from adautomix.errors import UserError
+from adautomix.seeding import generator_for
 
 IN_MEMORY = 64
 """Sets with images up to this side (px) are kept whole in memory as uint8; larger ones are read as needed."""
@@ -66,6 +67,7 @@ class Dataset:
         pad: px of reflect padding for the random crop in training (0: no crop).
         flip: whether a mirrored image is still of its class.
         fingerprint: identifies the images, so that a run on other images is another run.
+        validation: images held out of the training set, or None.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Dataset:
     pad: int
     flip: bool
     fingerprint: str
+    validation: Split | None = None
 
     @property
     def num_classes(self) -> int:
@@ -97,6 +100,25 @@ class Dataset:
         rows = [torch.where(self.train.labels == k)[0][:n] for k in range(self.num_classes)]
         return replace(self, train=self.train.take(torch.cat(rows).sort().values))
 
+    def hold_out(self, share: float) -> "Dataset":
+        """Return the set with a share of every class's training images taken out as `validation`; always the same ones.
+
+        Args:
+            share: rounded to whole images, but at least one of every class.
+        Raises: UserError if a class would have none left.
+        """
+        kept, held = [], []
+        for k, name in enumerate(self.classes):
+            rows = torch.where(self.train.labels == k)[0]
+            count = max(1, round(len(rows) * share))
+            if count >= len(rows):
+                raise UserError(f"validation={share} leaves none of the {len(rows)} training images of class {name!r}")
+            rows = rows[torch.randperm(len(rows), generator=generator_for(0, "validation", name))]
+            held.append(rows[:count])
+            kept.append(rows[count:])
+        train, validation = (self.train.take(torch.cat(rows).sort().values) for rows in (kept, held))
+        return replace(self, train=train, validation=validation)
+
     def in_memory(self) -> "Dataset":
         """Return the set with its files read, if its images are small enough to be kept in memory.
 
@@ -104,7 +126,9 @@ class Dataset:
         """
         if self.size > IN_MEMORY:
             return self
-        return replace(self, train=read_split(self.train, self.size), test=read_split(self.test, self.size))
+        validation = None if self.validation is None else read_split(self.validation, self.size)
+        train, test = (read_split(split, self.size) for split in (self.train, self.test))
+        return replace(self, train=train, test=test, validation=validation)
 
 
 def fingerprint(parts: Sequence[object]) -> str:

@@ -6,7 +6,7 @@ Batch order and augmentation are a function of the generator, or of seed and epo
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Int, UInt8
@@ -156,15 +156,22 @@ def train_loader(
 
 
 def eval_loader(
-    dataset: Dataset, batch_size: int = 500, *, device: torch.device, workers: int = 2, sample: int | None = None
+    dataset: Dataset,
+    batch_size: int = 500,
+    *,
+    device: torch.device,
+    workers: int = 2,
+    sample: int | None = None,
+    split: Literal["test", "validation"] = "test",
 ) -> MemoryLoader | FileLoader:
-    """Return the test images in order, as they are.
+    """Return the test or validation images in order, as they are.
 
     Args:
         sample: only so many of them, drawn at random but always the same: the first would often be of one class.
     """
-    rows = None if sample is None else sample_rows(len(dataset.test), sample)
-    return _loader(dataset.test, dataset, batch_size, workers, device=device, rows=rows)
+    images = dataset.test if split == "test" else dataset.validation
+    rows = None if sample is None else sample_rows(len(images), sample)
+    return _loader(images, dataset, batch_size, workers, device=device, rows=rows)
 
 
 def sample_rows(count: int, sample: int) -> Int[Tensor, " _"]:

@@ -3,7 +3,7 @@
 Every image of the test set counts once, in float32, through the `one` head.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,6 @@ class Predictions:
     labels: Int[Tensor, " M"]
 
 
-@torch.no_grad()
 def predict(model: nn.Module, batches: Iterable[Any], *, head: str = "one") -> Predictions:
     """Return the logits of every test image, in order.
 
@@ -33,16 +32,25 @@ def predict(model: nn.Module, batches: Iterable[Any], *, head: str = "one") -> P
         batches: of `x` in [0,1] and `y`, on the model's device.
     Raises: UserError for a model in train mode, pixels outside [0,1] or no images.
     """
-    require_eval(model)
-    logits, labels = [], []
+    return predict_each([model], batches, head=head)[0]
+
+
+@torch.no_grad()
+def predict_each(models: Sequence[nn.Module], batches: Iterable[Any], *, head: str = "one") -> list[Predictions]:
+    """Return what `predict` gives for each of several models, which see every batch together: it is read once."""
+    for model in models:
+        require_eval(model)
+    logits, labels = [[] for _ in models], []
     for x, y, *_ in batches:
-        if not logits:
+        if not labels:
             require_pixels(x)  # the first batch tells; a check of each would stop a GPU every time
-        logits.append(model(x, heads=(head,)).logits[head].float())
+        for model, seen in zip(models, logits, strict=True):
+            seen.append(model(x, heads=(head,)).logits[head].float())
         labels.append(y)
-    if not logits:
+    if not labels:
         raise UserError("there are no test images")
-    return Predictions(torch.cat(logits).cpu(), torch.cat(labels).cpu())  # counted in float64, which not all GPUs have
+    truth = torch.cat(labels).cpu()  # counted in float64, which not all GPUs have
+    return [Predictions(torch.cat(seen).cpu(), truth) for seen in logits]
 
 
 def accuracy(predictions: Predictions) -> dict[str, Any]:
