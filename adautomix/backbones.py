@@ -18,7 +18,12 @@ VITS, PATCH = ("vit_", "deit_", "test_vit"), 4
 
 
 def build_backbone(
-    name: str, *, image_size: int, width: int | None = None, pretrained: bool = False
+    name: str,
+    *,
+    image_size: int,
+    width: int | None = None,
+    pretrained: bool = False,
+    drop_path: float | None = None,
 ) -> tuple[nn.Module, int | None]:
     """Return a timm network without its classifier, and the side in px its images must be resized to, or None.
 
@@ -29,6 +34,7 @@ def build_backbone(
     Args:
         width: channels of a ResNet's first stage, the later ones double it.
         pretrained: timm's ImageNet weights, downloaded on first use.
+        drop_path: rate of stochastic depth; None: timm's for that network.
     Raises: UserError for a name timm does not know, a width where none applies, or weights out of reach.
     """
     if not timm.is_model(name):
@@ -46,6 +52,8 @@ def build_backbone(
                 f"{name} sees images up to {SMALL} px in patches of {PATCH} px; {image_size} px cannot be divided so"
             )
         options = {"img_size": image_size, "patch_size": PATCH}
+    if drop_path is not None:
+        options["drop_path_rate"] = drop_path
     try:
         net = timm.create_model(name, num_classes=0, pretrained=pretrained, **options)
     except (OSError, RuntimeError) as error:

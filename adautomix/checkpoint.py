@@ -33,7 +33,8 @@ def build_classifier(config: TrainConfig, dataset: dict[str, Any], *, pretrained
         pretrained: load timm's weights; not wanted where a checkpoint follows.
     """
     size = dataset["size"]
-    net, resize = build_backbone(config.backbone, image_size=size, width=config.width, pretrained=pretrained)
+    options = {"width": config.width, "pretrained": pretrained, "drop_path": config.drop_path}
+    net, resize = build_backbone(config.backbone, image_size=size, **options)
     return Classifier(
         net,
         len(dataset["classes"]),

@@ -51,6 +51,8 @@ class OptimConfig(_Checked):
     """Nesterov momentum (SGD)."""
     weight_decay: float = 1e-4
     """Decay of every parameter: L2 for SGD, decoupled for AdamW (released CIFAR runs: 1e-4)."""
+    decay_all: bool = True
+    """False: biases, norms and position tables are not decayed (released transformer runs)."""
     final_lr: float = 0.0
     """Learning rate at the end of the cosine (released AdAutoMix on CIFAR: 0.05)."""
     warmup_epochs: float = 0.0
@@ -115,6 +117,10 @@ class TrainConfig(_Checked):
     """Channels of a ResNet's first stage (default: 64); 16 makes a small network for a CPU."""
     pretrained: bool = False
     """Start from timm's ImageNet weights."""
+    drop_path: float | None = None
+    """Rate of stochastic depth (default: timm's for that network; released Swin-T 0.2, ConvNeXt-T 0.3)."""
+    rand_augment: str | None = None
+    """RandAugment of training images in timm's words, e.g. rand-m7-mstd0.5 (released transformers; default: none)."""
     epochs: int = 10
     """Passes over the training set."""
     batch_size: int = 100
@@ -146,6 +152,10 @@ class TrainConfig(_Checked):
         self._require("validation", 0 <= self.validation < 1, "in [0,1)")
         self._require("seed", 0 <= self.seed < 2**31, "in [0, 2**31)")
         self._require("workers", self.workers >= 0, "0 or more")
+        self._require("drop_path", self.drop_path is None or 0 <= self.drop_path < 1, "in [0,1)")
+        self._require(
+            "rand_augment", self.rand_augment is None or self.rand_augment.startswith("rand"), "like rand-m7-mstd0.5"
+        )
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "in [0,1)")
         self._require("clip_grad", self.clip_grad is None or self.clip_grad > 0, "positive")
         self._require("optim", "student" in self.optim, "a mapping with the key 'student'")

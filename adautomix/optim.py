@@ -1,16 +1,25 @@
 """Optimisers and their learning rate, a closed form of the step: nothing to restore when a run goes on."""
 
 import math
-from collections.abc import Iterable
 
 import torch
+from timm.optim import param_groups_weight_decay
 from torch import nn
 
 from adautomix.config import OptimConfig
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> torch.optim.Optimizer:
-    """Return the optimiser of one trainable; weight decay applies to every parameter, as in the released runs."""
+def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """Return the optimiser of one trainable.
+
+    Weight decay applies to every parameter, as in the released ResNet runs; or, with `decay_all` off, not to biases,
+    norms and what the network itself lists (position tables), as in the released transformer runs.
+    """
+    parameters = module.parameters()
+    if not config.decay_all:
+        spared = getattr(getattr(module, "net", module), "no_weight_decay", set)()
+        names = [name for name, _ in module.named_parameters() if name.removeprefix("net.") in spared]
+        parameters = param_groups_weight_decay(module, config.weight_decay, no_weight_decay_list=names)
     if config.name == "adamw":
         return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(

@@ -117,7 +117,7 @@ class Training:
             ema=config.ema,
             label_smoothing=config.label_smoothing,
         )
-        optimizers = {k: make_optimizer(m.parameters(), config.optim_for(k)) for k, m in trainables.items()}
+        optimizers = {k: make_optimizer(m, config.optim_for(k)) for k, m in trainables.items()}
         held_out = {"": "test"} if dataset.validation is None else {"": "test", "val_": "validation"}
         tests = {
             prefix: eval_loader(dataset, device=device, workers=config.workers, split=split)
