@@ -70,6 +70,7 @@ def test_the_hash_covers_every_field_but_where_the_run_happens():
         "backbone": "resnet34", "width": 16, "pretrained": True, "epochs": 3, "batch_size": 7,
         "optim": {"student": OptimConfig(lr=0.2)}, "label_smoothing": 0.1, "clip_grad": 1.0,
         "ema": EmaConfig(warmup=False), "precision": "bfloat16", "channels_last": True, "seed": 1,
+        "validation": 0.1, "drop_path": 0.1, "rand_augment": "rand-m7-mstd0.5",
     }  # fmt: skip
     same = {"root": "elsewhere", "device": "cpu", "workers": 0}
     assert set(others) | set(same) == set(asdict(config))
