@@ -27,9 +27,9 @@ def build_backbone(
 ) -> tuple[nn.Module, int | None]:
     """Return a timm network without its classifier, and the side in px its images must be resized to, or None.
 
-    Up to 64 px ResNets get the small-image stem, and ViTs patches of 4 px (8 x 8 of them at 32 px). Others with a patch
-    stem are left as they are: those made for one size (Swin, pretrained ViTs) see every image at that size, the rest
-    (ConvNeXt) see small images enlarged to 224 px.
+    Up to 64 px ResNets and ConvNeXts get the small-image stem, so that the last stage but one has a quarter of the
+    image's side (8 x 8 at 32 px), and ViTs patches of 4 px. Networks made for one size (Swin, pretrained ViTs) see
+    every image enlarged to that size; pretrained ConvNeXts, whose stem cannot be replaced, see small images at 224 px.
 
     Args:
         width: channels of a ResNet's first stage, the later ones double it.
@@ -71,12 +71,22 @@ def build_backbone(
     if image_size > SMALL:
         return net, None
     if hasattr(net, "conv1") and hasattr(net, "maxpool"):
-        _small_stem(net)
+        _small_resnet_stem(net)
+        return net, None
+    if name.startswith("convnext") and not pretrained:
+        _small_convnext_stem(net)
         return net, None
     return net, 224
 
 
-def _small_stem(net: nn.Module) -> None:
+def _small_convnext_stem(net: nn.Module) -> None:
+    """Replace the 4x4 patches with a 3x3 convolution of stride 1, as in the released CIFAR-100 runs."""
+    net.stem[0] = nn.Conv2d(3, net.stem[0].out_channels, 3, stride=1, padding=1)
+    nn.init.trunc_normal_(net.stem[0].weight, std=0.02)
+    nn.init.zeros_(net.stem[0].bias)
+
+
+def _small_resnet_stem(net: nn.Module) -> None:
     out = net.layer1[0].conv1.in_channels
     net.conv1 = nn.Conv2d(3, out, 3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")

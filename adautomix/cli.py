@@ -1,8 +1,9 @@
-"""The command `adautomix`: train, evaluate, run and status. Flags come from the config dataclasses.
+"""The command `adautomix`: train, evaluate, recipes, run and status. Flags come from the config dataclasses.
 
 A mistake of the user gives one short message and exit code 2; only our own bugs show a traceback.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,12 @@ class Train:
     """Peak learning rate, short for --optim.student.lr."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """An option of the method, as name=value; may be given several times (--option alpha=0.4)."""
+    recipe: str | None = None
+    """Start from a cell of the paper's tables, such as cifar100_resnet18/adautomix; other flags then change it."""
+    budget: float = 1.0
+    """Share of the recipe's epochs, in (0, 1]."""
+    fair: bool = False
+    """With a recipe: the same schedule and teacher for every method."""
     runs: str = "outputs/runs"
     """Folder of all runs."""
 
@@ -51,6 +58,12 @@ class Evaluate:
     """Number of test images for the evaluators of many passes, drawn once for all (default: all; 1,000 for pgd)."""
     corrupted: str | None = None
     """Folder of published CIFAR-C files (default: data/CIFAR-10-C or data/CIFAR-100-C if there, else made anew)."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Only recipes whose name contains one of these (default: all)."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +97,14 @@ def _guarded(argv: list[str]) -> int:
     try:
         return tyro.extras.subcommand_cli_from_dict(
             {
-                "train": _command(Train, _train, f"Methods: {', '.join(METHODS)}. Data: {', '.join(DATASETS)}."),
+                "train": _command(
+                    Train,
+                    _train,
+                    f"Methods: {', '.join(METHODS)}. Data: {', '.join(DATASETS)}.",
+                    default=_train_defaults(argv),
+                ),
                 "evaluate": _command(Evaluate, _evaluate, f"Evaluators: {', '.join(EVALUATORS)}."),
+                "recipes": _command(Recipes, _recipes),
                 "run": _command(RunPlan, _run_plan),
                 "status": _command(PlanChoice, _status),
             },
@@ -107,28 +126,55 @@ def _guarded(argv: list[str]) -> int:
         return INTERRUPTED
 
 
-def _command(arguments: type, action: Callable[[Any], int], more: str = "") -> Callable[[Any], int]:
+def _command(
+    arguments: type, action: Callable[[Any], int], more: str = "", default: Any = None
+) -> Callable[[Any], int]:
     """Return a subcommand: tyro parses `arguments`, then it acts; its help is the action's docstring and `more`."""
 
     def command(args: Any) -> int:
         return action(args)
 
     command.__doc__ = f"{action.__doc__} {more}".strip()
+    if default is not None:
+        command.__defaults__ = (default,)
     command.__annotations__ = {"args": Annotated[arguments, tyro.conf.arg(name="")], "return": int}
     return command
+
+
+def _train_defaults(argv: Sequence[str]) -> Train:
+    """Return what `train` starts from: the recipe named on the command line, or the defaults."""
+    flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    flags.add_argument("--recipe")
+    flags.add_argument("--budget", type=float, default=1.0)
+    flags.add_argument("--fair", action="store_true")
+    try:
+        given, _ = flags.parse_known_args(argv)
+    except argparse.ArgumentError:  # tyro will say what is wrong with it
+        return Train()
+    if given.recipe is None:
+        return Train()
+    from adautomix.recipes import RECIPES
+
+    return Train(config=RECIPES[given.recipe].config(budget=given.budget, fair=given.fair))
 
 
 def _train(args: Any) -> int:
     """Train one network; started again, a run goes on where it stopped."""
     from adautomix.train import train
 
-    config = replace(args.config, options=dict(map(_setting, args.option)))
+    if args.recipe is None and (args.budget != 1.0 or args.fair):
+        raise UserError("--budget and --fair go with --recipe; without one, give --epochs")
+    config = replace(args.config, options=args.config.options | dict(map(_setting, args.option)))
     if args.lr is not None:
         student = replace(config.optim["student"], lr=args.lr)
         config = replace(config, optim=config.optim | {"student": student})
     run = train(config, args.runs)
     last = run.history.iloc[-1]
     print(f"student {last.student_top1:.2f} %, teacher {last.teacher_top1:.2f} % top-1; run: {run.path}")
+    if args.recipe is not None:
+        from adautomix.recipes import outcome
+
+        print(outcome(args.recipe, config))
     return 0
 
 
@@ -143,6 +189,22 @@ def _evaluate(args: Any) -> int:
     options = {name: getattr(args, name) for name in ("device", "root", "force", "sample", "corrupted")}
     evaluated = [evaluate_run(run, args.evaluators, **options) for run in runs]
     return 0 if all(evaluated) else FAILED
+
+
+def _recipes(args: Any) -> int:
+    """List the recipes: a cell of the paper's Table 1 or 2 each, with its epochs and the published top-1."""
+    from adautomix.recipes import RECIPES
+
+    shown = [RECIPES[name] for name in RECIPES if not args.names or any(part in name for part in args.names)]
+    if not shown:
+        raise UserError(
+            f"no recipe's name contains {' or '.join(map(repr, args.names))}; see them all: adautomix recipes"
+        )
+    width = max(len(recipe.name) for recipe in shown)
+    for recipe in shown:
+        paper = "no published number" if recipe.paper is None else f"paper {recipe.paper:.2f} %"
+        print(f"{recipe.name:<{width}}  Table {recipe.table}  {recipe.epochs:>3} epochs  {paper}")
+    return 0
 
 
 def _run_plan(args: Any) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from adautomix.errors import UserError, unknown
 from adautomix.typecheck import coerce, fits, words
 
-NUMERICS_VERSION = 4
+NUMERICS_VERSION = 5
 """Raised by hand when the same config would give other numbers; editing a docstring must not retrain anything."""
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from adautomix.backbones import build_backbone
 from adautomix.classifier import Classifier
 from adautomix.errors import UserError
+from adautomix.methods.automix import AutoMix
 
 
 def test_images_are_normalised_inside():
@@ -96,11 +97,39 @@ def test_small_images_get_the_cifar_stem_and_large_ones_the_usual():
     assert isinstance(large.maxpool, nn.MaxPool2d)
 
 
-def test_patch_networks_see_small_images_enlarged():
-    net, resize = build_backbone("convnext_atto", image_size=32)
-    model = Classifier(net, 3, image_size=32, resize=resize)
-    assert resize == 224
-    assert model.tap_shape[1:] == (14, 14)
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("resnet18", 256),
+        ("resnet34", 256),
+        ("resnet50", 1024),
+        ("resnext50_32x4d", 1024),
+        ("swin_tiny_patch4_window7_224", 384),
+        ("convnext_tiny", 384),
+    ],
+)
+@pytest.mark.parametrize("size", [32, 64, 224])
+def test_the_papers_networks_are_tapped_at_their_last_stage_but_one(name, channels, size):
+    """Masks are a quarter of a small image's side, a sixteenth of a large one's, and so enlarged by 4 or 16."""
+    net, resize = build_backbone(name, image_size=size)
+    model = Classifier(net, 3, image_size=size, resize=resize).eval()
+    seen = 224 if "swin" in name else size
+    side = seen // 16 if seen > 64 else seen // 4
+    assert model.tap_shape == (channels, side, side)
+    expected = size // side if size % side == 0 else (size, size)
+    assert AutoMix.scale(torch.empty(1, 3, size, size), torch.empty(1, *model.tap_shape)) == expected
+    method = AutoMix.build(Classifier(net, 3, image_size=size, resize=resize, heads=("one", "mix")))
+    tap = torch.zeros(2, 2, *model.tap_shape)
+    mask = method.generator(tap, torch.full((2, 2), 0.5), expected)
+    assert mask.shape == (2, 2, size, size)
+
+
+def test_convnexts_see_small_images_through_a_small_stem():
+    small, resize = build_backbone("convnext_atto", image_size=32)
+    large, _ = build_backbone("convnext_atto", image_size=224)
+    assert resize is None
+    assert (small.stem[0].kernel_size, small.stem[0].stride) == ((3, 3), (1, 1))
+    assert (large.stem[0].kernel_size, large.stem[0].stride) == ((4, 4), (4, 4))
 
 
 @pytest.mark.parametrize("name", ["test_vit", "vit_tiny_patch16_224"])

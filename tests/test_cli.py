@@ -6,7 +6,8 @@ import pytest
 from plans import command, write_notebook, write_plan
 
 from adautomix.cli import main
-from adautomix.run import find_runs
+from adautomix.recipes import RECIPES
+from adautomix.run import Run, find_runs
 
 
 def call(*args):
@@ -42,6 +43,11 @@ def test_train_then_evaluate(tmp_path, capsys):
         (["train", "--epochs", "many"], "--epochs"),
         (["train", "--epcohs", "3"], "--epochs"),
         (["train", "--precision", "float16"], "float16"),
+        (["train", "--recipe", "cifar100_resnet18/mixp"], "unknown method of a recipe 'mixp'; did you mean 'mixup'"),
+        (["train", "--recipe", "cifar100_resnet18/mixup", "--budget", "2"], "budget must be above 0 and at most 1"),
+        (["train", "--recipe", "cifar100_resnet18/mixup", "--budget", "all"], "--budget"),
+        (["train", "--budget", "0.1"], "--budget and --fair go with --recipe"),
+        (["recipes", "imagnet"], "no recipe's name contains 'imagnet'"),
         (["evaluate", "nowhere"], "there are no finished runs in nowhere"),
         (["run", "quikc"], "unknown plan 'quikc'; did you mean 'quick'"),
         (["run", "quick", "--set", "epcohs=3"], "no notebook of this plan has a parameter 'epcohs'"),
@@ -61,7 +67,38 @@ def test_a_mistake_is_one_short_message_and_code_2(capsys, args, message):
     assert len(out.err.splitlines()) < 30
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "run", "status"])
+def test_recipes_are_listed_one_a_line(capsys):
+    assert call("recipes") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 150
+    assert " ".join(lines[9].split()) == "cifar100_resnet18/adautomix Table 1 800 epochs paper 82.32 %"
+    assert call("recipes", "cars_resnet18/a", "cub200_resnet50/vanilla") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_a_recipe_is_trained_by_name_with_seed_and_budget(tmp_path, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr("adautomix.train.train", lambda config, runs: seen.append(config) or done(tmp_path, config))
+    flags = ["--root", str(tmp_path / "data"), "--seed", "1", "--device", "cpu"]
+    recipe = RECIPES["cifar100_resnet18/adautomix"]
+    assert call("train", "--recipe", recipe.name, "--budget", "0.01", *flags) == 0
+    assert seen[-1] == recipe.config(budget=0.01, seed=1, root=str(tmp_path / "data"), device="cpu")
+    assert "8 of 800 epochs: not comparable with the paper; paper 82.32 %" in capsys.readouterr().out
+    assert call("train", "--recipe", recipe.name, "--fair", "--seed", "1", "--optim.student.lr", "0.3") == 0
+    assert seen[-1].optim["student"].lr == 0.3
+    assert seen[-1].optim["generator"] == recipe.config().optim["generator"]
+    assert "no longer the recipe" in capsys.readouterr().out
+
+
+def done(folder, config):
+    """Return a Run that looks trained."""
+    run = Run(folder / "run")
+    run.path.mkdir(exist_ok=True)
+    run.write_history([{"epoch": 1, "student_top1": 1.0, "teacher_top1": 2.0}])
+    return run
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "recipes", "run", "status"])
 def test_help_says_what_every_flag_does(capsys, name):
     assert call(name, "--help") == 0
     shown = capsys.readouterr().out

@@ -1,0 +1,176 @@
+"""What the released runs of every column of Tables 1 and 2 set; what is not stated keeps TrainConfig's default.
+
+Sources, beside each group: the authors' configurations and logs (JinXins/Adversarial-AutoMixup) and those of its base
+library (Westlake-AI/openmixup), which carries the other methods. Departures, in every column: crops are resized
+bilinearly (released: bicubic for ImageNet and Tiny-ImageNet); a warm-up comes before the cosine, not on top of it;
+AutoMix's mask penalty stays at 0.1 (released outside CIFAR and Tiny-ImageNet: falls to 0).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from adautomix.config import EmaConfig, OptimConfig, TrainConfig
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the runs of a column share, and by method in what they differ.
+
+    Attributes:
+        base: of every method.
+        options: of the method, where they are not its default.
+        student: settings of the student's optimiser where they are not the base's.
+        generator: settings of the generator's optimiser where they are not the student's.
+        clip_grad: largest gradient norm where it is not the base's.
+    """
+
+    base: TrainConfig
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    student: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    generator: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    clip_grad: Mapping[str, float] = field(default_factory=dict)
+
+
+def with_student(config: TrainConfig, **settings: Any) -> TrainConfig:
+    """Return a config whose student's optimiser has other settings."""
+    return replace(config, optim={"student": replace(config.optim["student"], **settings)})
+
+
+def column(like: Column, *, data: str | None = None, backbone: str, **changes: Mapping[str, Any]) -> Column:
+    """Return a column like another with its own data set and network; `changes` add to what is there by method."""
+    base = replace(like.base, data=data or like.base.data, backbone=backbone)
+    return replace(like, base=base, **{name: getattr(like, name) | more for name, more in changes.items()})
+
+
+RESNEXT = "resnext50_32x4d"
+ENDS_HIGH = {"final_lr": 0.05}
+SGD_GENERATOR = {"lr": 0.1, "final_lr": 0.001}
+
+# CIFAR-100, ResNets: 32 px, crop after reflect padding, flip; cosine by epoch. cifar100/adautomix/basic/*,
+# cifar100/automix/basic/*_L1_01_mlr5e_2, cifar100/mixups/basic/*; log CIFAR100/adautomix_r18_800e.
+CIFAR = Column(
+    TrainConfig(
+        data="cifar100",
+        epochs=800,
+        batch_size=100,
+        optim={"student": OptimConfig(schedule="epoch")},
+        ema=EmaConfig(warmup=False),
+    ),
+    student={"automix": ENDS_HIGH, "adautomix": ENDS_HIGH},
+)
+
+# Tiny-ImageNet: 64 px, random resized crop, flip. tiny_imagenet/adautomix/basic/*, automix/basic/*_mlr1e_3_bb_mlr5e_2.
+# The two AdAutoMix configurations differ: ResNet-18's rates end at 0, ResNeXt-50's at 0.05 and 0.001.
+TINY = Column(
+    replace(with_student(CIFAR.base, lr=0.2), data="tiny_imagenet", epochs=400),
+    options={"adautomix": {"beta": 0.4}},
+    student={"automix": ENDS_HIGH},
+    generator={"automix": SGD_GENERATOR, "adautomix": {"lr": 0.1}},
+)
+
+# ImageNet-1K: 224 px, random resized crop, flip; 256 images a step. imagenet/adautomix/basic/*,
+# automix/basic/*_near_lam_cat_mb_mlr1e_3_bb_mlr0.
+IMAGENET_ADAUTOMIX = {"n_mix": 2, "beta": 0.1, "lam_channel": True}
+IMAGENET = Column(
+    replace(
+        CIFAR.base, data="imagenet", epochs=100, batch_size=256, ema=EmaConfig(end=0.99999, warmup=False), workers=8
+    ),
+    options={"automix": {"lam_channel": True}, "adautomix": IMAGENET_ADAUTOMIX},
+    generator={"automix": SGD_GENERATOR, "adautomix": SGD_GENERATOR},
+)
+
+# Fine-grained: 224 px, ImageNet weights, random resized crop of half the area or more. {cub200,aircrafts,cars}/*.
+# "tv" weights are torchvision's, which the released runs start from.
+FINE_ADAUTOMIX = {"beta": 0.5, "lam_channel": True}
+FINE = Column(
+    replace(
+        with_student(IMAGENET.base, lr=0.001, weight_decay=5e-4), epochs=200, batch_size=16, pretrained=True, workers=4
+    ),
+    options={"automix": {"lam_channel": True}, "adautomix": FINE_ADAUTOMIX},
+    generator={"automix": {"lr": 0.01, "final_lr": 5e-4}, "adautomix": SGD_GENERATOR},
+)
+
+# Swin-T and ConvNeXt-T on CIFAR-100. cifar100/vit/swin_t_adautomix_nearest, automix/vits/*, mixups/vits/*, and the log
+# CIFAR100/adautomix_convnext_200e: ConvNeXt-T there sees 32 px through a 3x3 stem. Swin-T sees 224 px: ours enlarges
+# the mixed images, the released code mixes enlarged ones, and reads its features after the merging (7x7, ours 14x14).
+# RandAugment is timm's (released: another list of operations, same count, magnitude and spread).
+TRANSFORMER = Column(
+    replace(
+        with_student(
+            CIFAR.base,
+            name="adamw",
+            lr=5e-4,
+            weight_decay=0.05,
+            decay_all=False,
+            final_lr=1e-6,
+            warmup_epochs=20.0,
+            schedule="step",
+        ),
+        epochs=200,
+        label_smoothing=0.1,
+        rand_augment="rand-m7-mstd0.5",
+        drop_path=0.2,
+        ema=EmaConfig(end=0.99996, scope=(0.25, 1.0), warmup=False),
+    ),
+    options={
+        "mixup": {"alpha": 0.8},
+        "cutmix": {"alpha": 2.0},
+        "fmix": {"alpha": 1.0},
+        "puzzlemix": {"alpha": 2.0},
+        "automix": {"lam_channel": True},
+        "adautomix": {"mode": "nearest", "lam_channel": True},
+    },
+    student={"automix": {"final_lr": 1e-4}, "adautomix": {"final_lr": 1e-4}},
+    generator={"automix": {"lr": 0.001}, "adautomix": {"lr": 0.001}},
+)
+CONVNEXT = replace(
+    TRANSFORMER,
+    base=replace(with_student(TRANSFORMER.base, lr=0.001), drop_path=0.3),
+    student={"automix": {"lr": 0.002, "final_lr": 1e-4}, "adautomix": {"lr": 0.002, "final_lr": 1e-4}},
+    generator={"automix": {"lr": 0.002}, "adautomix": {"lr": 5e-4, "final_lr": 5e-5}},
+)
+SWIN_ADAUTOMIX = {"mode": "nearest", "lam_channel": True, "random_n": True, "margin": 0.0}
+
+COLUMNS: dict[str, Column] = {
+    "cifar100_resnet18": column(CIFAR, backbone="resnet18"),
+    "cifar100_resnext50": column(CIFAR, backbone=RESNEXT),
+    "cifar100_swin_t": column(
+        TRANSFORMER,
+        backbone="swin_tiny_patch4_window7_224",
+        options={"adautomix": SWIN_ADAUTOMIX},
+        clip_grad={"automix": 10.0, "adautomix": 10.0},
+    ),
+    "cifar100_convnext_t": column(CONVNEXT, backbone="convnext_tiny"),
+    "tiny_imagenet_resnet18": column(TINY, backbone="resnet18"),
+    "tiny_imagenet_resnext50": column(
+        TINY, backbone=RESNEXT, student={"adautomix": ENDS_HIGH}, generator={"adautomix": SGD_GENERATOR}
+    ),
+    "imagenet_resnet18": column(IMAGENET, backbone="resnet18"),
+    "imagenet_resnet34": column(IMAGENET, backbone="resnet34"),
+    "imagenet_resnet50": column(
+        IMAGENET, backbone="resnet50", options={"adautomix": IMAGENET_ADAUTOMIX | {"norm": "batch"}}
+    ),
+    "cub200_resnet18": column(FINE, data="cub200", backbone="resnet18.tv_in1k"),
+    "cub200_resnet50": column(
+        FINE, data="cub200", backbone="resnet50.tv_in1k", options={"adautomix": FINE_ADAUTOMIX | {"beta": 0.1}}
+    ),
+    "aircraft_resnet18": column(
+        FINE,
+        data="aircraft",
+        backbone="resnet18.tv_in1k",
+        options={"adautomix": {"beta": 0.3, "lam_channel": True, "random_n": True, "margin": 0.0}},
+        student={"adautomix": {"final_lr": 5e-4}},
+    ),
+    "aircraft_resnext50": column(  # the released log has N = 2, its later configuration N of 2 and 3
+        FINE,
+        data="aircraft",
+        backbone=f"{RESNEXT}.tv_in1k",
+        options={"adautomix": {"beta": 0.6, "lam_channel": True, "random_n": True}},
+    ),
+    "cars_resnet18": column(FINE, data="cars", backbone="resnet18.tv_in1k"),
+    "cars_resnext50": column(
+        FINE, data="cars", backbone=f"{RESNEXT}.tv_in1k", options={"adautomix": FINE_ADAUTOMIX | {"beta": 0.3}}
+    ),
+}
+"""By the column's name in the paper's tables."""

@@ -1,0 +1,136 @@
+"""The paper's tables beside ours, from Runs written by hand with known learning curves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adautomix.config import TrainConfig
+from adautomix.errors import UserError
+from adautomix.methods import resolve_options
+from adautomix.paper import published
+from adautomix.recipes import METHODS, RECIPES
+from adautomix.reproduction import cells, conventions, detail, markdown, overview, require_runs, score, scores
+from adautomix.run import Run, create, find_runs, run_for
+
+CURVE = [*range(10, 40), 90]
+"""Rises by one an epoch, and jumps in the last."""
+
+
+def history(student, teacher=None, val=None):
+    values = {"epoch": range(1, len(student) + 1), "student_top1": student, "teacher_top1": teacher or student}
+    held_out = {} if val is None else {"student_val_top1": val, "teacher_val_top1": val}
+    losses = {f"{role}_loss": [1.0] * len(student) for role in ("student", "teacher")}
+    return pd.DataFrame(values | held_out | losses)
+
+
+def write_run(root, config: TrainConfig, student, teacher=None) -> Run:
+    config = replace(config, options=resolve_options(config.method, config.options))
+    dataset = {"label": config.data, "classes": ["a", "b"], "fingerprint": "x"}
+    run = run_for(root, config, dataset)
+    create(run, config, dataset)
+    run.write_history(history(student, teacher).to_dict("records"))
+    run.finish()
+    return run
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("median", 35.5), ("last", 90), ("best test", 90), ("validation", 12)])
+def test_each_rule_makes_its_own_number_of_one_curve(rule, expected):
+    val = np.zeros(len(CURVE))
+    val[2] = 50  # best on held-out images in the third epoch
+    assert score(history(CURVE, val=val), "student", rule) == expected
+
+
+def test_short_runs_take_the_median_of_their_second_half():
+    assert score(history([0, 0, 0, 1, 2, 9]), "student") == 2
+    assert score(history([7]), "teacher") == 7
+
+
+def test_a_run_without_held_out_images_has_no_validation_score_and_unknown_rules_are_refused():
+    assert np.isnan(score(history(CURVE), "student", "validation"))
+    with pytest.raises(UserError, match="unknown rule 'lst'; did you mean 'last'"):
+        score(history(CURVE), "student", "lst")
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Three seeds of MixUp and AdAutoMix on 1 % of the epochs, released and fair, and something that is no recipe."""
+    for seed in range(3):
+        for method, student, teacher in (("mixup", 50 + seed, 40), ("adautomix", 48, 55 + seed)):
+            config = RECIPES[f"cifar100_resnet18/{method}"].config(budget=0.01, seed=seed)
+            write_run(tmp_path, config, [student] * 8, [teacher] * 8)
+        fair = RECIPES["cifar100_resnet18/adautomix"].config(budget=0.01, seed=seed, fair=True)
+        write_run(tmp_path, fair, [60 + seed] * 8, [30] * 8)
+    write_run(tmp_path, TrainConfig(data="cifar100", method="cutmix", epochs=8), [99] * 8)
+    return find_runs(tmp_path)
+
+
+def row(made, method, role, column="cifar100_resnet18"):
+    (found,) = made[(made["method"] == method) & (made["role"] == role) & (made["column"] == column)].itertuples()
+    return found
+
+
+def test_a_cell_holds_mean_spread_seeds_and_budget_beside_the_published_number(runs):
+    cell = row(cells(runs, 1), "mixup", "student")
+    assert (cell.mean, cell.sd, cell.n) == (51, 1, 3)
+    assert (cell.epochs, cell.budget) == (8, 0.01)
+    assert cell.paper == published("cifar100_resnet18", "mixup") == 79.12
+    assert cell.difference == pytest.approx(51 - 79.12)
+
+
+def test_the_difference_is_to_the_role_that_was_published_and_the_gain_is_within_a_role(runs):
+    made = cells(runs, 1)
+    student, teacher = row(made, "adautomix", "student"), row(made, "adautomix", "teacher")
+    assert np.isnan(student.difference)
+    assert teacher.difference == pytest.approx(56 - 82.32)
+    assert (student.gain, teacher.gain) == (48 - 51, 56 - 40)
+    assert row(made, "mixup", "teacher").gain == 40 - 56
+
+
+def test_fair_takes_the_fair_runs_of_the_learned_methods_and_the_same_runs_of_the_others(runs):
+    made = cells(runs, 1, fair=True)
+    assert row(made, "adautomix", "student").mean == 61
+    assert row(made, "mixup", "student").mean == 51
+
+
+def test_cells_that_were_not_run_say_so_and_runs_of_no_recipe_do_not_count(runs):
+    made = cells(runs, 1)
+    assert row(made, "cutmix", "student").n == 0
+    assert set(detail(made, "cifar100_resnet18")["on"]) == {"not run", "8 epochs, 1 %"}
+    wide = overview(made)
+    assert wide.shape == (len(METHODS), 9)
+    assert wide.loc["mixup", "CIFAR-100, ResNet-18"] == "79.12 / 51.00 (8 epochs)"
+    assert wide.loc["manifoldmix", "CIFAR-100, ResNet-18"] == "– / not run"
+    assert overview(cells(runs, 2)).shape == (len(METHODS), 6)
+
+
+def test_runs_on_different_budgets_are_rows_of_their_own_and_not_compared(runs, tmp_path):
+    config = RECIPES["cifar100_resnet18/adautomix"].config(budget=0.02)
+    longer = write_run(tmp_path, config, [70] * 16)
+    made = cells([*runs, longer], 1)
+    both = made[(made["method"] == "adautomix") & (made["role"] == "teacher") & (made["n"] > 0)]
+    assert both["epochs"].tolist() == [8, 16]
+    assert both["gain"].isna().tolist() == [False, True]
+    assert len(detail(made, "cifar100_resnet18")) == len(METHODS) + 1
+
+
+def test_the_gain_depends_on_whose_numbers_are_compared(runs):
+    released = [run for run in runs if run.config.method != "cutmix" and run.history["teacher_top1"][0] != 30]
+    (found,) = conventions(scores(released)).itertuples()
+    assert (found.published, found.student, found.teacher) == (56 - 51, 48 - 51, 56 - 40)
+    assert found.seeds == 3
+
+
+def test_conventions_of_runs_without_adautomix_are_empty(runs):
+    assert conventions(scores([run for run in runs if run.config.method == "mixup"])).empty
+
+
+def test_markdown_is_a_table():
+    frame = pd.DataFrame({"x": ["1 / 2"]}, index=pd.Index(["mixup"], name="method"))
+    assert markdown(frame) == "| method | x |\n| --- | --- |\n| mixup | 1 / 2 |\n"
+
+
+def test_no_runs_at_all_say_what_to_run_first():
+    with pytest.raises(UserError, match="run 10_train or 12_recipe first"):
+        require_runs([], "outputs")
