@@ -17,6 +17,11 @@ DATASETS = LazyTable(
         "photos": "photos:load",
         "cifar10": "cifar:load_cifar10",
         "cifar100": "cifar:load_cifar100",
+        "tiny_imagenet": "tiny_imagenet:load",
+        "imagenet": "imagenet:load",
+        "cub200": "cub200:load",
+        "aircraft": "aircraft:load",
+        "cars": "cars:load",
         "folder": "folder:load",
     },
 )

@@ -1,0 +1,156 @@
+"""Published image sets: their archive found or downloaded, their lists of images read with every gap named."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torchvision.datasets.utils import check_integrity, download_and_extract_archive
+
+from adautomix.data.base import Dataset, PathSplit
+from adautomix.errors import UserError
+from adautomix.paths import in_workbook
+
+SMALLEST = 32
+"""Least side (px) at which photographs may be asked for."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published archive: `parts` are paths inside its one folder that tell this from the folder's parent."""
+
+    name: str
+    folder: str
+    parts: tuple[str, ...]
+    url: str
+    md5: str
+
+    def locate(self, root: Path | None) -> Path:
+        """Return the unpacked folder: `root` itself, the one in it, or that of a fresh download into `root`.
+
+        Raises: UserError saying what to put where, if it is missing and cannot be downloaded.
+        """
+        root = default_root(self.name, root)
+        for folder in (root / self.folder, root):
+            if any((folder / part).exists() for part in self.parts):
+                return folder
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with FileLock(root / ".lock"):  # of several runs that start together, one downloads
+                if not (root / self.folder).is_dir():
+                    self._download(root)
+        except (OSError, RuntimeError, HTTPException) as error:
+            raise UserError(self._advice(root, error)) from error
+        return root / self.folder
+
+    def _download(self, root: Path) -> None:
+        unpacking = root / ".unpacking"  # renamed when whole: a run cut off here leaves no half set behind
+        shutil.rmtree(unpacking, ignore_errors=True)
+        download_and_extract_archive(self.url, root, extract_root=unpacking, md5=self.md5)
+        (unpacking / self.folder).rename(root / self.folder)
+        shutil.rmtree(unpacking)
+
+    def _advice(self, root: Path, error: Exception) -> str:
+        file = root / self.url.rpartition("/")[2]
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if file.is_file() and not check_integrity(file, self.md5):
+            reason += f"; the {file.name} there is not whole: it has another md5"
+        return (
+            f"{self.name} is not in {root} and could not be downloaded ({reason}). Without a network, put {file.name} "
+            f"from {self.url} (md5 {self.md5}) into {root}, or unpack it there so that {root / self.folder} exists"
+        )
+
+
+def default_root(name: str, root: Path | None) -> Path:
+    """Return `root`, by default data/<name> in the workbook."""
+    return in_workbook("data") / name if root is None else root
+
+
+def side_or_default(name: str, size: int | None) -> int:
+    """Return the side (px) asked for, by default 224; raises UserError below 32."""
+    size = 224 if size is None else size
+    if size < SMALLEST:
+        raise UserError(f"{name} comes at {SMALLEST} px or more, not {size}")
+    return size
+
+
+def photographs(
+    name: str,
+    classes: Sequence[str],
+    train: PathSplit,
+    test: PathSplit,
+    *,
+    size: int,
+    crop_scale: tuple[float, float],
+    fingerprint: str,
+) -> Dataset:
+    """Return a set of photographs with ImageNet's normalisation, trained on mirrored random resized crops."""
+    return Dataset(
+        name=name,
+        label=name,
+        classes=tuple(classes),
+        train=train,
+        test=test,
+        size=size,
+        mean=IMAGENET_DEFAULT_MEAN,
+        std=IMAGENET_DEFAULT_STD,
+        pad=0,
+        flip=True,
+        fingerprint=fingerprint,
+        crop_scale=crop_scale,
+    )
+
+
+def read_rows(path: Path, columns: int, separator: str | None = None) -> list[list[str]]:
+    """Return the lines of a text file, each cut at `separator` (default: blanks) into `columns` fields.
+
+    The last field keeps any further separators; empty lines are left out.
+    Raises: UserError naming a file that cannot be read or holds nothing, or its first short line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    rows = [(number, line.strip().split(separator, columns - 1)) for number, line in enumerate(lines, 1)]
+    rows = [(number, row) for number, row in rows if row != [""] and row]
+    if not rows:
+        raise UserError(f"{path} is empty; unpack the set again")
+    if short := [number for number, row in rows if len(row) < columns]:
+        raise UserError(f"line {short[0]} of {path} must hold {columns} fields: {lines[short[0] - 1]!r}")
+    return [row for _, row in rows]
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """Return the error for a file of a set that is missing or broken."""
+    if not path.exists():
+        return UserError(f"{path} is missing; unpack the set again, whole")
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"{path} cannot be read ({reason}); unpack the set again")
+
+
+def lookup(table: Mapping[str, int], key: str, source: Path) -> int:
+    """Return table[key]; raises UserError naming the list that should hold the key."""
+    if key not in table:
+        raise UserError(f"{source} does not hold {key!r}, which another list of the set names")
+    return table[key]
+
+
+def listed(source: Path, paths: Sequence[Path], labels: Sequence[int], classes: Sequence[str]) -> PathSplit:
+    """Return the images that the list `source` names, in its order.
+
+    Raises: UserError naming images that do not exist, or classes without any.
+    """
+    if missing := [str(path) for path in paths if not path.is_file()]:
+        raise UserError(f"{source} names {len(missing)} image(s) that do not exist: {some(missing)}")
+    if empty := sorted(set(range(len(classes))) - set(labels)):
+        raise UserError(f"{source} names no image of {len(empty)} class(es): {some([classes[k] for k in empty])}")
+    return PathSplit(list(paths), torch.tensor(list(labels)))
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first five names, and how many more there are."""
+    return "; ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
