@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adautomix import figures
 from adautomix.config import TrainConfig
 from adautomix.errors import UserError
 from adautomix.methods import resolve_options
-from adautomix.paper import published
+from adautomix.paper import COLUMN_NAMES, published
 from adautomix.recipes import METHODS, RECIPES
 from adautomix.reproduction import cells, conventions, detail, markdown, overview, require_runs, score, scores
 from adautomix.run import Run, create, find_runs, run_for
@@ -134,3 +135,23 @@ def test_markdown_is_a_table():
 def test_no_runs_at_all_say_what_to_run_first():
     with pytest.raises(UserError, match="run 10_train or 12_recipe first"):
         require_runs([], "outputs")
+
+
+def test_the_figure_shows_the_papers_numbers_and_ours_and_says_what_was_run(runs):
+    figures.style()
+    figure = figures.paper_panels(cells(runs, 1), COLUMN_NAMES)
+    panel, empty = figure.axes[0], figure.axes[1]
+    assert panel.get_title(loc="left") == "CIFAR-100, ResNet-18\n8 epochs"
+    assert empty.get_title(loc="left") == "CIFAR-100, ResNeXt-50\nnot run"
+    paper, student, teacher = (line.get_xdata() for line in panel.get_lines()[:3])
+    place = list(METHODS).index("adautomix")
+    assert paper[place] == 82.32
+    assert np.isnan(paper[list(METHODS).index("manifoldmix")])
+    assert (student[place], teacher[place]) == (48, 56)
+
+
+def test_the_rules_figure_draws_points_above_the_papers_rule(tmp_path):
+    run = write_run(tmp_path, RECIPES["cifar100_resnet18/mixup"].config(), CURVE)
+    figure = figures.rule_offsets(scores([run]))
+    dots = {float(point[0]) for group in figure.axes[0].collections for point in group.get_offsets()}
+    assert dots == {90 - 35.5}

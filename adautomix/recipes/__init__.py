@@ -13,7 +13,8 @@ from typing import Any
 from adautomix.config import PLACE_FIELDS, OptimConfig, TrainConfig
 from adautomix.errors import UserError, unknown
 from adautomix.paper import columns, published
-from adautomix.recipes.released import COLUMNS, Column
+from adautomix.recipes.released import COLUMNS as COLUMNS
+from adautomix.recipes.released import Column
 
 METHODS = ("vanilla", "mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", "resizemix") + (
     LEARNED := ("automix", "adautomix")

@@ -2,7 +2,7 @@
 
 A parameter is one line of the cell tagged `parameters`: `name: type = literal  # help`. A type that may be None is
 written "Optional[int]", with the quotes: that is what papermill's own inspection understands. A help that says
-"one of METHODS" (or DATASETS, EVALUATORS) or "one of: a, b" limits the choices; "any of" does so for lists.
+"one of METHODS" (or COLUMNS, DATASETS, EVALUATORS) or "one of: a, b" limits the choices; "any of" does so for lists.
 """
 
 import ast
@@ -112,8 +112,9 @@ def _table(name: str) -> Any:
     from adautomix.data import DATASETS
     from adautomix.evaluate import EVALUATORS
     from adautomix.methods import METHODS
+    from adautomix.recipes import COLUMNS
 
-    tables = {"METHODS": METHODS, "DATASETS": DATASETS, "EVALUATORS": EVALUATORS}
+    tables = {"METHODS": METHODS, "DATASETS": DATASETS, "EVALUATORS": EVALUATORS, "COLUMNS": COLUMNS}
     if name not in tables:
         raise unknown("table of choices", name, tables)
     return tables[name]

@@ -1,0 +1,67 @@
+"""The paper's tables as figures: published and measured numbers, and what the choice of a rule does to them."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from adautomix.figures.look import ROLE_COLORS, label_colors
+
+PAPER = {"marker": "D", "color": "black", "fillstyle": "none", "linestyle": "none"}
+
+
+def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3) -> Figure:
+    """Draw a table of the paper, a panel a column: published top-1 as hollow diamonds, measured mean ± sd as dots.
+
+    Each panel has a scale of its own. Of several budgets the largest is drawn; a title says what was run.
+
+    Args:
+        cells: what `reproduction.cells` returns.
+        names: title of every column.
+    """
+    order = list(dict.fromkeys(cells["column"]))
+    methods = list(dict.fromkeys(cells["method"]))
+    rows = -(-len(order) // columns)
+    size = (3.4 * columns, 0.9 + 2.5 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for axis, column in zip(axes.flat, order, strict=False):
+        part = cells[cells["column"] == column]
+        published = part.drop_duplicates("method").set_index("method")["paper"].reindex(methods)
+        axis.plot(published, range(len(methods)), **PAPER, label="paper")
+        most = part["epochs"].max()
+        for role, color in ROLE_COLORS.items():
+            own = part[(part["role"] == role) & (part["epochs"] == most)].drop_duplicates("method")
+            own = own.set_index("method").reindex(methods)
+            spread = own["sd"].fillna(0)
+            axis.errorbar(own["mean"], range(len(methods)), xerr=spread, fmt="o", ms=4, color=color, label=role)
+        budget = part.loc[part["epochs"] == most, "budget"].max()
+        ran = "not run" if pd.isna(most) else "all epochs" if budget == 1 else f"{most:.0f} epochs"
+        axis.set_title(f"{names[column]}\n{ran}", fontsize=9)
+    for axis in axes.flat[len(order) :]:
+        axis.set_axis_off()
+    axes[0, 0].set_yticks(range(len(methods)), methods)
+    axes[0, 0].invert_yaxis()
+    figure.supxlabel("top-1 (%); measured: mean ± sd over seeds", fontsize=9)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
+    return figure
+
+
+def rule_offsets(values: pd.DataFrame, *, base: str = "median") -> Figure:
+    """Draw what another rule would have reported, in points more than the paper's rule, a dot a run and role.
+
+    Args:
+        values: what `reproduction.scores` returns, of one data set and network.
+        base: the rule the others are measured from.
+    """
+    wide = values.pivot(index=["method", "label", "run", "role"], columns="rule", values="top1")
+    offsets = wide.sub(wide[base], axis=0).drop(columns=base).dropna(axis=1, how="all")
+    long = offsets.melt(ignore_index=False, value_name="points").reset_index()
+    colors = label_colors(values)
+    figure, axis = plt.subplots(figsize=(7, 1.3 + 0.42 * len(colors)), layout="constrained")
+    look = {"hue": "rule", "hue_order": list(offsets.columns), "palette": "colorblind", "dodge": True, "jitter": False}
+    sns.stripplot(long, x="points", y="label", order=list(colors), size=4, ax=axis, **look)
+    axis.axvline(0, color="black", lw=0.8)
+    axis.set(xlabel=f"points above the {base} of the last epochs", ylabel=None)
+    sns.move_legend(axis, "center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return figure
