@@ -61,7 +61,8 @@ def build_backbone(
             raise
         raise UserError(
             f"the pretrained weights of {name} cannot be had ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "they are downloaded from the Hugging Face hub on first use and then kept in its cache"
+            "they are downloaded from the Hugging Face hub on first use and then kept in its cache. Without a network, "
+            "fill that cache (HF_HOME) on a machine that has one, or train without pretrained weights"
         ) from error
     if small_vit:
         return net, None

@@ -7,7 +7,13 @@ from conftest import tiny_classifier
 from adautomix.methods import make_method
 from adautomix.methods.base import Context
 
-LEARNED = [("automix", {}), ("adautomix", {}), ("adautomix", {"n_mix": 2}), ("adautomix", {"objective": "paper"})]
+LEARNED = [
+    ("automix", {}),
+    ("adautomix", {}),
+    ("adautomix", {"n_mix": 2}),
+    ("adautomix", {"objective": "paper"}),
+    ("adautomix", {"objective": "cooperative"}),
+]
 EVERY = pytest.mark.parametrize(("name", "options"), LEARNED)
 
 

@@ -227,7 +227,7 @@ def test_mask_penalty_is_zero_within_its_margin_and_grows_beyond():
     ("name", "options", "message"),
     [
         ("adautomix", {"n_mix": 1}, "need n_mix >= 2"),
-        ("adautomix", {"objective": "papr"}, "objective must be one of released, paper"),
+        ("adautomix", {"objective": "papr"}, "objective must be one of released, paper, cooperative"),
         ("adautomix", {"beta": 1.5}, "beta and alpha_loss must be in"),
         ("adautomix", {"margin": 0.5}, "margin must be in"),
         ("automix", {"mode": "cubic"}, "mode must be nearest or bilinear"),
@@ -269,3 +269,60 @@ def test_losses_are_computed_in_float32_whatever_the_logits_precision():
     torch.testing.assert_close(loss, exact)
     index, lam = torch.tensor([[0]]), torch.ones(1, 1)
     assert cosine_agreement(logits, logits, index, lam).dtype == torch.float32
+
+
+COOPERATIVE = {"objective": "cooperative"}
+
+
+@pytest.mark.parametrize("n_mix", [2, 3])
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_the_cooperative_generator_minimises_the_teachers_loss_at_every_step(step, n_mix):
+    method, ctx = begin("adautomix", COOPERATIVE | {"n_mix": n_mix}, step)
+    out = method.step(*tiny_batch(6), ctx)
+    assert not method.adversarial(step)
+    assert "cosine" not in out.terms
+    assert torch.equal(out.losses["generator"].detach(), out.terms["teacher_mixed"])
+
+
+@pytest.mark.parametrize(("objective", "heads"), [("cooperative", ()), ("released", ("mix",)), ("paper", ("mix",))])
+def test_without_a_cosine_the_clean_teacher_pass_runs_no_head(objective, heads):
+    method, ctx = begin("adautomix", {"objective": objective})
+    asked = []
+    ctx.teacher.register_forward_pre_hook(lambda module, args, given: asked.append(given["heads"]), with_kwargs=True)
+    method.step(*tiny_batch(6), ctx)
+    assert asked == [heads, ("mix",)]  # the clean pass, then the mixed one
+
+
+def test_cooperative_is_the_released_objective_without_its_adversarial_steps():
+    x, y = tiny_batch(6)
+    losses = {}
+    for objective in ("cooperative", "released"):
+        for step in (0, 1):
+            method, ctx = begin("adautomix", {"objective": objective}, step)
+            out = method.step(x, y, ctx, middling(method, ctx))
+            losses[objective, step] = {name: loss.item() for name, loss in out.losses.items()}
+    assert losses["cooperative", 0] == losses["cooperative", 1] == losses["released", 1]
+    assert losses["cooperative", 0]["student"] == losses["released", 0]["student"]
+    assert losses["cooperative", 0]["generator"] != losses["released", 0]["generator"]
+
+
+def test_the_cooperative_generator_is_not_trained_by_the_students_loss():
+    method, ctx = begin("adautomix", COOPERATIVE)
+    out = method.step(*tiny_batch(6), ctx, middling(method, ctx))
+    assert all(g is None for g in grads(out.losses["student"], method.generator))
+    assert any(g.abs().max() > 0 for g in grads(out.losses["generator"], method.generator))
+
+
+def test_training_moves_the_cooperative_generator_the_teachers_way():
+    method, ctx = begin("adautomix", COOPERATIVE)
+    x, y = tiny_batch(6)
+    draws = middling(method, ctx)
+    optimizer = torch.optim.SGD(method.generator.parameters(), lr=0.1)
+    seen = []
+    for _ in range(10):
+        out = method.step(x, y, ctx, draws)
+        optimizer.zero_grad()
+        out.losses["generator"].backward()
+        optimizer.step()
+        seen.append(out.terms["teacher_mixed"].item())
+    assert seen[-1] < seen[0]

@@ -31,9 +31,9 @@ LAYERS = [
     {"tables", "progress", "paper"},
     {"mixing", "losses", "saliency", "ema", "generator", "classifier", "backbones", "optim"},
     {"methods"},
-    {"data", "figures", "checkpoint", "guard"},
+    {"data", "figures", "checkpoint", "guard", "recipes"},
     {"evaluate"},
-    {"train", "robustness"},
+    {"train", "robustness", "reproduction", "ablations"},
     {"runner"},
     {"cli"},
 ]

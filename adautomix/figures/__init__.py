@@ -3,8 +3,10 @@
 Nothing here imports torch; images may be tensors or arrays [3,H,W] in [0,1].
 """
 
+from adautomix.figures.ablation import ablation_panels
 from adautomix.figures.curves import learning_curves, run_curves, term_curves
 from adautomix.figures.look import label_colors, method_colors, save, style
+from adautomix.figures.paper import paper_panels, rule_offsets
 from adautomix.figures.pictures import image_row, label_text, picture_grid
 from adautomix.figures.results import accuracy_bars, per_class_heatmap
 from adautomix.figures.robust import (
@@ -17,6 +19,7 @@ from adautomix.figures.robust import (
 )
 
 __all__ = [
+    "ablation_panels",
     "accuracy_bars",
     "corruption_heatmap",
     "ece_scatter",
@@ -25,12 +28,14 @@ __all__ = [
     "label_text",
     "learning_curves",
     "method_colors",
+    "paper_panels",
     "per_class_heatmap",
     "picture_grid",
     "protocol_dots",
     "reliability_diagram",
     "reliability_grid",
     "robustness_curves",
+    "rule_offsets",
     "run_curves",
     "save",
     "style",

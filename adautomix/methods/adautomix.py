@@ -2,6 +2,7 @@
 
 Qin et al.: "Adversarial AutoMixup", ICLR 2024, Eq. 1-4, and its released code. What a reader gets wrong: the paper's
 Eq. 4 and the released code are two objectives. Both are here, by name; `released` is what the published numbers used.
+A third, `cooperative`, is neither: it leaves the adversary out, to see what it adds.
 """
 
 from dataclasses import replace
@@ -16,7 +17,7 @@ from adautomix.methods.automix import AutoMix, GeneratorDraws, Look
 from adautomix.methods.base import Context
 from adautomix.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
 
-OBJECTIVES = ("released", "paper")
+OBJECTIVES = ("released", "paper", "cooperative")
 
 
 class AdAutoMix(AutoMix):
@@ -26,6 +27,7 @@ class AdAutoMix(AutoMix):
     Generator, `paper` (Eq. 4), every step: maximise L_amce(student) - beta L_amce(teacher) + (1 - beta) L_cosine.
     Generator, `released`: every `adversarial_interval`-th step (0, 2, ...) minimise -beta L_amce(teacher) +
     (1 - beta) L_cosine, at the others L_amce(teacher). Both remaining signs are the opposite of Eq. 4's.
+    Generator, `cooperative`: minimise L_amce(teacher) at every step, AutoMix's aim; no cosine, and beta plays no part.
 
     Args:
         channels: of the classifier's tap.
@@ -35,7 +37,7 @@ class AdAutoMix(AutoMix):
         beta: weight of the adversarial term (0.3 CIFAR, 0.4 Tiny-ImageNet, 0.1 ImageNet).
         alpha_loss: weight of L_mce against L_ace (0.5).
         margin: if lam_0 is within it of 0 or 1, the student's masks are the constants lam (0.03).
-        objective: "released" or "paper".
+        objective: "released", "paper" or "cooperative".
         adversarial_interval: of `released`.
         mode: how masks are enlarged: bilinear (CNNs) or nearest (transformers).
         reduction, lam_channel, activation, norm: of the generator, see MixBlock; "none" switches the last two off.
@@ -92,8 +94,10 @@ class AdAutoMix(AutoMix):
         return draws
 
     def adversarial(self, step: int) -> bool:
-        """Return whether a step works against the classifier."""
-        return self.objective == "paper" or step % self.adversarial_interval == 0
+        """Return whether a step uses the adversarial loss: every one, every `adversarial_interval`-th, or none."""
+        if self.objective == "released":
+            return step % self.adversarial_interval == 0
+        return self.objective == "paper"
 
     def teacher_heads(self, step: int) -> tuple[str, ...]:
         """Return the head whose clean logits the cosine needs, on the steps that use it."""
