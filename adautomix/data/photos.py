@@ -1,7 +1,8 @@
 """Six real photographs carried by scikit-image and scikit-learn: cat, astronaut, coffee, rocket, flower, temple.
 
 A class each. Training crops come from the left half of every photograph and test crops from the right, so no pixel
-is in both. Too small to measure generalisation; made for seeing what mixing does to a real image.
+is in both. Too small to measure generalisation; made for seeing what mixing does to a real image. `write_folder` writes
+them as image files, for those who want to see what a folder of their own would give.
 """
 
 from pathlib import Path
@@ -10,12 +11,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from PIL import Image
 from skimage import data as skimage_data
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
 from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit, fingerprint
 from adautomix.errors import UserError
+from adautomix.files import write_atomic
 
 PHOTOS = {
     "cat": skimage_data.chelsea,
@@ -64,6 +67,40 @@ def whole_photos(size: int = 224) -> tuple[Float[Tensor, "6 3 S S"], tuple[str, 
         top, left = (image.shape[1] - side) // 2, (image.shape[2] - side) // 2
         squares.append(_resize(image[:, top : top + side, left : left + side], size))
     return torch.stack(squares).float() / 255, tuple(PHOTOS)
+
+
+def write_folder(root: Path, size: int = IN_MEMORY) -> int:
+    """Write every crop as `root/train/<class>/NN.png` or `root/test/<class>/NN.png`, and return how many were missing.
+
+    Each file is whole or not there, and those that are there are kept: a call cut off is made good by the next.
+
+    Args:
+        size: side of the crops in px, 8 to 64.
+    Raises: UserError if files of those names are there at another size: they are someone else's.
+    """
+    dataset = load(size=size)
+    missing = 0
+    for part, split in (("train", dataset.train), ("test", dataset.test)):
+        crops = len(split) // dataset.num_classes  # class by class
+        for row, k in enumerate(split.labels.tolist()):
+            path = root / part / dataset.classes[k] / f"{row % crops:02d}.png"
+            if path.exists():
+                _require_size(path, size)
+            else:
+                _write_png(path, split.images[row])
+                missing += 1
+    return missing
+
+
+def _require_size(path: Path, size: int) -> None:
+    with Image.open(path) as image:
+        if image.size != (size, size):
+            raise UserError(f"{path} is {image.width} x {image.height} px, not {size}; name an empty folder")
+
+
+def _write_png(path: Path, pixels: Tensor) -> None:
+    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    write_atomic(path, lambda temporary: image.save(temporary, format="PNG"))
 
 
 def _read(photo) -> Tensor:
