@@ -6,6 +6,7 @@ a number, plus `NUMERICS_VERSION`.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -15,6 +16,11 @@ from adautomix.typecheck import coerce, fits, words
 
 NUMERICS_VERSION = 5
 """Raised by hand when the same config would give other numbers; editing a docstring must not retrain anything."""
+
+
+RAND_AUGMENT = re.compile(r"rand(-(m|mmax)\d+|-n[1-9]\d*|-(p|mstd)\d+(\.\d+)?|-inc[01]|-t(weights|3a|3aw))*")
+"""timm's words for RandAugment; timm itself passes over others in silence."""
+RAND_AUGMENT_FORM = "timm's words joined by dashes, such as rand-m7-mstd0.5 or rand-m9-n3-mstd0.5-inc1"
 
 
 class _Checked:
@@ -154,7 +160,7 @@ class TrainConfig(_Checked):
         self._require("workers", self.workers >= 0, "0 or more")
         self._require("drop_path", self.drop_path is None or 0 <= self.drop_path < 1, "in [0,1)")
         self._require(
-            "rand_augment", self.rand_augment is None or self.rand_augment.startswith("rand"), "like rand-m7-mstd0.5"
+            "rand_augment", RAND_AUGMENT.fullmatch(self.rand_augment or "rand") is not None, RAND_AUGMENT_FORM
         )
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "in [0,1)")
         self._require("clip_grad", self.clip_grad is None or self.clip_grad > 0, "positive")

@@ -109,6 +109,7 @@ class Training:
             device=device,
             seed=seed_for(config.seed, "data"),
             workers=config.workers,
+            rand_augment=config.rand_augment,
         )
         context = Context.start(
             student,

@@ -80,6 +80,12 @@ def test_the_hash_covers_every_field_but_where_the_run_happens():
     assert run_hash(config, "other images") != run_hash(config, "")
 
 
+@pytest.mark.parametrize("words", ["randaugment", "rand-m", "rand-m7-std0.5", "m7"])
+def test_words_that_timm_would_pass_over_are_refused(words):
+    with pytest.raises(UserError, match=f"rand_augment must be timm's words joined by dashes.*got '{words}'"):
+        TrainConfig(rand_augment=words)
+
+
 def test_optim_for_falls_back_to_the_students():
     generator = OptimConfig(lr=0.01)
     config = TrainConfig(optim={"student": OptimConfig(), "generator": generator})

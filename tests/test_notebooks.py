@@ -46,6 +46,12 @@ def workbook(tmp_path_factory):
         "table3": {"notebook": "32_table3_robustness", "needs": "evaluate"},
         "figure3": {"notebook": "35_figure3_occlusion", "needs": "evaluate"},
         "calibration": {"notebook": "36_calibration", "needs": "evaluate"},
+        "own_images": {"notebook": "11_your_own_images", "training": True},
+        "recipe": {"notebook": "12_recipe"},
+        "table1": {"notebook": "30_table1", "needs": "evaluate"},
+        "table2": {"notebook": "31_table2", "needs": "evaluate"},
+        "ablations": {"notebook": "37_ablations", "needs": "evaluate"},
+        "study": {"notebook": "39_cifar10_study", "needs": "evaluate"},
     }
     used = {Path(step["notebook"]).stem for step in steps.values()}
     assert used == {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}, "a notebook is not run by this test"
@@ -63,13 +69,13 @@ def test_the_notebooks_stay_in_one_process(request):
 
 def test_all_notebooks_run_as_a_plan(workbook):
     folder, printed = workbook
-    assert "smoke: 15 done" in printed
+    assert "smoke: 21 done" in printed
     assert "top-1 accuracy" in printed
     assert "mixup" in printed
     notebooks = list((folder / "outputs" / "smoke" / "tasks").rglob("notebook.ipynb"))
-    assert len(notebooks) == 15
+    assert len(notebooks) == 21
     assert not any(map(errors_in, notebooks))
-    assert len(find_runs(folder / "outputs" / "smoke")) == 4
+    assert len(find_runs(folder / "outputs" / "smoke", data="digits")) == 4
 
 
 def test_the_reproducing_notebooks_leave_their_figures_and_tables(workbook):
@@ -77,12 +83,17 @@ def test_the_reproducing_notebooks_leave_their_figures_and_tables(workbook):
     outputs = folder / "outputs" / "smoke"
     names = {p.name for p in (outputs / "figures").iterdir()}
     own = ("03_masks", "33_mixed_images", "35_figure3_occlusion", "35_occlusion_released", "38_learning_curves")
+    stems_of_tables = ("30_table1", "31_table2")
     network = ("32_corruptions", "32_fgsm", "32_protocols", "36_reliability")
     stems = [f"{stem}_digits" for stem in (*own, "38_accuracy")] + ["36_released_ece"]
+    stems += [*stems_of_tables, *(f"{stem}_rules" for stem in stems_of_tables)]
     stems += [f"{stem}_digits_resnet18" + ("_student" if "reliability" in stem else "") for stem in network]
     for stem in stems:
         assert {f"{stem}.png", f"{stem}.svg"} <= names
-    for table in ("32_table3", "35_occlusion", "36_calibration", "38_accuracy"):
+    for suffix in ("csv", "md", "tex"):
+        assert "82.32" in (outputs / "tables" / f"30_table1.{suffix}").read_text()
+    assert "base,defaults" in (outputs / "tables" / "37_ablations.csv").read_text()
+    for table in ("30_table1", "31_table2_rules", "32_table3", "35_occlusion", "36_calibration", "38_accuracy"):
         assert "mixup" in (outputs / "tables" / f"{table}.csv").read_text()
 
 

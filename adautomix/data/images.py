@@ -38,10 +38,11 @@ def read_image(path: Path, size: int) -> UInt8[Tensor, "3 S S"]:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image as 8-bit RGB, turned as its camera says; 16-bit grey keeps its range instead of going white."""
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).clip(0, 2**16 - 1) // 256).astype(np.uint8))
-    return image.convert("RGB")
+    image.load()  # the file may be closed before the pixels are used
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
