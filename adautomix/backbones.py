@@ -56,11 +56,16 @@ def build_backbone(
         options["drop_path_rate"] = drop_path
     try:
         net = timm.create_model(name, num_classes=0, pretrained=pretrained, **options)
+    except TypeError as error:
+        if drop_path is None:
+            raise
+        raise UserError(f"drop_path does not apply to {name}: it has no stochastic depth; leave it out") from error
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
-            f"the pretrained weights of {name} cannot be had ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            f"the pretrained weights of {name} cannot be had ({reason}); "
             "they are downloaded from the Hugging Face hub on first use and then kept in its cache. Without a network, "
             "fill that cache (HF_HOME) on a machine that has one, or train without pretrained weights"
         ) from error

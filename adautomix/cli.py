@@ -174,7 +174,7 @@ def _train(args: Any) -> int:
     if args.recipe is not None:
         from adautomix.recipes import outcome
 
-        print(outcome(args.recipe, config))
+        print(outcome(args.recipe, run.config, run.info["dataset"]))
     return 0
 
 

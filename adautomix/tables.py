@@ -4,6 +4,7 @@ What a reader gets wrong: runs are averaged only if nothing but the seed differs
 settings, each is a row of its own, and `label` says what tells them apart.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -111,6 +112,16 @@ def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:
         for role in ROLES:
             rows[f"{run.id.rpartition('-')[0]} {role}"] = run.metrics("accuracy", role)["value"]["per_class"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=classes, dtype=float)
+
+
+def apart_from_method(run: Run) -> str:
+    """Return 8 hex digits for data, network, epochs, batches, augmentation and numerics of a run.
+
+    Not for its method, options, optimisers and teacher: runs with the same digits may be compared as methods.
+    """
+    of_method = ("method", "options.", "optim.", "ema.")
+    values = {k: v for k, v in _settings(run).items() if not k.startswith(of_method)}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _settings(run: Run) -> dict[str, Any]:

@@ -201,6 +201,7 @@ def test_a_network_that_still_has_its_classifier_is_warned_of():
     [
         (lambda: build_backbone("resnet81", image_size=32), "timm has no model 'resnet81'"),
         (lambda: build_backbone("convnext_atto", image_size=32, width=8), "width applies to ResNets"),
+        (lambda: build_backbone("vgg11", image_size=32, drop_path=0.1), "drop_path does not apply to vgg11"),
         (lambda: build_backbone("resnet18", image_size=32, width=8, pretrained=True), "leave width out"),
         (lambda: build_backbone("test_vit", image_size=30), "patches of 4 px; 30 px cannot be divided so"),
         (lambda: Classifier(TinyNet(), 3, tap="layer3", image_size=8), "no submodule 'layer3'; its children are: body"),

@@ -7,7 +7,7 @@ from plans import command, write_notebook, write_plan
 
 from adautomix.cli import main
 from adautomix.recipes import RECIPES
-from adautomix.run import Run, find_runs
+from adautomix.run import create, find_runs, run_for
 
 
 def call(*args):
@@ -91,9 +91,10 @@ def test_a_recipe_is_trained_by_name_with_seed_and_budget(tmp_path, capsys, monk
 
 
 def done(folder, config):
-    """Return a Run that looks trained."""
-    run = Run(folder / "run")
-    run.path.mkdir(exist_ok=True)
+    """Return a Run that looks trained, on all images of CIFAR-100."""
+    dataset = {"label": "cifar100", "classes": list(range(100)), "n_train": 50_000, "fingerprint": ""}
+    run = run_for(folder, config, dataset)
+    create(run, config, dataset)
     run.write_history([{"epoch": 1, "student_top1": 1.0, "teacher_top1": 2.0}])
     return run
 

@@ -86,7 +86,7 @@ def test_the_reproducing_notebooks_leave_their_figures_and_tables(workbook):
     stems_of_tables = ("30_table1", "31_table2")
     network = ("32_corruptions", "32_fgsm", "32_protocols", "36_reliability")
     stems = [f"{stem}_digits" for stem in (*own, "38_accuracy")] + ["36_released_ece"]
-    stems += [*stems_of_tables, *(f"{stem}_rules" for stem in stems_of_tables)]
+    stems += [*stems_of_tables, *(f"{stem}_rules_digits_resnet18" for stem in stems_of_tables)]
     stems += [f"{stem}_digits_resnet18" + ("_student" if "reliability" in stem else "") for stem in network]
     for stem in stems:
         assert {f"{stem}.png", f"{stem}.svg"} <= names

@@ -28,7 +28,7 @@ LAYERS = [
     {"errors", "lazy", "typecheck", "plain_yaml", "files", "paths", "seeding"},
     {"config"},
     {"run", "notebooks"},
-    {"tables", "progress", "paper"},
+    {"tables", "progress", "paper", "rules"},
     {"mixing", "losses", "saliency", "ema", "generator", "classifier", "backbones", "optim"},
     {"methods"},
     {"data", "figures", "checkpoint", "guard", "recipes"},

@@ -13,6 +13,7 @@ from adautomix.methods import METHODS as ALL_METHODS
 from adautomix.methods import resolve_options
 from adautomix.paper import COLUMN_NAMES, columns, table1, table2
 from adautomix.recipes import LEARNED, METHODS, RECIPES, outcome, recognise
+from adautomix.recipes.released import IMAGES
 from adautomix.train import Training
 
 TAPS = {
@@ -104,6 +105,7 @@ def test_the_settings_are_those_of_the_released_runs():
     assert RECIPES["cifar100_resnet18/cutmix"].config().optim["student"].final_lr == 0
     swin = RECIPES["cifar100_swin_t/adautomix"].config()
     assert (swin.optim["student"].lr, swin.optim["generator"].lr, swin.clip_grad) == (5e-4, 1e-3, 10)
+    assert RECIPES["cifar100_swin_t/cutmix"].config().clip_grad == 5
     assert (swin.drop_path, swin.label_smoothing, swin.rand_augment) == (0.2, 0.1, "rand-m7-mstd0.5")
     convnext = RECIPES["cifar100_convnext_t/adautomix"].config()
     assert (convnext.optim["student"].lr, convnext.optim["generator"].lr, convnext.clip_grad) == (0.002, 5e-4, None)
@@ -137,30 +139,46 @@ def test_a_budget_scales_epochs_and_warm_up_and_lets_the_teacher_catch_up():
             recipe.config(budget=budget)
 
 
+def whole(config):
+    """Return what a Run records of the whole data set of a config."""
+    classes, images = IMAGES.get(config.data, (10, 1000))
+    return {"classes": list(range(classes)), "n_train": images, "n_validation": 0}
+
+
 @pytest.mark.parametrize("name", ["cifar100_resnet18/adautomix", "tiny_imagenet_resnet18/mixup"])
 def test_a_run_is_recognised_by_its_content(name):
     recipe = RECIPES[name]
     config = recipe.config(seed=5, budget=0.25, validation=0.1, precision="bfloat16")
     config = replace(config, options=resolve_options(config.method, config.options), root="elsewhere")
-    match = recognise(config)
+    match = recognise(config, whole(config))
     assert (match.recipe, match.budget, match.fair) == (recipe, 0.25, False)
     for change in ({"batch_size": 50}, {"per_class": 10}, {"label_smoothing": 0.1}, {"epochs": 10_000}):
-        assert recognise(replace(config, **change)) is None
-    assert recognise(TrainConfig()) is None
+        assert recognise(replace(config, **change), whole(config)) is None
+    assert recognise(config, whole(config) | {"n_train": 100}) is None
+    assert recognise(TrainConfig(), whole(TrainConfig())) is None
 
 
 def test_a_fair_run_is_recognised_as_one():
-    match = recognise(RECIPES["cub200_resnet18/adautomix"].config(fair=True, budget=0.5))
+    config = RECIPES["cub200_resnet18/adautomix"].config(fair=True, budget=0.5)
+    match = recognise(config, whole(config))
     assert match.fair
     assert match.budget == 0.5
 
 
 def test_the_outcome_says_what_a_number_may_be_compared_with():
-    recipe = RECIPES["cifar100_resnet18/adautomix"]
-    assert outcome(recipe.name, recipe.config()) == "cifar100_resnet18/adautomix, all epochs; paper 82.32 %"
-    assert "8 of 800 epochs: not comparable" in outcome(recipe.name, recipe.config(budget=0.01))
-    assert "(fair)" in outcome(recipe.name, recipe.config(fair=True))
-    assert "no longer the recipe" in outcome(recipe.name, replace(recipe.config(), batch_size=7))
+    name, recipe = "cifar100_resnet18/adautomix", RECIPES["cifar100_resnet18/adautomix"]
+
+    def said(config, **of_images):
+        return outcome(name, config, whole(config) | of_images)
+
+    assert said(recipe.config()) == f"{name}, all epochs; paper 82.32 %"
+    assert "8 of 800 epochs: not comparable with the paper" in said(recipe.config(budget=0.01))
+    held_out = said(recipe.config(validation=0.1), n_train=45_000, n_validation=5_000)
+    assert "10 % of the training images held out: not comparable" in held_out
+    assert "(fair)" in said(recipe.config(fair=True))
+    assert "no longer the recipe" in said(replace(recipe.config(), batch_size=7))
+    assert "no longer the recipe" in said(recipe.config(), n_train=100)
+    assert said(RECIPES["cifar100_resnet18/cutmix"].config()) == "cifar100_resnet18/cutmix, all epochs; paper 78.17 %"
 
 
 def test_only_what_is_free_can_be_given():

@@ -12,7 +12,9 @@ from adautomix.errors import UserError
 from adautomix.methods import resolve_options
 from adautomix.paper import COLUMN_NAMES, published
 from adautomix.recipes import METHODS, RECIPES
-from adautomix.reproduction import cells, conventions, detail, markdown, overview, require_runs, score, scores
+from adautomix.recipes.released import IMAGES
+from adautomix.reproduction import cells, detail, markdown, of_kind, overview, require_runs
+from adautomix.rules import conventions, score, scores
 from adautomix.run import Run, create, find_runs, run_for
 
 CURVE = [*range(10, 40), 90]
@@ -26,9 +28,12 @@ def history(student, teacher=None, val=None):
     return pd.DataFrame(values | held_out | losses)
 
 
-def write_run(root, config: TrainConfig, student, teacher=None) -> Run:
+def write_run(root, config: TrainConfig, student, teacher=None, **of_images) -> Run:
     config = replace(config, options=resolve_options(config.method, config.options))
-    dataset = {"label": config.data, "classes": ["a", "b"], "fingerprint": "x"}
+    classes, images = IMAGES[config.data]
+    held_out = round(images * config.validation)
+    dataset = {"label": config.data, "classes": list(range(classes)), "fingerprint": "x"}
+    dataset |= {"n_train": images - held_out, "n_validation": held_out} | of_images
     run = run_for(root, config, dataset)
     create(run, config, dataset)
     run.write_history(history(student, teacher).to_dict("records"))
@@ -98,10 +103,10 @@ def test_fair_takes_the_fair_runs_of_the_learned_methods_and_the_same_runs_of_th
 def test_cells_that_were_not_run_say_so_and_runs_of_no_recipe_do_not_count(runs):
     made = cells(runs, 1)
     assert row(made, "cutmix", "student").n == 0
-    assert set(detail(made, "cifar100_resnet18")["on"]) == {"not run", "8 epochs, 1 %"}
+    assert set(detail(made, "cifar100_resnet18")["on"]) == {"not run", "8 of 800 epochs"}
     wide = overview(made)
     assert wide.shape == (len(METHODS), 9)
-    assert wide.loc["mixup", "CIFAR-100, ResNet-18"] == "79.12 / 51.00 (8 epochs)"
+    assert wide.loc["mixup", "CIFAR-100, ResNet-18"] == "79.12 / 51.00 (8 of 800 epochs)"
     assert wide.loc["manifoldmix", "CIFAR-100, ResNet-18"] == "– / not run"
     assert overview(cells(runs, 2)).shape == (len(METHODS), 6)
 
@@ -123,8 +128,55 @@ def test_the_gain_depends_on_whose_numbers_are_compared(runs):
     assert found.seeds == 3
 
 
+def test_every_setting_of_ours_is_compared_and_only_with_runs_that_had_the_same_chances(tmp_path):
+    base = TrainConfig(data="cifar100", method="mixup", epochs=8)
+    write_run(tmp_path, base, [50] * 8)
+    write_run(tmp_path, replace(base, width=16), [10] * 8)
+    for options, top1 in (({}, 55), ({"objective": "paper"}, 40)):
+        write_run(tmp_path, replace(base, method="adautomix", options=options), [top1] * 8)
+    found = conventions(scores(find_runs(tmp_path)))
+    assert sorted(found["student"]) == [-10, 5]  # not 45: the narrow network is no rival of a wide one
+    assert found["setting"].str.contains("objective").all()
+
+
 def test_conventions_of_runs_without_adautomix_are_empty(runs):
     assert conventions(scores([run for run in runs if run.config.method == "mixup"])).empty
+
+
+def test_what_departs_from_the_recipe_stands_behind_the_number(tmp_path):
+    recipe = RECIPES["cifar100_resnet18/mixup"]
+    write_run(tmp_path, recipe.config(), [50] * 800)
+    write_run(tmp_path, recipe.config(validation=0.1, precision="bfloat16"), [60] * 800)
+    cell = overview(cells(find_runs(tmp_path), 1)).loc["mixup", "CIFAR-100, ResNet-18"]
+    assert set(cell.split("; ")) == {"79.12 / 50.00", "79.12 / 60.00 (all epochs, 10 % held out, bfloat16)"}
+
+
+def test_the_same_seed_with_another_layout_is_not_a_second_seed(tmp_path):
+    recipe = RECIPES["cifar100_resnet18/mixup"]
+    for layout in (False, True):
+        write_run(tmp_path, recipe.config(channels_last=layout), [50 + layout] * 800)
+    made = cells(find_runs(tmp_path), 1)
+    assert made.loc[made["n"] > 0, "n"].tolist() == [1] * 4
+
+
+def test_a_part_of_the_images_is_not_the_papers_data_set(tmp_path):
+    config = RECIPES["imagenet_resnet18/mixup"].config()
+    write_run(tmp_path, config, [50] * 100, n_train=126_689, classes=list(range(100)))
+    assert (cells(find_runs(tmp_path), 1)["n"] == 0).all()
+
+
+def test_the_rule_that_needs_held_out_images_says_so(runs):
+    made = cells(runs, 1, rule="validation")
+    assert overview(made).loc["mixup", "CIFAR-100, ResNet-18"] == "79.12 / no held-out images"
+    assert conventions(scores(runs), rule="validation").empty
+
+
+def test_fair_and_released_runs_are_kept_apart(runs):
+    learned = [run for run in runs if run.config.method == "adautomix"]
+    for fair in (False, True):
+        kept = of_kind(runs, fair=fair)
+        assert len(kept) == len(runs) - len(learned) // 2
+        assert {run.history["student_top1"][0] for run in kept if run in learned} <= ({60, 61, 62} if fair else {48})
 
 
 def test_markdown_is_a_table():

@@ -13,7 +13,8 @@ PAPER = {"marker": "D", "color": "black", "fillstyle": "none", "linestyle": "non
 def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3) -> Figure:
     """Draw a table of the paper, a panel a column: published top-1 as hollow diamonds, measured mean ± sd as dots.
 
-    Each panel has a scale of its own. Of several budgets the largest is drawn; a title says what was run.
+    Each panel has a scale of its own. Of several budgets the largest is drawn, of several kinds of run that nearest
+    to the recipe (no images held out, float32); a title says on how many epochs.
 
     Args:
         cells: what `reproduction.cells` returns.
@@ -25,7 +26,7 @@ def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3
     size = (3.4 * columns, 0.9 + 2.5 * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
     for axis, column in zip(axes.flat, order, strict=False):
-        part = cells[cells["column"] == column]
+        part = cells[cells["column"] == column].sort_values(["held_out", "precision"], ascending=[True, False])
         published = part.drop_duplicates("method").set_index("method")["paper"].reindex(methods)
         axis.plot(published, range(len(methods)), **PAPER, label="paper")
         most = part["epochs"].max()

@@ -14,7 +14,7 @@ from adautomix.config import PLACE_FIELDS, OptimConfig, TrainConfig
 from adautomix.errors import UserError, unknown
 from adautomix.paper import columns, published
 from adautomix.recipes.released import COLUMNS as COLUMNS
-from adautomix.recipes.released import Column
+from adautomix.recipes.released import IMAGES, Column
 
 METHODS = ("vanilla", "mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", "resizemix") + (
     LEARNED := ("automix", "adautomix")
@@ -116,11 +116,17 @@ class Match:
     fair: bool
 
 
-def recognise(config: TrainConfig) -> Match | None:
-    """Return the recipe a run's config is of, by its content; None if any setting that is not free differs.
+def recognise(config: TrainConfig, dataset: Mapping[str, Any]) -> Match | None:
+    """Return the recipe a run is of, by its content; None if any setting that is not free differs, or the images do.
 
     For a method whose fair run is its released one, `fair` is False.
+
+    Args:
+        dataset: what a Run records of its data set: `classes`, and the numbers n_train and n_validation.
     """
+    images = dataset["n_train"] + dataset.get("n_validation", 0)
+    if (len(dataset["classes"]), images) != IMAGES.get(config.data):
+        return None
     for column, settings in COLUMNS.items():
         base = settings.base
         if (config.data, config.backbone) != (base.data, base.backbone) or config.method not in METHODS:
@@ -134,18 +140,19 @@ def recognise(config: TrainConfig) -> Match | None:
     return None
 
 
-def outcome(name: str, config: TrainConfig) -> str:
-    """Return one sentence: whether a run is of the recipe it started from, on what budget, and the published number."""
-    recipe, match = RECIPES[name], recognise(config)
+def outcome(name: str, config: TrainConfig, dataset: Mapping[str, Any]) -> str:
+    """Return which recipe a run that started from `name` is of, and what its number may be compared with."""
+    match = recognise(config, dataset)
     if match is None:
-        return f"changed flags: no longer the recipe {name}, and not in its table"
+        return f"changed flags or other images: no longer the recipe {name}, and not in its table"
+    recipe, few = match.recipe, []
+    if match.budget < 1:
+        few.append(f"{config.epochs} of {recipe.epochs} epochs")
+    if config.validation:
+        few.append(f"{100 * config.validation:g} % of the training images held out")
+    on = ", ".join(few) + ": not comparable with the paper" if few else "all epochs"
     paper = "no published number" if recipe.paper is None else f"paper {recipe.paper:.2f} %"
-    of = (
-        "all epochs"
-        if match.budget == 1
-        else f"{config.epochs} of {recipe.epochs} epochs: not comparable with the paper"
-    )
-    return f"{name}{' (fair)' if match.fair else ''}, {of}; {paper}"
+    return f"{recipe.name}{' (fair)' if match.fair else ''}, {on}; {paper}"
 
 
 def _released(method: str, column: Column) -> TrainConfig:

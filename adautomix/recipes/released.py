@@ -3,7 +3,8 @@
 Sources, beside each group: the authors' configurations and logs (JinXins/Adversarial-AutoMixup) and those of its base
 library (Westlake-AI/openmixup), which carries the other methods. Departures, in every column: crops are resized
 bilinearly (released: bicubic for ImageNet and Tiny-ImageNet); a warm-up comes before the cosine, not on top of it;
-AutoMix's mask penalty stays at 0.1 (released outside CIFAR and Tiny-ImageNet: falls to 0).
+AutoMix's mask penalty stays at 0.1 (released outside CIFAR and Tiny-ImageNet: falls to 0); PuzzleMix's blocks on
+ImageNet are our choice, as on the fine-grained sets.
 """
 
 from collections.abc import Mapping
@@ -43,6 +44,15 @@ def column(like: Column, *, data: str | None = None, backbone: str, **changes: M
     return replace(like, base=base, **{name: getattr(like, name) | more for name, more in changes.items()})
 
 
+IMAGES = {
+    "cifar100": (100, 50_000),
+    "tiny_imagenet": (200, 100_000),
+    "imagenet": (1000, 1_281_167),
+    "cub200": (200, 5_994),
+    "aircraft": (100, 6_667),
+    "cars": (196, 8_144),
+}
+"""Classes and training images of every data set: a run on a part of them is not of its column."""
 RESNEXT = "resnext50_32x4d"
 ENDS_HIGH = {"final_lr": 0.05}
 SGD_GENERATOR = {"lr": 0.1, "final_lr": 0.001}
@@ -69,6 +79,9 @@ TINY = Column(
     generator={"automix": SGD_GENERATOR, "adautomix": {"lr": 0.1}},
 )
 
+# PuzzleMix at 224 px: 2, 4 or 8 blocks a side, moved whole. cub200/mixups/basic/r18_mixups_CE_none.
+LARGE_PUZZLE = {"max_blocks": 8, "t_size": -1}
+
 # ImageNet-1K: 224 px, random resized crop, flip; 256 images a step. imagenet/adautomix/basic/*,
 # automix/basic/*_near_lam_cat_mb_mlr1e_3_bb_mlr0.
 IMAGENET_ADAUTOMIX = {"n_mix": 2, "beta": 0.1, "lam_channel": True}
@@ -76,7 +89,7 @@ IMAGENET = Column(
     replace(
         CIFAR.base, data="imagenet", epochs=100, batch_size=256, ema=EmaConfig(end=0.99999, warmup=False), workers=8
     ),
-    options={"automix": {"lam_channel": True}, "adautomix": IMAGENET_ADAUTOMIX},
+    options={"puzzlemix": LARGE_PUZZLE, "automix": {"lam_channel": True}, "adautomix": IMAGENET_ADAUTOMIX},
     generator={"automix": SGD_GENERATOR, "adautomix": SGD_GENERATOR},
 )
 
@@ -87,13 +100,16 @@ FINE = Column(
     replace(
         with_student(IMAGENET.base, lr=0.001, weight_decay=5e-4), epochs=200, batch_size=16, pretrained=True, workers=4
     ),
-    options={"automix": {"lam_channel": True}, "adautomix": FINE_ADAUTOMIX},
+    options={"puzzlemix": LARGE_PUZZLE, "automix": {"lam_channel": True}, "adautomix": FINE_ADAUTOMIX},
     generator={"automix": {"lr": 0.01, "final_lr": 5e-4}, "adautomix": SGD_GENERATOR},
 )
 
-# Swin-T and ConvNeXt-T on CIFAR-100. cifar100/vit/swin_t_adautomix_nearest, automix/vits/*, mixups/vits/*, and the log
-# CIFAR100/adautomix_convnext_200e: ConvNeXt-T there sees 32 px through a 3x3 stem. Swin-T sees 224 px: ours enlarges
-# the mixed images, the released code mixes enlarged ones, and reads its features after the merging (7x7, ours 14x14).
+# Swin-T and ConvNeXt-T on CIFAR-100. Swin-T: cifar100/vit/swin_t_adautomix_nearest, automix/vits/swin_*,
+# mixups/vits/swin_t_mixups_sz224_bs100. It sees 224 px: the released code enlarges crops of 0.8 of the area or more,
+# then augments and mixes; ours crops, augments and mixes at 32 px and enlarges what the network sees. Its features
+# are read before the patches are merged (14x14, released 7x7). ConvNeXt-T: the log CIFAR100/adautomix_convnext_200e
+# has 32 px through a 3x3 stem, three images always, lr 0.002 (generator 5e-4 to 5e-5) and no clipping; AutoMix's and
+# the plain methods' rates are those of automix/vits/convnext_t_* and mixups/vits/convnext_t_mixups_bs100.
 # RandAugment is timm's (released: another list of operations, same count, magnitude and spread).
 TRANSFORMER = Column(
     replace(
@@ -136,9 +152,9 @@ COLUMNS: dict[str, Column] = {
     "cifar100_resnet18": column(CIFAR, backbone="resnet18"),
     "cifar100_resnext50": column(CIFAR, backbone=RESNEXT),
     "cifar100_swin_t": column(
-        TRANSFORMER,
+        replace(TRANSFORMER, base=replace(TRANSFORMER.base, clip_grad=5.0)),
         backbone="swin_tiny_patch4_window7_224",
-        options={"adautomix": SWIN_ADAUTOMIX},
+        options={"puzzlemix": {"alpha": 2.0} | LARGE_PUZZLE, "adautomix": SWIN_ADAUTOMIX},
         clip_grad={"automix": 10.0, "adautomix": 10.0},
     ),
     "cifar100_convnext_t": column(CONVNEXT, backbone="convnext_tiny"),
