@@ -1,6 +1,7 @@
 """The paper's tables beside ours, from Runs written by hand with known learning curves."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from adautomix.reproduction import cells, detail, markdown, of_kind, overview, r
 from adautomix.rules import conventions, score, scores
 from adautomix.run import Run, create, find_runs, run_for
 
+ROOT = Path(__file__).parents[1]
 CURVE = [*range(10, 40), 90]
 """Rises by one an epoch, and jumps in the last."""
 
@@ -207,3 +209,17 @@ def test_the_rules_figure_draws_points_above_the_papers_rule(tmp_path):
     figure = figures.rule_offsets(scores([run]))
     dots = {float(point[0]) for group in figure.axes[0].collections for point in group.get_offsets()}
     assert dots == {90 - 35.5}
+
+
+def test_the_published_study_has_every_method_of_the_paper_with_three_seeds():
+    folder = ROOT / "outputs" / "reference" / "ten_methods"
+    values = pd.read_csv(folder / "scores.csv")
+    assert set(values["method"]) == set(METHODS)
+    assert (values.groupby("method")["seed"].nunique() >= 3).all()
+    assert values["alike"].nunique() == 1
+    found = values[(values["rule"] == "last") & (values["role"] == "student")].groupby("method")["top1"].mean()
+    readme = (folder.parent / "README.md").read_text()
+    (rows,) = [part for part in readme.split("\n## ") if part.startswith("ten_methods")]
+    for method in METHODS:
+        (line,) = [line for line in rows.splitlines() if line.startswith(f"| {method} |")]
+        assert line.split("|")[4].split()[0] == f"{found[method]:.2f}"

@@ -44,7 +44,7 @@ def run_curves(history: pd.DataFrame) -> Figure:
     right.set(title="accuracy on test images", xlabel="epoch", ylabel="top-1 (%)")
     for axis in (left, right):
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend(frameon=True)
+        axis.legend(frameon=True, framealpha=0.5, fontsize=8)
     return figure
 
 

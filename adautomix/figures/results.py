@@ -30,7 +30,7 @@ def accuracy_bars(table: pd.DataFrame) -> Figure:
 
 def per_class_heatmap(values: pd.DataFrame) -> Figure:
     """Draw accuracy (%) with a row a network and a column a class."""
-    figure, axis = plt.subplots(figsize=(2.5 + 0.55 * values.shape[1], 1.2 + 0.38 * len(values)), layout="constrained")
+    figure, axis = plt.subplots(figsize=(3.5 + 0.55 * values.shape[1], 1.2 + 0.38 * len(values)), layout="constrained")
     annotate = values.shape[1] <= 20
     low = float(np.floor(np.nanmin(values.to_numpy(dtype=float)) / 10) * 10)
     bar = {"label": "accuracy (%)"}
