@@ -54,6 +54,6 @@ def command(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess
         env=os.environ | env,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )

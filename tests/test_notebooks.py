@@ -105,7 +105,7 @@ def test_each_notebook_runs_alone_under_stock_papermill(workbook, tmp_path, name
     flags = [f for k, v in given.items() if f"\n{k}:" in "\n" + "".join(declared) for f in ("-p", k, str(v))]
     out = tmp_path / "out.ipynb"
     arguments = [sys.executable, "-m", "papermill", f"notebooks/{name}.ipynb", str(out), *flags]
-    result = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=1200, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     assert "Passed unknown parameter" not in result.stderr
     assert not errors_in(out)
@@ -124,6 +124,6 @@ def test_a_notebook_without_runs_says_what_to_run_first(tmp_path, name):
         str(tmp_path / "o.ipynb"),
     ]
     given = ["-p", "outputs", str(tmp_path)]
-    result = subprocess.run([*arguments, *given], capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run([*arguments, *given], capture_output=True, text=True, timeout=1200, check=False)
     assert result.returncode != 0
     assert "run 10_train" in result.stderr
