@@ -192,11 +192,10 @@ def test_no_runs_at_all_say_what_to_run_first():
 
 
 def test_the_figure_shows_the_papers_numbers_and_ours_and_says_what_was_run(runs):
-    figures.style()
     figure = figures.paper_panels(cells(runs, 1), COLUMN_NAMES)
     panel, empty = figure.axes[0], figure.axes[1]
-    assert panel.get_title(loc="left") == "CIFAR-100, ResNet-18\n8 epochs"
-    assert empty.get_title(loc="left") == "CIFAR-100, ResNeXt-50\nnot run"
+    assert panel.get_title() == "CIFAR-100, ResNet-18\n8 epochs"
+    assert empty.get_title() == "CIFAR-100, ResNeXt-50\nnot run"
     paper, student, teacher = (line.get_xdata() for line in panel.get_lines()[:3])
     place = list(METHODS).index("adautomix")
     assert paper[place] == 82.32
