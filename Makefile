@@ -1,9 +1,9 @@
-# make workbook: environment, the plan `quick`, the result table.   make test: environment, lint, every test.
+# make workbook: environment, the plan `quick`, the result table, the site.   make test: environment, lint, every test.
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup workbook test lint format bench lab lock clean
+.PHONY: setup workbook book test lint format bench lab lock clean
 
 PYTHON ?= python3
 PLAN ?= quick
@@ -11,8 +11,15 @@ BIN := .venv/bin
 # Parallel test processes fight for two cores unless each computes on one thread.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
+# A failed notebook does not keep the others off the site; a mistake in the call (2) does.
 workbook: setup
-	$(BIN)/adautomix run $(PLAN)
+	failed=0; $(BIN)/adautomix run $(PLAN) || failed=$$?
+	test $$failed -gt 1 || $(BIN)/adautomix book $(PLAN)
+	exit $$failed
+
+# The site of any plan that was run: make book PLAN=cifar10, or PLAN="cifar10 --name small".
+book: setup
+	$(BIN)/adautomix book $(PLAN)
 
 test: lint
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup tests
@@ -42,7 +49,7 @@ setup: .venv/.ready
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null || $(PYTHON) -m venv --without-pip --clear .venv
 	test -x $(BIN)/pip || $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --compile-bytecode --constraint constraints.txt --editable '.[lab,dev]'
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --compile-bytecode --constraint constraints.txt --editable '.[lab,book,dev]'
 	touch $@
 
 # Refresh the tested versions from the newest releases (then run the tests).

@@ -1,4 +1,4 @@
-"""The command `adautomix`: train, evaluate, recipes, run and status. Flags come from the config dataclasses.
+"""The command `adautomix`: train, evaluate, recipes, run, status and book. Flags come from the config dataclasses.
 
 A mistake of the user gives one short message and exit code 2; only our own bugs show a traceback.
 """
@@ -23,6 +23,12 @@ from adautomix.plain_yaml import parse
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 SETTINGS = "settings.json"
 """In a plan's outputs: the `--set` of its last run, which `status` takes unless given others."""
+
+NEXT = """open it in a browser: it needs neither a server nor the network. Then:
+  read on and change things    make lab, and there 00_index
+  use your own images          11_your_own_images, or adautomix train --data folder --root my_images --method adautomix
+  a cell of the paper's table  adautomix recipes, then adautomix train --recipe NAME on a GPU
+  a whole plan                 adautomix run cifar10, then make book PLAN=cifar10"""
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,7 @@ def _guarded(argv: list[str]) -> int:
                 "recipes": _command(Recipes, _recipes),
                 "run": _command(RunPlan, _run_plan),
                 "status": _command(PlanChoice, _status),
+                "book": _command(PlanChoice, _book),
             },
             prog="adautomix",
             description="Train, evaluate and reproduce AdAutoMix and the mixup family.",
@@ -225,6 +232,12 @@ def _status(args: Any) -> int:
     """Show the state of every notebook of a plan, as it was last run under that name."""
     from adautomix.runner.report import status_text
 
+    print(status_text(_plan_as_last_run(args)))
+    return 0
+
+
+def _plan_as_last_run(args: Any) -> Any:
+    """Return the plan with the `--set` of its last run under that name, unless others are given."""
     plan = _plan(args)
     last = plan.outputs / SETTINGS
     if args.name is not None and not last.exists():
@@ -232,7 +245,15 @@ def _status(args: Any) -> int:
     if last.exists() and not args.set:
         args = replace(args, set=tuple(f"{name}={json.dumps(value)}" for name, value in read_json(last).items()))
         plan = _plan(args)
-    print(status_text(plan))
+    return plan
+
+
+def _book(args: Any) -> int:
+    """Build the site of what a plan executed: web pages that need neither a server nor the network."""
+    from adautomix.book import build
+
+    front, built = build(_plan_as_last_run(args))
+    print(f"\nsite ({'built now' if built else 'nothing changed since it was built'}): {front}\n{NEXT}")
     return 0
 
 

@@ -21,7 +21,7 @@ class FiniteGuard:
     Args:
         method: its name, for the message.
         last_good: the checkpoint to go back to.
-        lagging: look at every `LAG`th step only, at all losses since.
+        lagging: look at every `LAG`-th step only, at all losses since.
     """
 
     def __init__(self, method: str, last_good: Path, *, lagging: bool) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from adautomix.files import read_json
+from adautomix.run import Run
 from adautomix.runner.execute import Outcome, is_done, trained_runs
 from adautomix.runner.tasks import Plan, Task
 from adautomix.tables import table, wide_table
@@ -52,15 +53,18 @@ def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
     parts.append(_counts(plan, (outcome.state for outcome in outcomes)))
     last = next((task for task in reversed(plan.tasks.values()) if is_done(task)), None)
     if last is not None:
-        parts.append(
-            f"open: {last.folder / 'notebook.ipynb'}\n(make lab starts JupyterLab; runs are in {plan.outputs / 'runs'})"
-        )
+        parts.append(f"last notebook: {last.folder / 'notebook.ipynb'}\nruns: {plan.outputs / 'runs'}")
     return "\n\n".join(parts)
+
+
+def runs_of(plan: Plan) -> list[Run]:
+    """Return the finished Runs of the plan as it is now."""
+    return [run for task in plan.tasks.values() for run in trained_runs(task) if run.done]
 
 
 def accuracy_text(plan: Plan) -> str:
     """Return the top-1 table of the runs of the plan as it is now, or nothing if none was evaluated."""
-    stats = table(run for task in plan.tasks.values() for run in trained_runs(task) if run.done)
+    stats = table(runs_of(plan))
     if stats.empty:
         return ""
     title = "top-1 accuracy on test images, %: mean ± sd over seeds; the student, and the teacher that averages it"
