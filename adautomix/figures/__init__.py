@@ -5,6 +5,7 @@ Nothing here imports torch; images may be tensors or arrays [3,H,W] in [0,1].
 
 from adautomix.figures.ablation import ablation_panels
 from adautomix.figures.curves import learning_curves, run_curves, term_curves
+from adautomix.figures.framework import framework
 from adautomix.figures.look import label_colors, method_colors, save, style
 from adautomix.figures.paper import paper_panels, rule_offsets
 from adautomix.figures.pictures import image_row, label_text, picture_grid
@@ -23,6 +24,7 @@ __all__ = [
     "accuracy_bars",
     "corruption_heatmap",
     "ece_scatter",
+    "framework",
     "image_row",
     "label_colors",
     "label_text",
