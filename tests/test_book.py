@@ -7,7 +7,7 @@ from plans import write_notebook, write_plan
 
 from adautomix import book
 from adautomix.book import build
-from adautomix.book.docstrings import for_sphinx
+from adautomix.book.docstrings import for_sphinx, process
 from adautomix.book.front import front_page
 from adautomix.book.pages import notebook_pages, runs_page
 from adautomix.book.reference import reference_pages
@@ -169,6 +169,15 @@ def test_an_indented_example_is_shown_as_it_is():
     assert for_sphinx(["Plans.", "", "    a: *b", "    c: `d`", "", "More."]) == [
         "Plans.", "", "::", "", "    a: *b", "    c: `d`", "", "More.",
     ]  # fmt: skip
+
+
+def test_the_colon_of_a_constants_docstring_makes_no_type():
+    from sphinx.ext.napoleon import GoogleDocstring
+
+    lines = ["By this much: rounding."]
+    process(None, "data", "TOLERANCE", None, None, lines)
+    assert ":type:" not in str(GoogleDocstring(lines, what="data"))
+    assert "By this much: rounding." in str(GoogleDocstring(lines, what="data"))
 
 
 def test_a_plan_of_which_nothing_was_run_has_no_site(plan):

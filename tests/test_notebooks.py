@@ -1,24 +1,18 @@
 """Every notebook runs from a clean state: through our runner with smoke parameters, and alone under papermill."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from plans import command, write_plan
+from smoke import SMOKE, TASKS
 
-from adautomix.evaluate import EVALUATORS
 from adautomix.run import find_runs
 
 # One process runs them all: they share the workbook that a plan filled.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
 ROOT = Path(__file__).parents[1]
-SMOKE = {"data": "digits", "per_class": 4, "width": 4, "epochs": 1, "batch_size": 20}
-SMOKE |= {"teacher_epochs": 1, "generator_steps": 3, "examples": 1}
-
-EVALUATE = {"evaluators": list(EVALUATORS), "sample": 8}
 
 
 def errors_in(path: Path) -> list[str]:
@@ -27,59 +21,25 @@ def errors_in(path: Path) -> list[str]:
     return [out["ename"] for out in outputs if out["output_type"] == "error"]
 
 
-@pytest.fixture(scope="module")
-def workbook(tmp_path_factory):
-    """Return a copy of the notebooks, after a plan ran all of them there."""
-    folder = tmp_path_factory.mktemp("workbook")
-    for part in ("notebooks", "outputs/reference", "tests/golden"):
-        shutil.copytree(ROOT / part, folder / part)
-    methods = {"method": ["mixup", "adautomix"]}
-    steps = {
-        "train": {"notebook": "10_train", "training": True, "grid": methods | {"seed": [0, 1]}, "parameters": {}},
-        "evaluate": {"notebook": "20_evaluate", "needs": "train", "grid": methods, "parameters": EVALUATE},
-        "index": {"notebook": "00_index", "needs": "evaluate"},
-        "results": {"notebook": "38_results", "needs": "evaluate"},
-        "family": {"notebook": "01_mixing_family"},
-        "generator": {"notebook": "02_generator"},
-        "mixed_images": {"notebook": "33_figure1_mixed_images", "needs": "train"},
-        "adversarial": {"notebook": "03_adversarial_objective", "needs": "evaluate"},
-        "table3": {"notebook": "32_table3_robustness", "needs": "evaluate"},
-        "figure3": {"notebook": "35_figure3_occlusion", "needs": "evaluate"},
-        "calibration": {"notebook": "36_calibration", "needs": "evaluate"},
-        "own_images": {"notebook": "11_your_own_images", "training": True},
-        "recipe": {"notebook": "12_recipe"},
-        "table1": {"notebook": "30_table1", "needs": "evaluate"},
-        "table2": {"notebook": "31_table2", "needs": "evaluate"},
-        "ablations": {"notebook": "37_ablations", "needs": "evaluate"},
-        "study": {"notebook": "39_cifar10_study", "needs": "evaluate"},
-    }
-    used = {Path(step["notebook"]).stem for step in steps.values()}
-    assert used == {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}, "a notebook is not run by this test"
-    write_plan(folder, steps, name="smoke", parameters=SMOKE)
-    result = command(folder, "run", "smoke", "--workers", "2")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return folder, result.stdout
-
-
 def test_the_notebooks_stay_in_one_process(request):
     """A worker that does not know of the group would run the whole plan once more."""
     if getattr(request.config.option, "loadgroup", False):
         assert request.node.nodeid.endswith("@notebooks")
 
 
-def test_all_notebooks_run_as_a_plan(workbook):
-    folder, printed = workbook
-    assert "smoke: 21 done" in printed
+def test_all_notebooks_run_as_a_plan(smoke):
+    folder, printed = smoke
+    assert f"smoke: {TASKS} done" in printed
     assert "top-1 accuracy" in printed
     assert "mixup" in printed
     notebooks = list((folder / "outputs" / "smoke" / "tasks").rglob("notebook.ipynb"))
-    assert len(notebooks) == 21
+    assert len(notebooks) == TASKS
     assert not any(map(errors_in, notebooks))
     assert len(find_runs(folder / "outputs" / "smoke", data="digits")) == 4
 
 
-def test_the_reproducing_notebooks_leave_their_figures_and_tables(workbook):
-    folder, _ = workbook
+def test_the_reproducing_notebooks_leave_their_figures_and_tables(smoke):
+    folder, _ = smoke
     outputs = folder / "outputs" / "smoke"
     names = {p.name for p in (outputs / "figures").iterdir()}
     own = ("03_masks", "33_mixed_images", "35_figure3_occlusion", "35_occlusion_released", "38_learning_curves")
@@ -98,8 +58,8 @@ def test_the_reproducing_notebooks_leave_their_figures_and_tables(workbook):
 
 
 @pytest.mark.parametrize("name", [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb"))])
-def test_each_notebook_runs_alone_under_stock_papermill(workbook, tmp_path, name):
-    folder, _ = workbook
+def test_each_notebook_runs_alone_under_stock_papermill(smoke, tmp_path, name):
+    folder, _ = smoke
     given = SMOKE | {"outputs": "outputs/smoke"}
     declared = json.loads((folder / "notebooks" / f"{name}.ipynb").read_text())["cells"][1]["source"]
     flags = [f for k, v in given.items() if f"\n{k}:" in "\n" + "".join(declared) for f in ("-p", k, str(v))]

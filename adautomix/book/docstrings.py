@@ -29,9 +29,11 @@ def for_sphinx(lines: list[str]) -> list[str]:
     return result
 
 
-def process(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+def process(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
     """Sphinx's event `autodoc-process-docstring`: edits the lines in place."""
     lines[:] = for_sphinx(lines)
+    if what in ("data", "attribute"):  # of "limit: so and so" in the first line napoleon makes a type
+        lines.insert(0, "")
 
 
 def _literal(line: str) -> str:
