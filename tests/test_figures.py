@@ -1,11 +1,24 @@
-"""Pictures: what is drawn where, and on which scale."""
+"""Pictures, legends and tables: what is drawn where, on which scale, and in which order."""
 
+import re
+
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from adautomix import figures
+from adautomix.figures.look import by_method, neat, short_labels
 from adautomix.methods import METHODS
+
+BINS = [{"count": 2, "accuracy": 0.5, "confidence": 0.4}, {"count": 0}]
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
 
 
 def drawn(figure):
@@ -43,3 +56,87 @@ def test_every_method_has_a_colour_of_its_own():
     colors = figures.method_colors()
     assert list(colors) == list(METHODS)
     assert len(set(colors.values())) == len(METHODS)
+
+
+def named(*labels, backbone="resnet18", **values):
+    methods = [label.partition(",")[0] for label in labels]
+    return pd.DataFrame({"method": methods, "label": labels, "backbone": backbone, **values})
+
+
+def test_a_backbone_that_all_rows_share_is_left_out_of_their_labels():
+    one = named("mixup, backbone vit, alpha 1", backbone="vit")
+    assert short_labels(one)["label"].tolist() == ["mixup, alpha 1"]
+    two = pd.concat([one, named("mixup, backbone resnet18")])
+    assert short_labels(two)["label"].tolist() == two["label"].tolist()
+    assert short_labels(two, told=True)["label"].tolist() == ["mixup, alpha 1", "mixup"]
+
+
+def test_rows_come_in_the_order_of_the_methods():
+    rows = named("automix", "vanilla", "cutmix", data=["b", "b", "a"])
+    assert by_method(rows)["label"].tolist() == ["vanilla", "cutmix", "automix"]
+    assert by_method(rows, "data")["label"].tolist() == ["cutmix", "vanilla", "automix"]
+
+
+def test_a_table_has_a_true_minus_left_text_and_dashes_for_gaps():
+    frame = pd.DataFrame(
+        {"data": ["CIFAR-100", "x"], "gain": [-1.036, np.nan], "low": ["[-1.95, 2]", None], "n": [3, 1]}
+    )
+    html = neat(frame, digits={"gain": 1}).to_html()
+    assert [text in html for text in ("CIFAR-100", ">−1.0<", ">[−1.95, 2]<", ">3<")] == [True] * 4
+    assert html.count(">–<") == 2
+    sides = re.findall(r"td\.col(\d) {\s+text-align: (\w+)", html)
+    assert sides == [("0", "left"), ("1", "right"), ("2", "left"), ("3", "right")]
+
+
+@pytest.mark.parametrize("networks", [1, 2, 5])
+def test_the_legend_of_reliability_diagrams_leaves_the_title_room_and_stays_in_the_figure(networks):
+    figure = figures.reliability_grid({str(k): BINS for k in range(networks)})
+    title = figure.suptitle("digits, test_vit, student, seed 0", x=0.01, ha="left", fontsize=9)
+    figure.canvas.draw()
+    legend = figure.legends[0].get_window_extent()
+    assert not legend.overlaps(title.get_window_extent())
+    assert legend.x0 >= 0
+    assert legend.x1 <= figure.bbox.x1
+
+
+def test_rules_differ_in_shape_and_take_no_colour_of_a_method():
+    given = {"median": 50.0, "last": 51.0, "validation": 52.0, "best test": 54.0}
+    rows = pd.concat(named("mixup", rule=rule, top1=[top1], run="r", role="student") for rule, top1 in given.items())
+    figure = figures.rule_offsets(rows)
+    groups = figure.axes[0].collections
+    assert [group.get_offsets()[0][0] for group in groups] == [4, 1, 2]
+    assert len({group.get_paths()[0].vertices.shape for group in groups}) == 3
+    for group in groups:
+        red, green, blue, _ = group.get_facecolor()[0]
+        assert red == green == blue
+
+
+@pytest.mark.parametrize(("low", "bottom"), [(80.0, 70), (20.0, -1)])
+def test_robustness_curves_far_above_guessing_are_enlarged(low, bottom):
+    points = named("mixup", "mixup", eps=[0, 8], top1=[98.0, low], role="student")
+    axis = figures.robustness_curves(points, x="eps", name="eps", guess=10).axes[0]
+    assert axis.get_ylim()[0] > bottom
+    assert any(set(line.get_ydata()) == {10} for line in axis.get_lines()) == (low < 50)
+
+
+def test_figures_of_one_backbone_do_not_name_it_in_every_row():
+    rows = named("mixup, backbone vit", backbone="vit", role="student", group="noise", corruption="fog", top1=[3.0])
+    ticks = figures.corruption_heatmap(rows).axes[0].get_yticklabels()
+    assert [tick.get_text() for tick in ticks] == ["mixup"]
+
+
+def test_the_legend_of_eces_names_no_columns():
+    rows = named("mixup", "cutmix", ece=[1.0, 2.0], released_ece=[2.0, 1.0], role=["student", "teacher"])
+    legend = figures.ece_scatter(rows).axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["mixup", "cutmix", "student", "teacher"]
+
+
+def test_a_heat_map_of_many_classes_is_no_wider_than_a_page():
+    figure = figures.per_class_heatmap(pd.DataFrame(50.0, index=["mixup"], columns=[f"class {k}" for k in range(200)]))
+    assert figure.get_figwidth() <= 20
+
+
+def test_a_labels_colour_does_not_depend_on_the_order_of_rows():
+    rows = named("adautomix, objective released", "adautomix, objective paper", "mixup")
+    assert figures.label_colors(rows) == figures.label_colors(rows[::-1])
+    assert list(figures.label_colors(rows)) == list(figures.label_colors(rows[::-1]))

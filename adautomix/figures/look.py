@@ -1,6 +1,7 @@
 """One look for every figure: style, and one colour a method. Reads no torch."""
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,11 @@ def method_colors() -> dict[str, Any]:
 
 
 def label_colors(named: pd.DataFrame) -> dict[str, Any]:
-    """Return a colour for every `label`, in the order of METHODS: its method's own, darker for each further label."""
-    pairs = named[["method", "label"]].drop_duplicates()
+    """Return a colour for every `label`, in the order of METHODS: its method's own, darker for each further label.
+
+    Labels of one method come in alphabetical order, so that rows in another order get the same colours.
+    """
+    pairs = named[["method", "label"]].drop_duplicates().sort_values("label")
     pairs = pairs.sort_values("method", key=lambda names: names.map(list(METHODS).index), kind="stable")
     colors = {}
     for method, labels in pairs.groupby("method", sort=False)["label"]:
@@ -50,6 +54,49 @@ def line_look(named: pd.DataFrame) -> dict[str, Any]:
     marks = dict(zip(colors, itertools.cycle(MARKERS), strict=False))
     by_label = {"hue": "label", "hue_order": list(colors), "style": "label", "style_order": list(colors)}
     return by_label | {"palette": colors, "markers": marks, "dashes": False, "markersize": 5}
+
+
+def short_labels(named: pd.DataFrame, *, told: bool = False) -> pd.DataFrame:
+    """Return a copy whose `label` leaves the backbone out, if all rows share one or `told`: it stands beside them."""
+    if not told and named["backbone"].nunique() > 1:
+        return named
+    pairs = named[["label", "backbone"]].itertuples(index=False)
+    return named.assign(label=[pair.label.replace(f", backbone {pair.backbone}", "") for pair in pairs])
+
+
+def by_method(named: pd.DataFrame, *first: str) -> pd.DataFrame:
+    """Return the rows sorted by the columns `first`, then by label in the order of METHODS; ties stay as they were."""
+    rank = {label: place for place, label in enumerate(label_colors(named))}
+    ordered = named.sort_values("label", key=lambda labels: labels.map(rank), kind="stable")
+    return ordered.sort_values(list(first), kind="stable") if first else ordered
+
+
+def neat(frame: pd.DataFrame, *, digits: int | dict[str, int] = 2, empty: str = "–", caption: str | None = None) -> Any:
+    """Return a table for a notebook (a pandas Styler): text to the left, numbers to the right with a true minus.
+
+    The index is hidden: `reset_index` what a reader needs.
+
+    Args:
+        digits: decimals of fractions, of all columns or by column (2 where a column is not named).
+        empty: what stands for nan and None.
+        caption: above the table.
+    """
+    frame = frame.infer_objects()
+    places = {name: digits if isinstance(digits, int) else digits.get(name, 2) for name in frame}
+    look = frame.style.hide(axis="index")
+    for name, values in frame.items():
+        side = "right" if pd.api.types.is_numeric_dtype(values) else "left"
+        wrap = "normal" if values.astype(str).str.len().max() > 32 else "nowrap"
+        head = {"selector": "th", "props": f"text-align: {side}"}
+        cell = {"selector": "td", "props": f"text-align: {side}; white-space: {wrap}"}
+        look = look.set_table_styles({name: [head, cell]}, overwrite=False)
+        look = look.format(lambda value, p=places[name]: _cell(value, p), na_rep=empty, subset=[name])
+    return look if caption is None else look.set_caption(caption)
+
+
+def _cell(value: Any, places: int) -> str:
+    text = f"{value:.{places}f}" if isinstance(value, (float, np.floating)) else str(value)
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)  # not the hyphen of CIFAR-100
 
 
 def save(figure: Figure, path: Path) -> None:

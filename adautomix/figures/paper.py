@@ -1,11 +1,12 @@
 """The paper's tables as figures: published and measured numbers, and what the choice of a rule does to them."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from adautomix.figures.look import ROLE_COLORS, label_colors
+from adautomix.figures.look import MARKERS, ROLE_COLORS, label_colors, short_labels
 
 PAPER = {"marker": "D", "color": "black", "fillstyle": "none", "linestyle": "none"}
 
@@ -38,6 +39,7 @@ def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3
         budget = part.loc[part["epochs"] == most, "budget"].max()
         ran = "not run" if pd.isna(most) else "all epochs" if budget == 1 else f"{most:.0f} epochs"
         axis.set_title(f"{names[column]}\n{ran}", fontsize=9)
+        axis.xaxis.set_major_locator(MaxNLocator(4))
     for axis in axes.flat[len(order) :]:
         axis.set_axis_off()
     axes[0, 0].set_yticks(range(len(methods)), methods)
@@ -51,18 +53,25 @@ def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3
 def rule_offsets(values: pd.DataFrame, *, base: str = "median") -> Figure:
     """Draw what another rule would have reported, in points more than the paper's rule, a dot a run and role.
 
+    Rules differ in shape and grey: the colours belong to the methods.
+
     Args:
         values: what `reproduction.scores` returns, of one data set and network.
         base: the rule the others are measured from.
     """
+    values = short_labels(values)
     wide = values.pivot(index=["method", "label", "run", "role"], columns="rule", values="top1")
     offsets = wide.sub(wide[base], axis=0).drop(columns=base).dropna(axis=1, how="all")
-    long = offsets.melt(ignore_index=False, value_name="points").reset_index()
-    colors = label_colors(values)
-    figure, axis = plt.subplots(figsize=(7, 1.3 + 0.42 * len(colors)), layout="constrained")
-    look = {"hue": "rule", "hue_order": list(offsets.columns), "palette": "colorblind", "dodge": True, "jitter": False}
-    sns.stripplot(long, x="points", y="label", order=list(colors), size=4, ax=axis, **look)
+    labels = list(label_colors(values))
+    figure, axis = plt.subplots(figsize=(7, 1.3 + 0.42 * len(labels)), layout="constrained")
+    shifts = np.linspace(-0.22, 0.22, len(offsets.columns))
+    rows = offsets.index.get_level_values("label").map(labels.index).to_numpy()
+    for rule, shift, mark, grey in zip(offsets.columns, shifts, MARKERS, ("0.1", "0.45", "0.7"), strict=False):
+        axis.scatter(offsets[rule], rows + shift, s=20, marker=mark, color=grey, label=rule)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_ylim(len(labels) - 0.5, -0.5)
+    axis.grid(visible=False, axis="y")
     axis.axvline(0, color="black", lw=0.8)
     axis.set(xlabel=f"points above the {base} of the last epochs", ylabel=None)
-    sns.move_legend(axis, "center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axis.legend(title="rule", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure

@@ -30,8 +30,9 @@ def accuracy_bars(table: pd.DataFrame) -> Figure:
 
 def per_class_heatmap(values: pd.DataFrame) -> Figure:
     """Draw accuracy (%) with a row a network and a column a class."""
-    figure, axis = plt.subplots(figsize=(3.5 + 0.55 * values.shape[1], 1.2 + 0.38 * len(values)), layout="constrained")
     annotate = values.shape[1] <= 20
+    width = 0.55 * values.shape[1] if annotate else min(0.2 * values.shape[1] + 7, 16)
+    figure, axis = plt.subplots(figsize=(3.5 + width, 1.2 + 0.38 * len(values)), layout="constrained")
     low = float(np.floor(np.nanmin(values.to_numpy(dtype=float)) / 10) * 10)
     bar = {"label": "accuracy (%)"}
     sns.heatmap(values, annot=annotate, fmt=".0f", cmap="viridis", vmin=low, vmax=100, cbar_kws=bar, ax=axis)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from adautomix.figures.look import ROLE_COLORS, label_colors, line_look
+from adautomix.figures.look import ROLE_COLORS, label_colors, line_look, short_labels
 
 RIGHT, OVER, UNDER = "#0072B2", "#D55E00", "#7CC7EF"
 """Accuracy; confidence above it; confidence below it."""
@@ -23,7 +23,8 @@ def robustness_curves(
 ) -> Figure:
     """Draw accuracy against the strength of a disturbance, a panel a value of `by`, a line a label.
 
-    Lines are means over seeds, bands the range over seeds.
+    Lines are means over seeds, bands the range over seeds. The scale starts at 0 if any point lies below 50 %; where
+    all are higher it is enlarged, and guessing is out of sight.
 
     Args:
         points: what `robustness.curves` returns: columns `x`, top1, label, method and `by`.
@@ -31,9 +32,8 @@ def robustness_curves(
         by: "role" or "backbone".
         guess: accuracy (%) of guessing, drawn as a line.
     """
-    if by == "backbone":  # the panel says which
-        pairs = points[["label", "backbone"]].itertuples(index=False)
-        points = points.assign(label=[p.label.replace(f", backbone {p.backbone}", "") for p in pairs])
+    points = short_labels(points, told=by == "backbone")
+    low = bool(points["top1"].min() < 50)
     panels = list(dict.fromkeys(points[by]))
     size = (2.2 + (5.2 if len(panels) == 1 else 4.2 * len(panels)), 3.8)
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
@@ -41,8 +41,8 @@ def robustness_curves(
     for axis, panel in zip(axes.flat, panels, strict=True):
         part = points[points[by] == panel]
         sns.lineplot(part, x=x, y="top1", errorbar=("pi", 100), ax=axis, legend=panel == panels[-1], **look)
-        axis.set(title=panel, xlabel=name, ylabel="top-1 accuracy (%)", ylim=(0, None))
-        if guess is not None:
+        axis.set(title=panel, xlabel=name, ylabel="top-1 accuracy (%)", ylim=(0 if low else None, None))
+        if guess is not None and low:
             axis.axhline(guess, color="0.5", linewidth=1, linestyle=":")
     axes[0, -1].legend(title=None, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
@@ -52,8 +52,9 @@ def corruption_heatmap(cells: pd.DataFrame) -> Figure:
     """Draw accuracy (%) under every corruption, mean over severities and seeds: a row a label, a column a corruption.
 
     Args:
-        cells: what `robustness.corruption_cells` returns, of one data set and role.
+        cells: what `robustness.corruption_cells` returns, of one data set, backbone and role.
     """
+    cells = short_labels(cells)
     order = cells[["group", "corruption"]].drop_duplicates()
     labels = list(label_colors(cells))
     values = cells.pivot_table(index="label", columns="corruption", values="top1", observed=True)
@@ -106,7 +107,7 @@ def reliability_grid(networks: Mapping[str, Bins], *, columns: int = 5) -> Figur
     """Draw the reliability diagrams of several networks, with a common legend."""
     rows = -(-len(networks) // columns)
     columns = min(columns, len(networks))
-    size = (2.7 * columns + 0.3, 3.4 * rows + 0.4)
+    size = (max(2.7 * columns + 0.3, 5.4), 3.4 * rows + 0.7)  # no narrower than the legend
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for axis in list(axes.flat)[len(networks) :]:
         axis.remove()
@@ -118,7 +119,7 @@ def reliability_grid(networks: Mapping[str, Bins], *, columns: int = 5) -> Figur
     names = {"accuracy": RIGHT, "too confident by": OVER, "too modest by": UNDER}
     hatches = {name: None if color == RIGHT else "///" for name, color in names.items()}
     handles = [Patch(facecolor=c, hatch=hatches[n], edgecolor="white", label=n) for n, c in names.items()]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False)
+    figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False)  # the title is on top
     return figure
 
 
@@ -130,6 +131,7 @@ def protocol_dots(values: pd.DataFrame) -> Figure:
     Args:
         values: what `robustness.table3_values` returns, of one data set and backbone.
     """
+    values = short_labels(values)
     both = values.groupby("column", sort=False)["protocol"].nunique()
     columns, labels = list(both.index[both > 1]), list(label_colors(values))
     size = (1.8 + 3.6 * len(columns), 1.6 + 0.36 * len(labels))
@@ -164,5 +166,6 @@ def ece_scatter(networks: pd.DataFrame) -> Figure:
     most = 1.08 * float(np.nanmax(networks[["ece", "released_ece"]].to_numpy()))
     axis.plot([0, most], [0, most], color="0.35", linewidth=1, linestyle="--")
     axis.set(xlim=(0, most), ylim=(0, most), xlabel="ECE, standard (%)", ylabel="ECE as released (%)")
-    axis.legend(title=None, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    pairs = [pair for pair in zip(*axis.get_legend_handles_labels(), strict=True) if pair[1] not in ("label", "role")]
+    axis.legend(*zip(*pairs, strict=True), frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
