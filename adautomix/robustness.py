@@ -107,7 +107,8 @@ def differences(values: pd.DataFrame, *, baseline: str = "vanilla", role: str = 
 
     Args:
         values: what `table3_values` returns.
-        baseline: a label; others are compared where data set, backbone, column and protocol agree.
+        baseline: a label, as `values` spells it; others are compared where data set, backbone, column and protocol
+            agree. Runs on several backbones carry them in their labels: shorten those first.
     Returns: a row a label and value; none where fewer than three seeds are shared.
     """
     keys, rows = ["data", "backbone", "column", "protocol"], []

@@ -105,12 +105,12 @@ def histories(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return accuracy (%) with a row a network and a column a class, of runs on one data set."""
+    """Return accuracy (%) with a row "<run id> <role>" a network and a column a class, of runs on one data set."""
     rows, classes = {}, None
     for run in runs:
         classes = run.info["dataset"]["classes"]
         for role in ROLES:
-            rows[f"{run.id.rpartition('-')[0]} {role}"] = run.metrics("accuracy", role)["value"]["per_class"]
+            rows[f"{run.id} {role}"] = run.metrics("accuracy", role)["value"]["per_class"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=classes, dtype=float)
 
 
