@@ -12,33 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from adautomix.config import PLACE_FIELDS, EmaConfig
 from adautomix.errors import UserError
 from adautomix.evaluate.statistics import FEWEST_SEEDS, holm, paired_t
+from adautomix.factors import BASE, OPTIONS, by_factor, by_setting, changed, evaluated, factors_of, of_adautomix
 from adautomix.run import ROLES, Run
 
-OPTIONS = {
-    "objective": "released",
-    "alpha": 1.0,
-    "beta": 0.3,
-    "n_mix": 3,
-    "lam_channel": False,
-    "alpha_loss": 0.5,
-    "random_n": False,
-    "margin": 0.03,
-    "adversarial_interval": 2,
-    "mode": "bilinear",
-    "reduction": 2,
-    "activation": "relu",
-    "norm": "none",
-}
-"""AdAutoMix's options at their defaults, repeated here because the class itself needs torch; a test compares them."""
 FACTORS = ("objective", "alpha", "beta", "n_mix", "lam_channel", "alpha_loss", "ema_base", "generator_lr")
 """What the plan `ablations` changes, one step each; any other option, `ema_...` or `generator_...` counts as well."""
-APART = ("method", "options", "ema", "seed", *PLACE_FIELDS)
 KEYS = ["setting", "factor", "value"]
-BASE = ("base", "defaults")
-"""Factor and value of the base; None for the value would become NaN in some tables and make 2 images 2.0."""
 
 
 def ablation_table(runs: Iterable[Run]) -> pd.DataFrame:
@@ -51,13 +32,13 @@ def ablation_table(runs: Iterable[Run]) -> pd.DataFrame:
 
     Raises: UserError if no setting has an evaluated base run.
     """
-    rows, settings = [], _settings(runs)
+    rows, settings = [], by_setting(runs)
     for setting, members in settings.items():
-        groups = _groups(members)
+        groups = by_factor(members)
         base = groups.get(BASE, [])
         for (factor, value), group in sorted(groups.items(), key=_order) if base else ():
             head = {"setting": setting, "factor": factor, "value": value}
-            head["base_value"] = value if factor == "base" else _factors(base[0])[factor][1]
+            head["base_value"] = value if factor == "base" else factors_of(base[0])[factor][1]
             rows += [head | {"role": role} | _compared(group, base, role) | _masks(group) for role in ROLES]
     if not rows:
         raise UserError(
@@ -69,12 +50,12 @@ def ablation_table(runs: Iterable[Run]) -> pd.DataFrame:
 
 def left_out(runs: Iterable[Run]) -> dict[str, str]:
     """Return why runs of AdAutoMix are not in the table, by run id: not evaluated, no base, or two factors changed."""
-    reasons = {run.id: "not evaluated" for run in _adautomix(runs) if not _evaluated(run)}
-    for members in _settings(runs).values():
-        based = any(not _changed(run) for run in members)
+    reasons = {run.id: "not evaluated" for run in of_adautomix(runs) if not evaluated(run)}
+    for members in by_setting(runs).values():
+        based = any(not changed(run) for run in members)
         for run in members:
-            if len(_changed(run)) > 1:
-                reasons[run.id] = "differs in " + " and ".join(_changed(run))
+            if len(changed(run)) > 1:
+                reasons[run.id] = "differs in " + " and ".join(changed(run))
             elif not based:
                 reasons[run.id] = "no base run with the same other settings"
     return reasons
@@ -121,72 +102,13 @@ def plan_commands(runs: Iterable[Run], setting: str, factors: Iterable[str], sha
     Args:
         shared: the plan's own parameters; those that differ here are set, settings it does not name stay the plan's.
     """
-    config = _settings(runs)[setting][0].config
+    config = by_setting(runs)[setting][0].config
     here = asdict(config) | asdict(config.optim["student"])
     texts = {name: here[name] if isinstance(here[name], str) else json.dumps(here[name]) for name in shared}
     sets = [f"--set {name}={texts[name]}" for name, value in shared.items() if here[name] != value]
     name = f"ablations_{config.data}"
     lines = [f"adautomix run ablations --name {name}", " ".join(sets), " ".join(["--only base", *factors])]
     return " \\\n    ".join(filter(None, lines)) + f"\nadautomix evaluate outputs/{name}"
-
-
-def _adautomix(runs: Iterable[Run]) -> list[Run]:
-    return [run for run in {run.id: run for run in runs}.values() if run.config.method == "adautomix"]
-
-
-def _evaluated(run: Run) -> bool:
-    return all(run.metrics("accuracy", role) for role in ROLES)
-
-
-def _settings(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """Return the evaluated runs of AdAutoMix by what they have in common, under a name that tells them apart."""
-    found: dict[str, tuple[dict[str, Any], list[Run]]] = {}
-    for run in filter(_evaluated, _adautomix(runs)):
-        common = _common(run)
-        found.setdefault(json.dumps(common, sort_keys=True), (common, []))[1].append(run)
-    names = [_name(common) for common, _ in found.values()]
-    told = {}
-    for name, (common, members) in zip(names, found.values(), strict=True):
-        rivals = [other for rival, (other, _) in zip(names, found.values(), strict=True) if rival == name]
-        own = [f"{k} {v}" for k, v in common.items() if any(other[k] != v for other in rivals)]
-        told[", ".join([name, *own])] = members
-    return told
-
-
-def _common(run: Run) -> dict[str, Any]:
-    """Return everything that no factor names: what the runs of one comparison share."""
-    config = asdict(run.config)
-    images = {"data": run.info["dataset"]["label"], "fingerprint": run.info["dataset"]["fingerprint"]}
-    rest = {k: v for k, v in config.items() if k not in (*APART, "optim")}
-    return rest | images | config["optim"]["student"] | {"numerics": run.info.get("numerics_version")}
-
-
-def _name(common: Mapping[str, Any]) -> str:
-    width = f"_w{common['width']}" if common["width"] else ""
-    return f"{common['data']}, {common['backbone']}{width}, {common['epochs']} epochs"
-
-
-def _factors(run: Run) -> dict[str, tuple[Any, Any]]:
-    """Return every setting that may be varied: its value, and the base's."""
-    config = run.config
-    pairs = {name: (config.options.get(name, base), base) for name, base in OPTIONS.items()}
-    pairs |= {f"ema_{k}": (v, getattr(EmaConfig(), k)) for k, v in asdict(config.ema).items()}
-    student = asdict(config.optim["student"])
-    return pairs | {f"generator_{k}": (v, student[k]) for k, v in asdict(config.optim_for("generator")).items()}
-
-
-def _changed(run: Run) -> dict[str, Any]:
-    return {name: value for name, (value, base) in _factors(run).items() if value != base}
-
-
-def _groups(members: list[Run]) -> dict[tuple[str, Any], list[Run]]:
-    """Return the runs by factor and value, those that differ in at most one; the base is BASE."""
-    groups: dict[tuple[str, Any], list[Run]] = {}
-    for run in members:
-        changed = list(_changed(run).items()) or [BASE]
-        if len(changed) == 1:
-            groups.setdefault(changed[0], []).append(run)
-    return groups
 
 
 def _order(item: tuple[tuple[str, Any], Any]) -> tuple:

@@ -7,6 +7,9 @@ CHECKED = ("mixing", "losses", "saliency", "ema", "generator", "classifier", "ba
 install_import_hook([f"adautomix.{name}" for name in CHECKED], "beartype.beartype")
 
 import pytest
+
+pytest.register_assert_rewrite("ablated", "batches", "layouts")  # helpers that assert
+
 import torch
 from torch import nn
 
@@ -85,3 +88,21 @@ def tiny_dataset():
         flip=True,
         fingerprint="tiny",
     )
+
+
+@pytest.fixture
+def tiny(monkeypatch, tiny_dataset):
+    """Make the trainer see the tiny data set."""
+    monkeypatch.setattr("adautomix.train.dataset_for", lambda config: tiny_dataset)
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """Return a workbook's folder in which a plan ran every notebook, and what it printed.
+
+    For tests of the xdist group "notebooks" only: another process would run the plan once more.
+    """
+    from smoke import run_smoke_plan
+
+    folder = tmp_path_factory.mktemp("workbook")
+    return folder, run_smoke_plan(folder)

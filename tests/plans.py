@@ -8,6 +8,20 @@ from pathlib import Path
 
 import yaml
 
+from adautomix.runner.tasks import load_plan
+
+PARAMETERS = """\
+method: str = "mixup"  # one of METHODS
+epochs: int = 1  # passes
+lr: float = 0.1  # peak
+seeds: list[int] = [0]  # several
+size: "Optional[int]" = None  # px
+flip: bool = True  # mirror
+speed: str = "fast"  # one of: fast, slow
+outputs: str = "outputs/x"  # where
+"""
+"""The parameters cell of the notebook `train` that `two_notebooks` writes."""
+OUTPUTS = 'outputs: str = "x"  # where\n'
 RECORD = "import pathlib, time\npathlib.Path(outputs, 'seen').mkdir(parents=True, exist_ok=True)\n"
 
 
@@ -44,6 +58,21 @@ def write_plan(folder: Path, steps: dict, name: str = "tiny", **top) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump({"steps": steps} | top, sort_keys=False))
     return path
+
+
+def two_notebooks(folder: Path) -> Path:
+    """Write the notebooks `train`, and `table` with fewer parameters, and return the folder."""
+    write_notebook(folder, "train", PARAMETERS, "pass")
+    write_notebook(folder, "table", 'outputs: str = "x"  # where\nmethod: str = "mixup"  # one of METHODS')
+    return folder
+
+
+def plan_of(workbook, steps, settings=None, **top):
+    return load_plan(write_plan(workbook, steps, **top), settings=settings)
+
+
+def done(folder, plan="tiny"):
+    return sorted(p.parent.name for p in (folder / "outputs" / plan / "tasks").rglob("DONE"))
 
 
 def command(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess:

@@ -1,4 +1,4 @@
-"""Optimisers: who is decayed. The schedule is tested in test_train.py."""
+"""Optimisers: who is decayed. The released schedule is in test_golden.py."""
 
 import torch
 from torch import nn
