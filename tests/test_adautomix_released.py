@@ -3,7 +3,7 @@
 import pytest
 import torch
 from conftest import tiny_batch
-from learned import begin, grads, middling
+from learned import begin, middling
 
 
 @pytest.mark.parametrize(("step", "signs"), [(0, (-0.3, 0.7)), (1, (1.0, 0.0)), (2, (-0.3, 0.7))])
