@@ -54,6 +54,8 @@ def test_train_then_evaluate(tmp_path, capsys):
         (["run", "quick", "--only", "trian"], "unknown step 'trian'; did you mean 'train'"),
         (["run", "quick", "--workers", "0"], "workers must be 1 or more"),
         (["status", "nothing"], "unknown plan 'nothing'"),
+        (["book", "qiuck"], "unknown plan 'qiuck'; did you mean 'quick'"),
+        (["book", "quick", "--name", "never"], "nothing was run under the name 'never'"),
         (["rnu"], "rnu"),
         ([], "subcommand"),
     ],
