@@ -8,12 +8,14 @@ MATHJAX = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
 """What a page with TeX needs of MathJax: 2 of its 24 MB."""
 
 CSS = """\
-/* Wide tables scroll by themselves; numbers stand below each other. */
+/* Room for wide tables; what is wider still scrolls by itself. Numbers stand below each other. */
+.bd-main .bd-content .bd-article-container { max-width: 64rem; }
+.bd-sidebar-primary { flex: 0 0 16rem; }
+.bd-main .bd-content .bd-sidebar-secondary { max-width: 14rem; }
 .cell_output, .results { overflow-x: auto; }
-.results table, .cell_output table { font-variant-numeric: tabular-nums; font-size: 0.9rem; }
-.results th, .results td, .cell_output th, .cell_output td { padding: 0.15rem 0.7rem; }
+.results table, .cell_output table { font-variant-numeric: tabular-nums; font-size: 0.85rem; }
+.results th, .results td, .cell_output th, .cell_output td { padding: 0.15rem 0.55rem; }
 .results th, .results td { text-align: left; white-space: nowrap; }
-.bd-main .bd-content .bd-article-container { max-width: 62rem; }
 .bd-article h1 { font-size: 2.1rem; }
 .bd-article h2 { font-size: 1.6rem; }
 """
