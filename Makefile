@@ -7,15 +7,15 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 PLAN ?= quick
+LAB_FLAGS ?=
 BIN := .venv/bin
 # Parallel test processes fight for two cores unless each computes on one thread.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 # A failed notebook does not keep the others off the site; a mistake in the call (2) does.
 workbook: setup
-	failed=0; $(BIN)/adautomix run $(PLAN) || failed=$$?
-	test $$failed -gt 1 || $(BIN)/adautomix book $(PLAN)
-	exit $$failed
+	failed=0; $(BIN)/adautomix run $(PLAN) || failed=$$?; \
+		test $$failed -gt 1 || $(BIN)/adautomix book $(PLAN) || failed=$$?; exit $$failed
 
 # The site of any plan that was run: make book PLAN=cifar10, or PLAN="cifar10 --name small".
 book: setup
@@ -37,8 +37,9 @@ format: setup
 bench: setup
 	for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
+# In a container: make lab LAB_FLAGS="--allow-root --no-browser"
 lab: setup
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks $(LAB_FLAGS)
 
 setup: .venv/.ready
 
@@ -49,7 +50,7 @@ setup: .venv/.ready
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null || $(PYTHON) -m venv --without-pip --clear .venv
 	test -x $(BIN)/pip || $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --compile-bytecode --constraint constraints.txt --editable '.[lab,book,dev]'
+	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip install --compile-bytecode --constraint constraints.txt --editable '.[lab,book,dev]'
 	touch $@
 
 # Refresh the tested versions from the newest releases (then run the tests).

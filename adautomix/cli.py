@@ -4,7 +4,7 @@ A mistake of the user gives one short message and exit code 2; only our own bugs
 """
 
 import argparse
-import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,13 +16,10 @@ from adautomix.config import TrainConfig
 from adautomix.data import DATASETS
 from adautomix.errors import UserError
 from adautomix.evaluate import EVALUATORS
-from adautomix.files import read_json, write_json
 from adautomix.methods import METHODS
 from adautomix.plain_yaml import parse
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
-SETTINGS = "settings.json"
-"""In a plan's outputs: the `--set` of its last run, which `status` takes unless given others."""
 
 NEXT = """open it in a browser: it needs neither a server nor the network. Then:
   read on and change things    make lab, and there 00_index
@@ -122,6 +119,9 @@ def _guarded(argv: list[str]) -> int:
     except UserError as error:
         print(f"adautomix: {error}", file=sys.stderr)
         return MISTAKE
+    except BrokenPipeError:  # whoever reads has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:  # a folder that cannot be written, a full disk
         print(f"adautomix: {error}", file=sys.stderr)
         return MISTAKE
@@ -221,8 +221,7 @@ def _run_plan(args: Any) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise UserError(f"workers must be 1 or more, got {args.workers}")
-    plan = _plan(args)
-    write_json(plan.outputs / SETTINGS, dict(map(_setting, args.set)))
+    plan = _plan(args, again=args.name is not None)
     outcomes = run_plan(plan, workers=args.workers, scheduler=args.scheduler, only=args.only, force=args.force)
     print("\n" + outcome_text(plan, outcomes.values()))
     return FAILED if any(o.state in ("failed", "skipped") for o in outcomes.values()) else 0
@@ -232,35 +231,38 @@ def _status(args: Any) -> int:
     """Show the state of every notebook of a plan, as it was last run under that name."""
     from adautomix.runner.report import status_text
 
-    print(status_text(_plan_as_last_run(args)))
+    print(status_text(_plan_that_ran(args)))
     return 0
-
-
-def _plan_as_last_run(args: Any) -> Any:
-    """Return the plan with the `--set` of its last run under that name, unless others are given."""
-    plan = _plan(args)
-    last = plan.outputs / SETTINGS
-    if args.name is not None and not last.exists():
-        raise UserError(f"nothing was run under the name {args.name!r}: there is no {plan.outputs}")
-    if last.exists() and not args.set:
-        args = replace(args, set=tuple(f"{name}={json.dumps(value)}" for name, value in read_json(last).items()))
-        plan = _plan(args)
-    return plan
 
 
 def _book(args: Any) -> int:
     """Build the site of what a plan executed: web pages that need neither a server nor the network."""
     from adautomix.book import build
 
-    front, built = build(_plan_as_last_run(args))
-    print(f"\nsite ({'built now' if built else 'nothing changed since it was built'}): {front}\n{NEXT}")
+    site = build(_plan_that_ran(args))
+    print(f"\nsite ({'built now' if site.built else 'nothing changed since it was built'}): {site.front}")
+    if site.warnings is not None:
+        print(f"Sphinx had something to say about it: {site.warnings}")
+    print(NEXT)
     return 0
 
 
-def _plan(args: Any) -> Any:
+def _plan_that_ran(args: Any) -> Any:
+    plan = _plan(args, again=True)
+    if args.name is not None and not plan.outputs.exists():
+        raise UserError(f"nothing was run under the name {args.name!r}: there is no {plan.outputs}")
+    return plan
+
+
+def _plan(args: Any, *, again: bool) -> Any:
+    """Return the plan; if `again` and none is given, with the `--set` of the last run into its outputs."""
+    from adautomix.runner.remember import recall
     from adautomix.runner.tasks import load_plan
 
-    return load_plan(args.plan, settings=dict(map(_setting, args.set)), name=args.name)
+    plan = load_plan(args.plan, name=args.name)
+    last = recall(plan)
+    settings = last if again and last and not args.set else dict(map(_setting, args.set))
+    return load_plan(args.plan, settings=settings, name=args.name) if settings else plan
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -115,7 +115,8 @@ def test_environment_yml_is_python_and_pip_and_this_package():
     minimum = re.fullmatch(r">=(3\.\d+)", PROJECT["requires-python"])[1]
     assert tuple(map(int, version.split("."))) >= tuple(map(int, minimum.split(".")))
     assert pip == "pip"
-    (package,) = block["pip"]
+    constraints, package = block["pip"]
+    assert constraints == "-c constraints.txt"
     extras = re.fullmatch(r"-e \.\[(.+)\]", package)[1].split(",")
     assert set(extras) <= set(PROJECT["optional-dependencies"])
 

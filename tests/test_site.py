@@ -96,6 +96,22 @@ def test_every_link_within_the_site_leads_somewhere(visited):
     assert dead == set()
 
 
+def test_sphinx_has_nothing_to_complain_about(site):
+    root, _ = site
+    assert (root.parent / ".site" / "sphinx.log").read_text() == ""
+
+
+def test_no_page_is_wider_than_a_telephone(site, browser, visited):
+    root, _ = site
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    wide = {}
+    for path in (path for path in visited if path.startswith(("index", "runs", "notebooks/", "api/m"))):
+        page.goto((root / path).as_uri())
+        wide[path] = page.evaluate("document.documentElement.scrollWidth")
+    assert len(wide) > 20
+    assert {path: width for path, width in wide.items() if width > 400} == {}
+
+
 def test_no_page_shows_a_widget_that_nobody_can_move(visited):
     shown = [path for path, page in visited.items() if "interactive(children" in page["text"]]
     assert shown == []

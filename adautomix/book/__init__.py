@@ -12,40 +12,56 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from adautomix.book.front import front_page
 from adautomix.book.pages import Page, notebook_pages, runs_page
-from adautomix.book.reference import reference_pages
+from adautomix.book.reference import PACKAGE, reference_pages
 from adautomix.book.sources import Sources
 from adautomix.errors import UserError
 from adautomix.files import write_atomic
-from adautomix.runner.tasks import Plan, package_hash
+from adautomix.runner.tasks import Plan
 
 NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 BUILT = ".built"
 """Inside the site: hash of what it was built from."""
 
 
-def build(plan: Plan) -> tuple[Path, bool]:
-    """Build the plan's site, unless it is there already and nothing has changed since.
+@dataclass(frozen=True)
+class Site:
+    """A plan's site: its front page, whether it was built just now, and the file of Sphinx's warnings, if any."""
 
-    Returns: the path of its front page, and whether anything was built.
-    Raises: UserError if nothing of the plan was run yet, a package of the extra `book` is missing, or Sphinx failed;
-        the site as it was stays.
+    front: Path
+    built: bool
+    warnings: Path | None = None
+
+
+def build(plan: Plan) -> Site:
+    """Return the plan's site, built unless it is there already and nothing has changed since.
+
+    Raises: UserError if nothing of the plan was run yet, a package of the extra `book` is missing, another process
+        builds it, or Sphinx failed; the site as it was stays.
     """
     _require_packages()
-    cache, site = plan.outputs / ".site", plan.outputs / "site"
     pages = notebook_pages(plan)
     if not any(page.task for page in pages):
-        raise UserError(f"nothing of plan {plan.name} was run yet; run it first: adautomix run {plan.name}")
-    digest = _write_sources(plan, pages, cache / "source")
-    front, built = site / "index.html", site / BUILT
-    if built.exists() and built.read_text() == digest:
-        return front, False
-    _sphinx(cache, cache / "html")
-    _publish(cache / "html", site, digest)
-    return front, True
+        raise UserError(f"nothing of plan {plan.name} was run yet; run it first: adautomix run {plan.call}")
+    cache, site = plan.outputs / ".site", plan.outputs / "site"
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(cache / ".lock", timeout=0):
+            digest = _write_sources(plan, pages, cache / "source")
+            front, built = site / "index.html", site / BUILT
+            if front.exists() and built.exists() and built.read_text() == digest:
+                return Site(front, built=False)
+            log = _sphinx(cache, cache / "html")
+            _publish(cache / "html", site, digest)
+            return Site(front, built=True, warnings=log if log.stat().st_size else None)
+    except Timeout:
+        raise UserError(f"another process is building the site of {plan.name}; wait for it") from None
 
 
 def _require_packages() -> None:
@@ -55,7 +71,7 @@ def _require_packages() -> None:
 
 
 def _write_sources(plan: Plan, pages: list[Page], folder: Path) -> str:
-    """Write every source of the site, and return a hash of them and of the package whose docstrings are shown."""
+    """Write every source of the site, and return a hash of them and of the package."""
     sources = Sources(folder)
     sources.copy(Path(__file__).with_name("conf.py"), "conf.py")
     sources.copy_mathjax()
@@ -69,21 +85,27 @@ def _write_sources(plan: Plan, pages: list[Page], folder: Path) -> str:
     for figure in figures:
         sources.copy(figure, f"figures/{figure.name}")
     sources.remove_others()
-    return hashlib.sha256(f"{sources.digest()} {package_hash()}".encode()).hexdigest()
+    code = [path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))]  # its docstrings are shown
+    return hashlib.sha256(sources.digest().encode() + b"".join(code)).hexdigest()
 
 
-def _sphinx(cache: Path, html: Path) -> None:
-    """Render every page into an empty folder: one of an earlier build would keep pages that are gone."""
+def _sphinx(cache: Path, html: Path) -> Path:
+    """Render every page into an empty folder (that of an earlier build would keep pages that are gone).
+
+    Returns: the file that holds Sphinx's warnings; empty if there are none.
+    """
+    log = cache / "sphinx.log"
     shutil.rmtree(html, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-j", str(min(4, os.cpu_count() or 1))]
     command += ["-d", str(cache / "doctrees"), str(cache / "source"), str(html)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    write_atomic(cache / "sphinx.log", lambda path: path.write_text(done.stdout + done.stderr, encoding="utf-8"))
+    write_atomic(log, lambda path: path.write_text(done.stdout + done.stderr, encoding="utf-8"))
     if done.returncode != 0:
         last = "\n".join(done.stderr.strip().splitlines()[-12:])
-        raise UserError(f"Sphinx could not build the site (whole output: {cache / 'sphinx.log'}):\n{last}")
+        raise UserError(f"Sphinx could not build the site (whole output: {log}):\n{last}")
     for template in (html / "_static").glob("*.html"):  # the theme leaves its own there: no pages, and broken as such
         template.unlink()
+    return log
 
 
 def _publish(html: Path, site: Path, digest: str) -> None:

@@ -1,6 +1,6 @@
 """Sphinx's settings for the site; copied beside its sources."""
 
-from adautomix.book.docstrings import process
+from adautomix.book.docstrings import process, signature
 
 project = "The AdAutoMix workbook"
 author = "the AdAutoMix workbook's authors"
@@ -44,3 +44,4 @@ mathjax_path = "mathjax/tex-chtml.js"
 
 def setup(app):
     app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", signature)

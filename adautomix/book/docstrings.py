@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 SECTION = re.compile(r"(Returns|Raises|Source|Yields): (.+)")
+SHORT = re.compile(r"~(?:\w+\.)+(\w+)")
 MARKUP = re.compile(r"(?<!\\)[|*]")
 
 
@@ -34,6 +35,13 @@ def process(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: l
     lines[:] = for_sphinx(lines)
     if what in ("data", "attribute"):  # of "limit: so and so" in the first line napoleon makes a type
         lines.insert(0, "")
+
+
+def signature(
+    _app: Any, _what: str, _name: str, _obj: Any, _options: Any, arguments: str | None, result: str | None
+) -> tuple[str | None, str | None]:
+    """Sphinx's event `autodoc-process-signature`: "~torch.device" is `device`."""
+    return tuple(text and SHORT.sub(r"\1", text) for text in (arguments, result))
 
 
 def _literal(line: str) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from adautomix.book.pages import Page, question
 from adautomix.methods import METHODS
-from adautomix.run import Run
+from adautomix.run import ROLES, Run
 from adautomix.runner.report import runs_of
 from adautomix.runner.tasks import Plan
 from adautomix.tables import table, wide_table
@@ -58,27 +58,35 @@ def front_page(plan: Plan, pages: list[Page]) -> tuple[str, list[Path]]:
 
 
 def _result(plan: Plan, runs: list[Run]) -> str:
-    """Return the accuracy table of the data set with the most rows."""
+    """Return what was run, and an accuracy table for every data set, the one with the most rows first."""
+    told = f"## What plan `{plan.call}` found\n\n{plan.description.strip()}"
+    if plan.settings:
+        told += "\n\n**Run with " + ", ".join(f"`{k}={v}`" for k, v in plan.settings.items()) + "**, whatever it says."
     stats = table(runs)
     if stats.empty:
-        return f"This site shows what plan `{plan.name}` ran: [all of it](runs.md). No network was evaluated in it yet."
+        return f"{told}\n\nNo network was evaluated in it yet; here is [all it ran](runs.md)."
     wide = wide_table(stats)
-    data = wide["data"].value_counts().idxmax()
-    return (
-        f"## What plan `{plan.name}` found\n\n{plan.description.strip()}\n\n"
-        f"Top-1 accuracy on the test images of `{data}` in %, last epoch; mean ± standard deviation over seeds.\n\n"
-        f"<div class='results'>\n{_result_html(wide[wide['data'] == data])}\n</div>\n\n"
-        "Notebook by notebook: [everything that was run](runs.md)."
-    )
+    tables = [_result_table(wide[wide["data"] == data], data) for data in wide["data"].value_counts().index]
+    return "\n\n".join([told, *tables, "Notebook by notebook: [everything that was run](runs.md)."])
 
 
-def _result_html(rows: pd.DataFrame) -> str:
-    """Return the rows in the methods' order, most used backbone first; columns alike in all rows are left out."""
+def _result_table(rows: pd.DataFrame, data: str) -> str:
+    """Return the rows in the methods' order, most used backbone first; what is alike in all rows stands above them."""
+    rows = rows.drop(columns="data").rename(columns=lambda name: name.removeprefix("options."))
     usual = rows["backbone"].map(rows["backbone"].value_counts())
     order = pd.DataFrame({"backbone": -usual, "method": rows["method"].map(list(METHODS).index)})
     rows = rows.loc[order.sort_values(["backbone", "method"], kind="stable").index]
-    rows = rows.loc[:, [name for name in rows if name in KEPT or rows[name].nunique(dropna=False) > 1]]
-    return rows.rename(columns=lambda name: name.removeprefix("options.")).fillna("").to_html(index=False, border=0)
+    alike = [name for name in rows if name not in KEPT and rows[name].nunique(dropna=False) == 1]
+    common = ", ".join(f"{name} {rows[name].iloc[0]}" for name in alike)
+    roles = [role for role in ROLES if role in rows]
+    last = ["seeds", "backbone", "epochs"]
+    first = [name for name in rows if name not in (*roles, *last)]
+    shown = rows[[name for name in (*first, *roles, *last) if name in rows and name not in alike]]
+    text = shown.fillna("").to_html(index=False, border=0)
+    return (
+        f"Top-1 accuracy on the test images of `{data}` in %, last epoch; mean ± standard deviation over seeds"
+        f"{f' ({common})' if common else ''}.\n\n<div class='results'>\n{text}\n</div>"
+    )
 
 
 def _figures(plan: Plan, pages: list[Page]) -> list[tuple[Path, Page]]:

@@ -4,9 +4,10 @@ The first task of a notebook takes the notebook's own name, so that links from o
 tasks are pages below `tasks/`.
 """
 
+import html
 import json
+import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +17,25 @@ from adautomix.errors import UserError
 from adautomix.files import read_json
 from adautomix.notebooks import header
 from adautomix.paths import workbook_root
+from adautomix.runner.notebook import parameters_of
 from adautomix.runner.report import state_of
 from adautomix.runner.tasks import Plan, Task
 
-SHOWN = ("done", "stale")
-"""States of a task that leave an executed notebook."""
+FILES = {"failed": "notebook.failed.ipynb"}
+"""The executed notebook of a task, by its state; in all others it is `notebook.ipynb`, the last that went through."""
+REMARKS = {
+    "done": "",
+    "stale": " The code or what it reads changed since.",
+    "running": " It is being run again now.",
+    "waiting": " It is to be run again.",
+    "failed": " **It failed**, and this is how far it came.",
+}
+"""What a page's note says besides."""
+PLAIN = {
+    True: "> This plan has not run this notebook yet: text and code, without results.",
+    False: "> This plan does not run this notebook: text and code, without results.",
+}
+"""The note of a page without results, by whether the plan has the notebook."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +50,18 @@ class Page:
 
 def notebook_pages(plan: Plan) -> list[Page]:
     """Return a page for every notebook of the workbook and of the plan, and one for every further task."""
-    pages, seen = [], set()
-    for task in _executed(plan):
-        first = task.notebook not in seen
-        seen.add(task.notebook)
-        pages.append(_executed_page(plan, task, first))
-    rest = [path for path in _notebooks(plan) if path not in seen]
-    return sorted([*pages, *map(_plain_page, rest)], key=lambda page: (page.path.startswith("tasks/"), page.path))
+    pages: dict[str, Page] = {}
+    planned = {task.notebook for task in plan.tasks.values()}
+    for task in _plainest_first(plan):
+        name = f"notebooks/{_slug(task.notebook.stem)}.ipynb"
+        if (task.folder / FILES.get(state_of(task)[0], "notebook.ipynb")).exists():
+            page = _executed_page(plan, task, None if name in pages else name)
+            pages[page.path] = page
+    for path in _notebooks(plan):
+        name = f"notebooks/{_slug(path.stem)}.ipynb"
+        if name not in pages:
+            pages[name] = Page(name, _page_text(read_json(path), path, PLAIN[path in planned]), path)
+    return sorted(pages.values(), key=lambda page: (page.path.startswith("tasks/"), page.path))
 
 
 def runs_page(plan: Plan, pages: list[Page]) -> str:
@@ -52,55 +72,67 @@ def runs_page(plan: Plan, pages: list[Page]) -> str:
         state, remark = state_of(task)
         page = paths.get(task.id)
         name = f"[{task.id}]({page.path})" if page else task.id
-        rows.append(f"| {name} | {task.notebook.stem} | {state} | {remark.removesuffix(' s').replace('|', ' ')} |")
+        why = {"done": remark.removesuffix(" s"), "failed": f"<code>{html.escape(remark)}</code>"}.get(state, "")
+        rows.append(f"| {name} | {task.notebook.stem} | {state} | {why.replace('|', '&#124;')} |")
     table = "| task | notebook | state | seconds, or why |\n|---|---|---|---|\n" + "\n".join(rows)
-    return f"# Everything plan `{plan.name}` ran\n\n{plan.description.strip()}\n\n{table}\n"
+    return f"# Everything plan `{plan.call}` ran\n\n{plan.description.strip()}\n\n{table}\n"
 
 
-def _executed(plan: Plan) -> Iterator[Task]:
-    for task in plan.tasks.values():
-        if (task.folder / "notebook.ipynb").exists() and state_of(task)[0] in SHOWN:
-            yield task
+def _plainest_first(plan: Plan) -> list[Task]:
+    """Return the tasks, those first that leave most of their notebook's parameters at the defaults."""
+
+    def changed(task: Task) -> int:
+        known = parameters_of(task.notebook)
+        return sum(known[name].default != value for name, value in task.parameters.items() if name != "outputs")
+
+    return sorted(plan.tasks.values(), key=changed)
 
 
 def _notebooks(plan: Plan) -> list[Path]:
-    own = {task.notebook for task in plan.tasks.values()}
-    return sorted(own | {p.resolve() for p in (workbook_root() / "notebooks").glob("[0-9]*.ipynb")})
+    """Return the plan's notebooks, then the workbook's."""
+    own = dict.fromkeys(task.notebook for task in plan.tasks.values())
+    return [*own, *(p.resolve() for p in sorted((workbook_root() / "notebooks").glob("[0-9]*.ipynb")))]
 
 
-def _executed_page(plan: Plan, task: Task, first: bool) -> Page:
-    notebook, seconds = read_json(task.folder / "notebook.ipynb"), read_json(task.folder / "DONE")["seconds"]
-    note = f"> Executed by plan `{plan.name}` as `{task.id}` in {seconds:.0f} s, {_day(notebook)}."
-    if state_of(task)[0] == "stale":
-        note += " The code or what it reads changed since."
+def _executed_page(plan: Plan, task: Task, path: str | None) -> Page:
+    """Return a task's page, at `path` or at one of its own below `tasks/`."""
+    state, remark = state_of(task)
+    notebook = read_json(task.folder / FILES.get(state, "notebook.ipynb"))
+    took = f" in {remark.removesuffix(' s')} s" if state == "done" else ""
+    note = f"> Executed by plan `{plan.call}` as `{task.id}`{took}, {_day(notebook)}.{REMARKS[state]}"
     note += " All tasks: [runs](../runs.md)."
-    if first:
-        return Page(f"notebooks/{task.notebook.name}", _page_text(notebook, task.notebook, note), task.notebook, task)
+    if path is not None:
+        return Page(path, _page_text(notebook, task.notebook, note), task.notebook, task)
     point = task.id.removeprefix(task.step).strip(".").replace(".", ", ").replace("=", " ")
     notebook["metadata"] |= {"orphan": True, "nosearch": True}  # thirty alike would bury side bar and search
-    text = _page_text(notebook, task.notebook, note, f" ({point or task.step})")
-    return Page(f"tasks/{task.id.replace('=', '-')}.ipynb", text, task.notebook, task)
+    text = _page_text(notebook, task.notebook, note, f" ({point or task.step})", up="../notebooks/")
+    return Page(f"tasks/{_slug(task.id)}.ipynb", text, task.notebook, task)
 
 
-def _plain_page(path: Path) -> Page:
-    note = "> This plan did not run this notebook: text and code, without results."
-    return Page(f"notebooks/{path.name}", _page_text(read_json(path), path, note), path)
+def _page_text(notebook: dict[str, Any], path: Path, note: str, suffix: str = "", up: str = "") -> str:
+    """Return the notebook for the site: a note under the title, imports folded, links that lead to pages.
 
-
-def _page_text(notebook: dict[str, Any], path: Path, note: str, suffix: str = "") -> str:
-    """Return the notebook for the site: a note under the title, imports folded, links that lead to pages."""
+    Args:
+        suffix: what the title says besides.
+        up: where the pages of notebooks are, seen from this one.
+    """
     notebook["metadata"].pop("widgets", None)
     cells = notebook["cells"]
-    if not cells or cells[0]["cell_type"] != "markdown":  # somebody's own notebook
-        cells.insert(0, {"cell_type": "markdown", "metadata": {}, "source": f"# {path.stem}"})
+    if not cells or cells[0]["cell_type"] != "markdown" or not "".join(cells[0]["source"]).startswith("# "):
+        cells.insert(0, {"cell_type": "markdown", "metadata": {}, "source": f"# {path.stem}"})  # somebody's own
     title, _, rest = "".join(cells[0]["source"]).partition("\n")
     cells[0]["source"] = f"{title}{suffix}\n\n{note}\n{rest}"
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     _fold_imports(code)
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", rf"]({up}\1.ipynb)", "".join(cell["source"]))
     for data in (output.get("data", {}) for cell in code for output in cell.get("outputs", [])):
         if "text/html" in data:
-            data["text/html"] = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', "".join(data["text/html"]))
-    return json.dumps(notebook, ensure_ascii=False)
+            pattern, page = r'href="(\d\d_\w+)\.ipynb"', rf'href="{up}\1.html"'
+            data["text/html"] = re.sub(pattern, page, "".join(data["text/html"]))
+    here = json.dumps(f"{workbook_root()}{os.sep}")[1:-1]
+    return json.dumps(notebook, ensure_ascii=False).replace(here, "")  # where it was run is nobody's business
 
 
 def _fold_imports(code: list[dict[str, Any]]) -> None:
@@ -116,6 +148,11 @@ def _day(notebook: dict[str, Any]) -> str:
     stamp = notebook["metadata"].get("papermill", {}).get("end_time")
     end = datetime.fromisoformat(stamp) if stamp else None
     return f"{end.day} {end:%B %Y}" if end else "on an unknown day"
+
+
+def _slug(name: str) -> str:
+    """Return a name for an address: no spaces, and no signs that mean something there."""
+    return re.sub(r"[^\w.-]+", "-", name)
 
 
 def question(page: Page) -> str:

@@ -13,11 +13,20 @@ CSS = """\
 .bd-sidebar-primary { flex: 0 0 16rem; }
 .bd-main .bd-content .bd-sidebar-secondary { max-width: 14rem; }
 .cell_output, .results { overflow-x: auto; }
+.results { margin-bottom: 1rem; }
 .results table, .cell_output table { font-variant-numeric: tabular-nums; font-size: 0.85rem; }
 .results th, .results td, .cell_output th, .cell_output td { padding: 0.15rem 0.55rem; }
 .results th, .results td { text-align: left; white-space: nowrap; }
 .bd-article h1 { font-size: 2.1rem; }
 .bd-article h2 { font-size: 1.6rem; }
+/* Nothing is cut off: what is printed wraps, and so do long names on a narrow screen. */
+.cell_output .output.stream pre, .cell_output .output.text_plain pre { white-space: pre-wrap; }
+.bd-article code, .bd-article dt.sig, .bd-article table.indextable, .bd-article h1 { overflow-wrap: anywhere; }
+/* Captions that can be read, in the dark, too. */
+figcaption .caption-text, figcaption a { font-weight: 400; }
+.cell_output caption { color: inherit; }
+html[data-theme="dark"] .cell_output .text_html { color: #ced6dd; background-color: transparent; }
+html[data-theme="dark"] .cell_output .text_html table { color: #ced6dd; }
 """
 
 

@@ -40,7 +40,8 @@ class AdAutoMix(AutoMix):
         objective: "released", "paper" or "cooperative".
         adversarial_interval: of `released`.
         mode: how masks are enlarged: bilinear (CNNs) or nearest (transformers).
-        reduction, lam_channel, activation, norm: of the generator, see MixBlock; "none" switches the last two off.
+        reduction, lam_channel: of the generator, see MixBlock.
+        activation, norm: of the generator, see MixBlock; "none" switches it off.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ def _slurm(workers: int) -> Any:
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
-        raise UserError("SLURM needs an extra: pip install 'adautomix[cluster]'") from error
+        raise UserError("SLURM needs an extra: pip install -e '.[cluster]'") from error
     # One notebook a job, whatever cores the job has: those are for the notebook's own threads and loaders.
     cluster = SLURMCluster(processes=1, worker_extra_args=["--nthreads", "1"])
     cluster.scale(jobs=workers)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adautomix.errors import UserError
 from adautomix.files import read_json, write_json
 from adautomix.run import TASK_VARIABLE, TRAINED, Run
 from adautomix.runner.tasks import Task
@@ -183,7 +184,8 @@ def _reason(error: Exception, task: Task) -> str:
         lines = _plain("\n".join(error.traceback)).splitlines()[-TRACEBACK_LINES:]
         # papermill puts the parameters in a cell of their own, which the notebook's author does not have.
         number = error.cell_index + (0 if task.parameters else 1)
-        return f"cell {number} of {task.notebook.name}: {error.ename}: {error.evalue}\n" + "\n".join(lines)
+        told = f"cell {number} of {task.notebook.name}: {error.ename}: {error.evalue}"
+        return told if error.ename == UserError.__name__ else told + "\n" + "\n".join(lines)
     if isinstance(error, DeadKernelError):
         return "its kernel was killed (out of memory?); run the plan again, training goes on from its checkpoint"
     if isinstance(error, CellTimeoutError):

@@ -9,6 +9,7 @@ from typing import Any
 
 from adautomix.errors import UserError, unknown
 from adautomix.runner.execute import KILLED, Outcome, TaskFailed, execute, is_done
+from adautomix.runner.remember import remember
 from adautomix.runner.tasks import Plan, Task
 
 POLL_SECONDS = 1.0
@@ -36,7 +37,9 @@ def run_plan(
     todo = unsettled(chosen, forced)
     outcomes = {t.id: Outcome(t.id, "kept") for t in chosen if t not in todo}
     if todo:
-        outcomes |= _run(todo, workers or default_workers(), scheduler, forced)
+        outcomes |= _run(plan, todo, workers or default_workers(), scheduler, forced)
+    else:
+        remember(plan)
     return {task.id: outcomes[task.id] for task in chosen}
 
 
@@ -69,7 +72,7 @@ def unsettled(tasks: Iterable[Task], forced: set[str]) -> list[Task]:
     return list(todo.values())
 
 
-def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]) -> dict[str, Outcome]:
+def _run(plan: Plan, todo: list[Task], workers: int, scheduler: str | None, forced: set[str]) -> dict[str, Outcome]:
     """Run tasks as their needs are done and workers are free.
 
     A task is handed to dask only when a worker is free for it: handed over all at once, dask shares them out
@@ -80,11 +83,12 @@ def _run(todo: list[Task], workers: int, scheduler: str | None, forced: set[str]
 
         from adautomix.runner.cluster import connect
     except ImportError as error:
-        raise UserError(f"running plans needs an extra ({error}): pip install 'adautomix[lab]'") from error
+        raise UserError(f"running plans needs an extra ({error}): pip install -e '.[lab]'") from error
     waiting, outcomes = {task.id: task for task in todo}, {}
     running: dict[Any, Task] = {}
     submission = uuid.uuid4().hex  # on a shared scheduler the same task of another user or folder is another one
     with connect(workers, scheduler) as client:
+        remember(plan)  # not before: a mistake must not change what the name stands for
         print(f"{len(todo)} notebooks to run, {len(_slots(client))} workers" + ("" if _slots(client) else ", waiting"))
         # disable=None: no bar where nobody watches, such as a log file; the lines are enough there.
         with tqdm(total=len(todo), unit="notebook", dynamic_ncols=True, smoothing=0, disable=None) as bar:

@@ -18,6 +18,7 @@ from adautomix.paths import in_workbook, workbook_root
 from adautomix.runner.notebook import Parameter, content_hash, parameters_of
 from adautomix.runner.plan import Step, find_plan, raise_all, read_plan
 
+TAKEN = {"reference": "where measured results are published", "runs": "where single runs go"}
 PLACE = ("outputs",)
 """Parameters that say where results go: not part of a task's key."""
 
@@ -46,13 +47,26 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked plan: its tasks, each after those it needs."""
+    """A checked plan: its tasks, each after those it needs.
+
+    Attributes:
+        name: of its outputs' folder.
+        source: the plan's own name.
+        settings: what replaced its parameters.
+    """
 
     name: str
     description: str
     outputs: Path
     tasks: dict[str, Task]
     steps: tuple[str, ...]
+    source: str
+    settings: dict[str, Any]
+
+    @property
+    def call(self) -> str:
+        """What follows `adautomix run` to mean this plan and these outputs."""
+        return self.source if self.name == self.source else f"{self.source} --name {self.name}"
 
 
 def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, name: str | None = None) -> Plan:
@@ -73,6 +87,8 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     steps = [_regrid(step, settings) for step in steps]
     shared |= {k: v for k, v in settings.items() if not any(k in step.grid for step in steps)}
     name = name or path.stem
+    if name in TAKEN:
+        raise UserError(f"outputs/{name} is {TAKEN[name]}; choose another --name")
     outputs = in_workbook("outputs") / name
     notebooks = {step.name: _notebook(step, path) for step in steps}
     accepted = _accepted(steps, notebooks, shared, path)
@@ -84,7 +100,7 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
         for point in _grid(step.grid):
             task = _task(step, given | point, point, notebooks[step.name], outputs, tasks)
             tasks[task.id] = task
-    return Plan(name, description, outputs, tasks, tuple(step.name for step in steps))
+    return Plan(name, description, outputs, tasks, tuple(step.name for step in steps), path.stem, settings)
 
 
 def _regrid(step: Step, settings: Mapping[str, Any]) -> Step:
@@ -174,9 +190,9 @@ def _slug(value: Any) -> str:
 
 @cache
 def package_hash() -> str:
-    """Return a hash of every source file of the package."""
+    """Return a hash of every source file of the package, but for the site's: no notebook uses it."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(set(package.rglob("*.py")) - set(package.glob("book/*.py"))):
         digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
