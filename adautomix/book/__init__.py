@@ -97,7 +97,12 @@ def _sphinx(cache: Path, html: Path) -> Path:
     log = cache / "sphinx.log"
     shutil.rmtree(html, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-j", str(min(4, os.cpu_count() or 1))]
-    command += ["-d", str(cache / "doctrees"), str(cache / "source"), str(html)]
+    own = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:8]
+    read = cache / f"doctrees-{own}"  # Sphinx reads again what changed, but would not notice a change of this room
+    for old in cache.glob("doctrees*"):
+        if old != read:
+            shutil.rmtree(old)
+    command += ["-d", str(read), str(cache / "source"), str(html)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     write_atomic(log, lambda path: path.write_text(done.stdout + done.stderr, encoding="utf-8"))
     if done.returncode != 0:

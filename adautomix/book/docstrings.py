@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 SECTION = re.compile(r"(Returns|Raises|Source|Yields): (.+)")
-SHORT = re.compile(r"~(?:\w+\.)+(\w+)")
 MARKUP = re.compile(r"(?<!\\)[|*]")
 
 
@@ -40,8 +39,8 @@ def process(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: l
 def signature(
     _app: Any, _what: str, _name: str, _obj: Any, _options: Any, arguments: str | None, result: str | None
 ) -> tuple[str | None, str | None]:
-    """Sphinx's event `autodoc-process-signature`: "~torch.device" is `device`."""
-    return tuple(text and SHORT.sub(r"\1", text) for text in (arguments, result))
+    """Sphinx's event `autodoc-process-signature`: a dataclass's <factory> is no Python, and would stop the parsing."""
+    return arguments and arguments.replace("<factory>", "..."), result
 
 
 def _literal(line: str) -> str:

@@ -22,11 +22,13 @@ CSS = """\
 /* Nothing is cut off: what is printed wraps, and so do long names on a narrow screen. */
 .cell_output .output.stream pre, .cell_output .output.text_plain pre { white-space: pre-wrap; }
 .bd-article code, .bd-article dt.sig, .bd-article table.indextable, .bd-article h1 { overflow-wrap: anywhere; }
+.bd-article code .pre, .bd-article dt.sig .pre { white-space: normal; }
+@media (max-width: 700px) { .bd-article table.indextable td { display: block; width: 100%; } }
 /* Captions that can be read, in the dark, too. */
 figcaption .caption-text, figcaption a { font-weight: 400; }
-.cell_output caption { color: inherit; }
-html[data-theme="dark"] .cell_output .text_html { color: #ced6dd; background-color: transparent; }
-html[data-theme="dark"] .cell_output .text_html table { color: #ced6dd; }
+html[data-theme="dark"] .bd-content .cell_output .text_html { background-color: transparent !important; }
+html[data-theme="dark"] .bd-content .cell_output .text_html * { color: var(--pst-color-text-base) !important; }
+html .bd-content .cell_output caption { color: var(--pst-color-text-base); }
 """
 
 
