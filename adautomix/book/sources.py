@@ -26,8 +26,9 @@ CSS = """\
 @media (max-width: 700px) { .bd-article table.indextable td { display: block; width: 100%; } }
 /* Captions that can be read, in the dark, too. */
 figcaption .caption-text, figcaption a { font-weight: 400; }
-html[data-theme="dark"] .bd-content .cell_output .text_html { background-color: transparent !important; }
-html[data-theme="dark"] .bd-content .cell_output .text_html * { color: var(--pst-color-text-base) !important; }
+html[data-theme="dark"] .bd-content .cell_output .text_html {
+  background-color: transparent !important; color: var(--pst-color-text-base) !important;
+}
 html .bd-content .cell_output caption { color: var(--pst-color-text-base); }
 """
 
