@@ -45,3 +45,4 @@ mathjax_path = "mathjax/tex-chtml.js"
 def setup(app):
     app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", signature)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}  # else Sphinx reads one page after the other
