@@ -1,5 +1,7 @@
 """Loaders in memory: which images come in which order, cropped and flipped how?"""
 
+from dataclasses import replace
+
 import torch
 from torchvision.transforms import v2
 
@@ -49,6 +51,12 @@ def test_evaluation_sees_every_image_once_in_order_as_it_is(tiny_dataset):
     batches = list(eval_loader(tiny_dataset, 8, device=CPU))
     assert [len(batch.y) for batch in batches] == [8, 8, 4]
     torch.testing.assert_close(torch.cat([b.x for b in batches]), tiny_dataset.test.images.float() / 255)
+
+
+def test_a_gpu_gets_larger_batches_to_evaluate_than_a_cpu(tiny_dataset):
+    many = replace(tiny_dataset, test=tiny_dataset.test.take(torch.arange(len(tiny_dataset.test)).repeat(30)))
+    sizes = [eval_loader(many, device=torch.device(name)).batch_size for name in ("cpu", "meta")]  # meta: no CPU
+    assert sizes == [100, 500]
 
 
 def test_flip_mirrors_about_half_and_only_where_allowed():

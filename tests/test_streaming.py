@@ -110,7 +110,7 @@ def test_streamed_images_are_augmented_the_same_by_any_workers(files):
     assert not torch.equal(plain[0].x, epochs[0][0].x)
 
 
-def test_there_are_no_more_workers_than_cores_and_large_images_come_in_smaller_batches(files):
+def test_there_are_no_more_workers_than_cores_and_a_cpu_gets_smaller_batches(files):
     assert loader(files, workers=10_000).workers <= os.cpu_count()
     assert eval_loader(files, device=CPU, workers=0).batch_size == len(files.test)
     many = replace(files, test=files.test.take(torch.arange(len(files.test)).repeat(60)))
