@@ -1,6 +1,6 @@
 """What the fork server imports once for all kernels: see `warm`."""
 
-import ipykernel.ipkernel  # noqa: F401
+import ipykernel.ipkernel
 import ipykernel.kernelapp  # noqa: F401
 import IPython.display  # noqa: F401
 import pandas  # noqa: F401
