@@ -29,7 +29,7 @@ from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset, PathSplit
 from adautomix.data.loader import Batch, train_loader
 from adautomix.seeding import choose_device
-from adautomix.train import Training
+from adautomix.training import Training
 
 SIZE, CLASSES = 224, 10
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

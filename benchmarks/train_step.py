@@ -9,7 +9,7 @@ from _report import arguments, interleaved, ratio, report
 from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset, MemorySplit
 from adautomix.seeding import choose_device, generator_for
-from adautomix.train import Training
+from adautomix.training import Training
 
 
 def random_images(count: int) -> Dataset:

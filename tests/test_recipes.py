@@ -14,7 +14,7 @@ from adautomix.methods import resolve_options
 from adautomix.paper import COLUMN_NAMES, columns, table1, table2
 from adautomix.recipes import LEARNED, METHODS, RECIPES, outcome, recognise
 from adautomix.recipes.released import IMAGES
-from adautomix.train import Training
+from adautomix.training import Training
 
 TAPS = {
     "cifar100_resnet18": (256, 8, 8),

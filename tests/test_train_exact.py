@@ -15,7 +15,8 @@ import adautomix.train as trainer
 from adautomix import checkpoint
 from adautomix.config import OptimConfig
 from adautomix.run import Run, find_runs
-from adautomix.train import Training, train
+from adautomix.train import train
+from adautomix.training import Training
 
 
 def assert_same_weights(first: Run, second: Run) -> None:

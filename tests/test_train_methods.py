@@ -7,13 +7,14 @@ import torch
 from torch import nn
 from training import tiny_config
 
-import adautomix.train as trainer
+import adautomix.training as trainer
 from adautomix import checkpoint
 from adautomix.checkpoint import load_method
 from adautomix.config import EmaConfig, OptimConfig
 from adautomix.errors import UserError
 from adautomix.methods.base import MixMethod, StepOutput
-from adautomix.train import Training, train
+from adautomix.train import train
+from adautomix.training import Training
 
 
 @pytest.mark.usefixtures("tiny")

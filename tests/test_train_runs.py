@@ -8,7 +8,8 @@ from training import tiny_config
 from adautomix import checkpoint
 from adautomix.errors import UserError
 from adautomix.run import TASK_VARIABLE, TRAINED, Run
-from adautomix.train import Training, train
+from adautomix.train import train
+from adautomix.training import Training
 
 
 @pytest.mark.usefixtures("tiny")

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -152,3 +153,18 @@ def read_split(split: Split, size: int) -> MemorySplit:
     if isinstance(split, MemorySplit):
         return split
     return MemorySplit(read_images(split.paths, size), split.labels)
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Return what a Run records of its data set."""
+    return {
+        "label": dataset.label,
+        "classes": list(dataset.classes),
+        "size": dataset.size,
+        "mean": list(dataset.mean),
+        "std": list(dataset.std),
+        "n_train": len(dataset.train),
+        "n_test": len(dataset.test),
+        "n_validation": 0 if dataset.validation is None else len(dataset.validation),
+        "fingerprint": dataset.fingerprint,
+    }

@@ -1,0 +1,77 @@
+"""The command `adautomix`: train, evaluate, recipes, run, status and book. Flags come from the config dataclasses.
+
+A mistake of the user gives one short message and exit code 2; only our own bugs show a traceback.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import tyro
+
+from adautomix.cli import plans, runs
+from adautomix.cli.arguments import FAILED, Evaluate, PlanChoice, Recipes, RunPlan, Train
+from adautomix.data import DATASETS
+from adautomix.errors import UserError
+from adautomix.evaluate import EVALUATORS
+from adautomix.methods import METHODS
+
+MISTAKE, INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(_guarded(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _guarded(argv: list[str]) -> int:
+    try:
+        return tyro.extras.subcommand_cli_from_dict(
+            {
+                "train": _command(
+                    Train,
+                    runs.train_one,
+                    f"Methods: {', '.join(METHODS)}. Data: {', '.join(DATASETS)}.",
+                    default=runs.train_defaults(argv),
+                ),
+                "evaluate": _command(Evaluate, runs.evaluate, f"Evaluators: {', '.join(EVALUATORS)}."),
+                "recipes": _command(Recipes, runs.recipes),
+                "run": _command(RunPlan, plans.run),
+                "status": _command(PlanChoice, plans.status),
+                "book": _command(PlanChoice, plans.book),
+            },
+            prog="adautomix",
+            description="Train, evaluate and reproduce AdAutoMix and the mixup family.",
+            args=argv,
+        )
+    except UserError as error:
+        print(f"adautomix: {error}", file=sys.stderr)
+        return MISTAKE
+    except BrokenPipeError:  # whoever reads has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # a folder that cannot be written, a full disk
+        print(f"adautomix: {error}", file=sys.stderr)
+        return MISTAKE
+    except FloatingPointError as error:
+        print(f"adautomix: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("adautomix: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _command(
+    arguments: type, action: Callable[[Any], int], more: str = "", default: Any = None
+) -> Callable[[Any], int]:
+    """Return a subcommand: tyro parses `arguments`, then it acts; its help is the action's docstring and `more`."""
+
+    def command(args: Any) -> int:
+        return action(args)
+
+    command.__doc__ = f"{action.__doc__} {more}".strip()
+    if default is not None:
+        command.__defaults__ = (default,)
+    command.__annotations__ = {"args": Annotated[arguments, tyro.conf.arg(name="")], "return": int}
+    return command

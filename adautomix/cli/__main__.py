@@ -1,0 +1,5 @@
+"""`python -m adautomix.cli`."""
+
+from adautomix.cli import main
+
+main()

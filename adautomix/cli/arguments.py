@@ -1,0 +1,84 @@
+"""What every subcommand takes, as dataclasses that tyro turns into flags and help."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import tyro
+
+from adautomix.config import TrainConfig
+from adautomix.errors import UserError
+from adautomix.plain_yaml import parse
+
+FAILED = 1
+"""Exit code where the work was tried and did not end well; a mistake of the user is 2."""
+
+
+@dataclass(frozen=True)
+class Train:
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    lr: float | None = None
+    """Peak learning rate, short for --optim.student.lr."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """An option of the method, as name=value; may be given several times (--option alpha=0.4)."""
+    recipe: str | None = None
+    """Start from a cell of the paper's tables, such as cifar100_resnet18/adautomix; other flags then change it."""
+    budget: float = 1.0
+    """Share of the recipe's epochs, in (0, 1]."""
+    fair: bool = False
+    """With a recipe: the same schedule and teacher for every method."""
+    runs: str = "outputs/runs"
+    """Folder of all runs."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    runs: tyro.conf.Positional[str] = "outputs/runs"
+    """Folder of one run, or any folder above runs."""
+    evaluators: tuple[str, ...] = ("accuracy",)
+    """What to evaluate."""
+    root: str | None = None
+    """Where the data set lies now, if it moved."""
+    device: str = "auto"
+    """auto (GPU if there is one), cpu, cuda, cuda:1, mps."""
+    force: bool = False
+    """Evaluate again what is already there."""
+    sample: int | None = None
+    """Number of test images for the evaluators of many passes, drawn once for all (default: all; 1,000 for pgd)."""
+    corrupted: str | None = None
+    """Folder of published CIFAR-C files (default: data/CIFAR-10-C or data/CIFAR-100-C if there, else made anew)."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Only recipes whose name contains one of these (default: all)."""
+
+
+@dataclass(frozen=True)
+class PlanChoice:
+    plan: tyro.conf.Positional[str]
+    """A plan in notebooks/plans (quick, cifar10, ...), or the path of a YAML file."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Replace a parameter or a grid of the plan, as name=value; repeatable (--set epochs=3 --set seed=[0,1])."""
+    name: str | None = None
+    """Outputs go to outputs/NAME (default: the plan's name). Give one when you change parameters."""
+
+
+@dataclass(frozen=True)
+class RunPlan(PlanChoice):
+    workers: int | None = None
+    """Notebooks at a time (default: one a core, at most 4, or one a GPU)."""
+    scheduler: str | None = None
+    """Address of a running dask scheduler (tcp://host:8786), or slurm; default: this machine."""
+    only: tuple[str, ...] = ()
+    """Only these steps, and whatever they still need."""
+    force: bool = False
+    """Run notebooks again even where they are DONE; trained runs are kept."""
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Return name and value of "name=value"; the value is read as YAML, so 3 is a number and [1, 2] a list."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UserError(f"expected name=value, got {text!r}")
+    return name, parse(value)

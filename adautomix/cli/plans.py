@@ -1,0 +1,68 @@
+"""The subcommands about plans: run, status, book. What they need is imported when they are called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adautomix.cli.arguments import FAILED, PlanChoice, RunPlan, setting
+from adautomix.errors import UserError
+
+if TYPE_CHECKING:
+    from adautomix.runner.tasks import Plan
+
+NEXT = """open it in a browser: it needs neither a server nor the network. Then:
+  read on and change things    make lab, and there 00_index
+  use your own images          11_your_own_images, or adautomix train --data folder --root my_images --method adautomix
+  a cell of the paper's table  adautomix recipes, then adautomix train --recipe NAME on a GPU
+  a whole plan                 adautomix run cifar10, then make book PLAN=cifar10"""
+
+
+def run(args: RunPlan) -> int:
+    """Run a plan of notebooks in parallel; what is done already is kept."""
+    from adautomix.runner.orchestrate import run_plan
+    from adautomix.runner.report import outcome_text
+
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"workers must be 1 or more, got {args.workers}")
+    plan = _plan(args, again=args.name is not None)
+    outcomes = run_plan(plan, workers=args.workers, scheduler=args.scheduler, only=args.only, force=args.force)
+    print("\n" + outcome_text(plan, outcomes.values()))
+    return FAILED if any(o.state in ("failed", "skipped") for o in outcomes.values()) else 0
+
+
+def status(args: PlanChoice) -> int:
+    """Show the state of every notebook of a plan, as it was last run under that name."""
+    from adautomix.runner.report import status_text
+
+    print(status_text(_plan_that_ran(args)))
+    return 0
+
+
+def book(args: PlanChoice) -> int:
+    """Build the site of what a plan executed: web pages that need neither a server nor the network."""
+    from adautomix.book import build
+
+    site = build(_plan_that_ran(args))
+    print(f"\nsite ({'built now' if site.built else 'nothing changed since it was built'}): {site.front}")
+    if site.warnings is not None:
+        print(f"Sphinx had something to say about it: {site.warnings}")
+    print(NEXT)
+    return 0
+
+
+def _plan_that_ran(args: PlanChoice) -> Plan:
+    plan = _plan(args, again=True)
+    if args.name is not None and not plan.outputs.exists():
+        raise UserError(f"nothing was run under the name {args.name!r}: there is no {plan.outputs}")
+    return plan
+
+
+def _plan(args: PlanChoice, *, again: bool) -> Plan:
+    """Return the plan; if `again` and none is given, with the `--set` of the last run into its outputs."""
+    from adautomix.runner.remember import recall
+    from adautomix.runner.tasks import load_plan
+
+    plan = load_plan(args.plan, name=args.name)
+    last = recall(plan)
+    settings = last if again and last and not args.set else dict(map(setting, args.set))
+    return load_plan(args.plan, settings=settings, name=args.name) if settings else plan
