@@ -35,10 +35,10 @@ def _room_page(room: Path) -> str:
 
 
 def _files(room: Path) -> list[Path]:
-    """Return the room's modules, its `__init__` first; Sphinx's own settings are no module."""
+    """Return the room's modules, its `__init__` first; Sphinx's own settings and a script are no modules to import."""
     if room.is_file():
         return [room]
-    inner = sorted(p for p in room.rglob("*.py") if p.name != "conf.py")
+    inner = sorted(p for p in room.rglob("*.py") if p.name not in ("conf.py", "__main__.py"))
     return sorted(inner, key=lambda p: (p.relative_to(room).parent.parts, p.name != "__init__.py", p.name))
 
 
