@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from adautomix import checkpoint
 from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset, describe
-from adautomix.data.loader import Batch, eval_loader, train_loader
+from adautomix.data.batches import Batch
+from adautomix.data.loader import eval_loader, train_loader
 from adautomix.errors import UserError
 from adautomix.evaluate.accuracy import accuracy, predict_each
 from adautomix.guard import FiniteGuard

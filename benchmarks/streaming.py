@@ -27,7 +27,8 @@ from torchvision.datasets import ImageFolder
 
 from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset, PathSplit
-from adautomix.data.loader import Batch, train_loader
+from adautomix.data.batches import Batch
+from adautomix.data.loader import train_loader
 from adautomix.seeding import choose_device
 from adautomix.training import Training
 

@@ -5,8 +5,10 @@ from dataclasses import replace
 import torch
 from torchvision.transforms import v2
 
+from adautomix.data.augment import crop_and_flip
 from adautomix.data.base import MemorySplit
-from adautomix.data.loader import MemoryLoader, crop_and_flip, eval_loader, train_loader
+from adautomix.data.batches import MemoryLoader
+from adautomix.data.loader import eval_loader, train_loader
 
 CPU = torch.device("cpu")
 

@@ -68,7 +68,7 @@ def test_images_in_memory_are_augmented_after_crop_and_flip_the_same_every_time(
     assert not torch.equal(epoch(1)[0].x, epoch(1, None)[0].x)
     seeds = []
     monkeypatch.setattr(
-        "adautomix.data.loader.augment_batch", lambda images, change, seed: seeds.append(seed) or images
+        "adautomix.data.batches.augment_batch", lambda images, change, seed: seeds.append(seed) or images
     )
     assert_equal(epoch(1), epoch(1, None))  # the same crops and flips came in
     assert_equal(epoch(2), epoch(2, None))

@@ -1,0 +1,175 @@
+"""Batches of a split, on the training device.
+
+Images up to 64 px live there as one uint8 tensor: a batch is one gather with crop and flip folded into it; no worker
+processes. With RandAugment they stay on the CPU, and every batch travels. Larger ones stream from their files through
+workers that live as long as the loader, decoded once if memory allows (`cache.py`). Batches are a function of seed,
+epoch and number alone.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from adautomix.data.augment import Augment, augment_batch, crop_and_flip, crop_boxes, resized_crops
+from adautomix.data.base import MemorySplit, PathSplit
+from adautomix.errors import UserError
+from adautomix.seeding import generator_for, seed_for
+
+
+class Batch(NamedTuple):
+    """`x` [B,3,S,S] in [0,1], class ids `y` [B], and each image's row in its split, `index` [B]."""
+
+    x: Tensor
+    y: Tensor
+    index: Tensor
+
+
+class _Loader:
+    """What both loaders share: `rows` in batches of `batch_size`, the last incomplete one left out if shuffled."""
+
+    rows: Tensor
+    batch_size: int
+    shuffle: bool
+
+    def __len__(self) -> int:
+        """Return the number of batches an epoch."""
+        count = len(self.rows)
+        return count // self.batch_size if self.shuffle else -(-count // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.epoch(0)
+
+
+class MemoryLoader(_Loader):
+    """Batches of a MemorySplit that lives on the device, or on the CPU if its images get RandAugment.
+
+    Args:
+        shuffle: a new order every epoch, and the last incomplete batch left out; False: in order, all of it.
+        pad: px of reflect padding for random crops (0: none). flip: mirror every second image.
+        crop_scale: least and largest share of the area of a random resized crop, instead of `pad`.
+        augment: what `rand_augment` returned; changes every image after crop and flip.
+        rows: only these images, in this order, if not shuffled; a batch's `index` is still the row in the split.
+    """
+
+    def __init__(
+        self,
+        split: MemorySplit,
+        batch_size: int,
+        *,
+        device: torch.device,
+        seed: int = 0,
+        shuffle: bool = False,
+        pad: int = 0,
+        flip: bool = False,
+        crop_scale: tuple[float, float] | None = None,
+        augment: Augment | None = None,
+        rows: Tensor | None = None,
+    ) -> None:
+        home = torch.device("cpu") if augment else device
+        self.images, self.labels, self.device = split.images.to(home), split.labels.to(home), device
+        self.rows = torch.arange(len(split)) if rows is None else rows
+        self.batch_size, self.seed, self.shuffle = min(batch_size, len(self.rows)), seed, shuffle
+        self.pad, self.flip, self.crop_scale, self.augment = pad, flip, crop_scale, augment
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of one epoch; the same number gives the same batches."""
+        rng, count = generator_for(self.seed, "batches", number), len(self.rows)
+        order = self.rows[torch.randperm(count, generator=rng)] if self.shuffle else self.rows
+        place = self._places(count, rng)
+        mirror = torch.rand(count, generator=rng) < (0.5 if self.flip else 0.0)
+        order, place, mirror = (t.to(self.images.device) for t in (order, place, mirror))
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            part = slice(start, start + self.batch_size)
+            images = self._cropped(self.images[order[part]], place[part], mirror[part])
+            if self.augment:
+                images = augment_batch(images, self.augment, seed_for(self.seed, "augment", number, start))
+            x, y, index = (to_device(t, self.device) for t in (images, self.labels[order[part]], order[part]))
+            yield Batch(x.float().div_(255), y, index)
+
+    def _places(self, count: int, rng: torch.Generator) -> Int[Tensor, "count _"]:
+        """Return a box or a shift for every image."""
+        if self.crop_scale:
+            return crop_boxes(count, self.images.shape[-1], self.crop_scale, rng)
+        return torch.randint(-self.pad, self.pad + 1, (count, 2), generator=rng)
+
+    def _cropped(self, images: Tensor, place: Tensor, mirror: Tensor) -> Tensor:
+        if self.crop_scale:
+            return resized_crops(images, place, mirror)
+        return crop_and_flip(images, place, mirror) if self.pad or self.flip else images
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on the device; from the CPU to a GPU by a copy that the CPU does not wait for."""
+    if device.type == "cuda" and not tensor.is_cuda and not tensor.is_pinned():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+class FileLoader(_Loader):
+    """Batches of a PathSplit, read by worker processes that live as long as the loader.
+
+    Args: as for MemoryLoader, and
+        size: px of a batch's images. crop_scale: None: the ImageNet standard, 0.08 to 1.
+        workers: processes, no more than there are cores; 0: read where the batches are used.
+        cache: keep decoded images in shared memory if they fit into half of what is available.
+    """
+
+    def __init__(
+        self,
+        split: PathSplit,
+        batch_size: int,
+        *,
+        size: int,
+        device: torch.device,
+        seed: int = 0,
+        shuffle: bool = False,
+        flip: bool = False,
+        crop_scale: tuple[float, float] | None = None,
+        augment: Augment | None = None,
+        workers: int = 2,
+        cache: bool = True,
+        rows: Tensor | None = None,
+    ) -> None:
+        self.split, self.size, self.device, self.seed = split, size, device, seed
+        self.rows = torch.arange(len(split)) if rows is None else rows
+        self.batch_size, self.shuffle = min(batch_size, len(self.rows)), shuffle
+        self.workers = min(workers, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers)
+        self.flip, self.crop_scale, self.augment, self.cache = flip, crop_scale, augment, cache
+        self._files, self._idle = None, None
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of one epoch; the same number gives the same batches, whatever the workers.
+
+        Workers that are idle take it; an epoch begun before another has ended gets its own.
+        Raises: UserError naming a file that cannot be read.
+        """
+        batches, self._idle = self._idle or self._start(), None
+        batches.batch_sampler.epoch = number
+        try:
+            for x, y, index in batches:
+                x, y, index = (to_device(t, self.device) for t in (x, y, index))
+                yield Batch(x.float().div_(255), y, index)
+        except UserError as error:  # a worker's comes wrapped in its traceback; the last line is the message
+            raise UserError(str(error).strip().splitlines()[-1].removeprefix("adautomix.errors.UserError: ")) from None
+        except (RuntimeError, KeyboardInterrupt):  # a worker was killed, or left in the middle of something
+            batches = None
+            raise
+        finally:
+            self._idle = batches
+
+    def _start(self):
+        """Return a DataLoader; its workers inherit the cache, so that comes first."""
+        from adautomix.data.cache import cache_for
+        from adautomix.data.stream import EpochOrder, ImageFiles, stream, transform_for
+
+        if self._files is None:
+            kinds = {"flip": self.flip, "crop_scale": self.crop_scale, "augment": self.augment}
+            transform = transform_for(self.size, train=self.shuffle, **kinds)
+            cache = cache_for(self.split.paths, self.rows.tolist(), workers=self.workers) if self.cache else None
+            self._files = ImageFiles(self.split, transform, python_random=self.augment is not None, cache=cache)
+        order = EpochOrder(self.rows, self.batch_size, seed=self.seed, shuffle=self.shuffle)
+        return stream(self._files, order, workers=self.workers, pinned=self.device.type == "cuda")
