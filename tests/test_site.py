@@ -101,6 +101,10 @@ def test_sphinx_has_nothing_to_complain_about(site):
     assert (root.parent / ".site" / "sphinx.log").read_text() == ""
 
 
+def test_flags_are_shown_as_they_are_typed(site):
+    assert "short for --optim.student.lr" in (site[0] / "api" / "cli.html").read_text()
+
+
 def test_no_page_is_wider_than_a_telephone(site, browser, visited):
     root, _ = site
     page = browser.new_page(viewport={"width": 400, "height": 800})

@@ -14,6 +14,8 @@ nb_ipywidgets_js = {}  # widgets would come from the network; the notebooks draw
 myst_enable_extensions = ["amsmath", "dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 
+smartquotes_action = "qe"  # quotes and ellipses, but two hyphens begin a flag
+
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
