@@ -19,6 +19,9 @@ LOOK = """() => ({
     links: [...document.querySelectorAll("a[href]")].map(a => a.href),
     text: document.querySelector("article")?.innerText ?? "",
 })"""
+CUT_TABLES = """() => [...document.querySelectorAll(".bd-article *")]
+    .filter(e => e.querySelector("table") && e.scrollWidth > e.clientWidth + 2)
+    .map(e => e.innerText.slice(0, 60))"""
 TYPESET = "() => !document.querySelector('article .math') || window.MathJax?.startup?.promise"
 
 
@@ -114,6 +117,17 @@ def test_no_page_is_wider_than_a_telephone(site, browser, visited):
         wide[path] = page.evaluate("document.documentElement.scrollWidth")
     assert len(wide) > 20
     assert {path: width for path, width in wide.items() if width > 400} == {}
+
+
+def test_no_table_of_a_notebook_is_cut_off_on_a_laptop(site, browser, visited):
+    root, _ = site
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    cut = {}
+    for path in (path for path in visited if path.startswith(("index", "notebooks/"))):
+        page.goto((root / path).as_uri())
+        cut[path] = page.evaluate(CUT_TABLES)
+    assert len(cut) > 18
+    assert {path: tables for path, tables in cut.items() if tables} == {}
 
 
 def test_no_page_shows_a_widget_that_nobody_can_move(visited):

@@ -9,19 +9,20 @@ MATHJAX = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
 
 CSS = """\
 /* Room for wide tables; what is wider still scrolls by itself. Numbers stand below each other. */
-.bd-main .bd-content .bd-article-container { max-width: 64rem; }
-.bd-sidebar-primary { flex: 0 0 16rem; }
-.bd-main .bd-content .bd-sidebar-secondary { max-width: 14rem; }
+.bd-main .bd-content .bd-article-container { max-width: 68rem; }
+.bd-sidebar-primary { flex: 0 0 15rem; }
+.bd-main .bd-content .bd-sidebar-secondary { max-width: 12rem; }
 .cell_output, .results { overflow-x: auto; }
 .results { margin-bottom: 1rem; }
-.results table, .cell_output table { font-variant-numeric: tabular-nums; font-size: 0.85rem; }
-.results th, .results td, .cell_output th, .cell_output td { padding: 0.15rem 0.55rem; }
+.results table, .cell_output table { font-variant-numeric: tabular-nums; font-size: 0.8rem; }
+.results th, .results td, .cell_output th, .cell_output td { padding: 0.15rem 0.3rem; }
 .results th, .results td { text-align: left; white-space: nowrap; }
 .bd-article h1 { font-size: 2.1rem; }
 .bd-article h2 { font-size: 1.6rem; }
 /* Nothing is cut off: what is printed wraps, and so do long names on a narrow screen. */
 .cell_output .output.stream pre, .cell_output .output.text_plain pre { white-space: pre-wrap; }
 .bd-article code, .bd-article dt.sig, .bd-article table.indextable, .bd-article h1 { overflow-wrap: anywhere; }
+.bd-article td code { overflow-wrap: break-word; }  /* a column is as wide as its longest word */
 .bd-article code .pre, .bd-article dt.sig .pre { white-space: normal; }
 @media (max-width: 700px) { .bd-article table.indextable td { display: block; width: 100%; } }
 /* Captions that can be read, in the dark, too. */
