@@ -140,3 +140,22 @@ def test_a_labels_colour_does_not_depend_on_the_order_of_rows():
     rows = named("adautomix, objective released", "adautomix, objective paper", "mixup")
     assert figures.label_colors(rows) == figures.label_colors(rows[::-1])
     assert list(figures.label_colors(rows)) == list(figures.label_colors(rows[::-1]))
+
+
+def test_adautomix_as_released_has_its_own_colour_beside_other_objectives():
+    rows = named("adautomix, objective paper", "adautomix, objective released", "adautomix, objective cooperative")
+    colors = figures.label_colors(rows)
+    assert colors["adautomix, objective released"] == pytest.approx(figures.method_colors()["adautomix"])
+
+
+def test_every_method_can_be_seen_on_white():
+    def linear(color):
+        return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]  # of sRGB
+
+    for name, color in figures.method_colors().items():
+        red, green, blue = linear(color)
+        assert 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) > 2.2, name  # contrast, as WCAG has it
+
+
+def test_a_class_that_is_a_number_is_told_from_its_share():
+    assert figures.label_text([0.3, 0.7], ["8", "cat"]) == '0.70 cat\n+ 0.30 "8"'

@@ -38,6 +38,30 @@ def test_notebooks_keep_their_form(path):
                     assert node.end_lineno - node.lineno < 5, f"{node.name} belongs into the package"
 
 
+def sections_of(path):
+    return [int(number) for number in re.findall(r"^## (\d+) ·", prose_of(path), re.MULTILINE)]
+
+
+def prose_of(path):
+    cells = json.loads(path.read_text())["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_sections_are_numbered_through_and_those_referred_to_exist(path):
+    sections = sections_of(path)
+    assert sections == list(range(1, len(sections) + 1))
+    text = re.sub(r"[Nn]otebook \d\d,\s+sections? [\d,\sand]+", "", prose_of(path))  # another's
+    assert {int(number) for number in re.findall(r"[Ss]ections? (\d+)", text)} <= set(sections)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_sections_of_other_notebooks_referred_to_exist(path):
+    for number, listed in re.findall(r"[Nn]otebook (\d\d),\s+sections? ([\d,\sand]+)", prose_of(path)):
+        (other,) = [p for p in NOTEBOOKS if p.stem.startswith(number)]
+        assert {int(n) for n in re.findall(r"\d+", listed)} <= set(sections_of(other)), f"notebook {number}, {listed}"
+
+
 def test_the_contents_list_every_notebook():
     table = contents(ROOT / "notebooks")
     assert table["notebook"].tolist() == [p.stem for p in NOTEBOOKS]

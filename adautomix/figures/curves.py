@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 
 from adautomix.figures.look import ROLE_COLORS, ROLE_DASHES, line_look
 
+COSINE = "loss_cosine"
+"""AdAutoMix's L_cosine in a history: a mean cosine in [-1,1], to be high, among losses in nats."""
+
 
 def learning_curves(histories: pd.DataFrame, *, value: str = "top1", axes: Sequence[Axes] | None = None) -> Figure:
     """Draw a value against the epoch, one panel a role, one line a label; the band is the range over seeds.
@@ -34,17 +37,27 @@ def learning_curves(histories: pd.DataFrame, *, value: str = "top1", axes: Seque
 
 
 def run_curves(history: pd.DataFrame) -> Figure:
-    """Draw one run: its training losses on the left, student and teacher accuracy on the right."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained")
-    for column in (c for c in history.columns if c.startswith("loss_")):
-        left.plot(history["epoch"], history[column], marker="o", markersize=4, label=column.removeprefix("loss_"))
-    left.set(title="training loss, mean of an epoch", xlabel="epoch", ylabel="loss (nats)")
+    """Draw one run: its training losses on the left, student and teacher accuracy on the right.
+
+    The mean cosine, which is no loss, is dotted and has a scale of its own.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.8), layout="constrained")
+    dots = {"marker": "o", "markersize": 4}
+    for column in (c for c in history.columns if c.startswith("loss_") and c != COSINE):
+        left.plot(history["epoch"], history[column], label=column.removeprefix("loss_"), **dots)
+    left.set(title="training, mean of an epoch", xlabel="epoch", ylabel="loss (nats)")
+    if COSINE in history:
+        gauge = left.twinx()
+        gauge.plot(history["epoch"], history[COSINE], ":", color="0.4", **dots)
+        gauge.set(ylabel="mean cosine")
+        gauge.grid(visible=False)
+        left.plot([], [], ":", color="0.4", label="cosine", **dots)  # its line in the legend
     for role, color in ROLE_COLORS.items():
-        right.plot(history["epoch"], history[f"{role}_top1"], marker="o", markersize=4, label=role, color=color)
+        right.plot(history["epoch"], history[f"{role}_top1"], label=role, color=color, **dots)
     right.set(title="accuracy on test images", xlabel="epoch", ylabel="top-1 (%)")
     for axis in (left, right):
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend(frameon=True, framealpha=0.5, fontsize=8)
+        axis.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
     return figure
 
 

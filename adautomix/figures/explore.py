@@ -27,7 +27,7 @@ Sliders call it after later cells have run: no later cell may give another meani
 
 SYMBOLS = {"lam": "λ", "beta": "β", "alpha": "α"}
 HERE = "*Run this notebook in JupyterLab, and here are sliders for {names}: the same figure, larger, at more values.*"
-MOST = 5
+MOST = 4
 """Still figures side by side: of more values, these many are drawn, evenly chosen."""
 LARGER = 1.5
 """The figure under the sliders, relative to one of the still ones."""
@@ -52,7 +52,7 @@ def explore(draw: Draw, size: tuple[float, float] = (2.2, 2.4), **choices: Seque
 
 
 def small_multiples(draw: Draw, size: tuple[float, float] = (2.2, 2.4), **choices: Sequence[Any]) -> Figure:
-    """Return one figure with a panel for each combination of values, at most five of each choice."""
+    """Return one figure with a panel for each combination of values, at most four of each choice."""
     if not 1 <= len(choices) <= 2:
         raise UserError(f"one or two choices can be laid out side by side, got {len(choices)}: {', '.join(choices)}")
     shown = {name: few(values) for name, values in choices.items()}

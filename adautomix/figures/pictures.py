@@ -25,10 +25,10 @@ def image_row(images: Iterable[Any], titles: Sequence[str] | None = None, *, col
 
 
 def label_text(target: Sequence[float], classes: Sequence[str]) -> str:
-    """Return a soft target in words, largest share first: "0.70 cat + 0.30 temple"."""
+    """Return a soft target in words, largest share first: "0.70 cat + 0.30 temple"; a class named 8 is written "8"."""
     shares = np.asarray(target, dtype=float)
-    order = [k for k in np.argsort(-shares) if shares[k] > 0.005]
-    return "\n+ ".join(f"{shares[k]:.2f} {classes[k]}" for k in order)
+    names = [f'"{name}"' if name.isdecimal() else name for name in classes]
+    return "\n+ ".join(f"{shares[k]:.2f} {names[k]}" for k in np.argsort(-shares) if shares[k] > 0.005)
 
 
 def picture_grid(
