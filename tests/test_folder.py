@@ -1,13 +1,16 @@
 """A user's folder of images: is it read as it looks, and told what is wrong with it?"""
 
+import shutil
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from trees import insects
 
 from adautomix.data import load_dataset
 from adautomix.data.base import PathSplit
-from adautomix.data.images import read_image
 from adautomix.data.loader import eval_loader, train_loader
 from adautomix.errors import UserError
 
@@ -16,16 +19,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def tree(tmp_path):
-    """A tree of 12 train and 6 test images in two classes, sizes that differ."""
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 6), ("test", 3)):
-        for name in ("ants", "bees"):
-            for i in range(count):
-                path = tmp_path / "insects" / part / name / f"{i}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                size = (int(rng.integers(20, 50)), int(rng.integers(20, 50)), 3)
-                Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(path)
-    return tmp_path / "insects"
+    return insects(tmp_path)
 
 
 def test_folder_reads_train_and_test(tree):
@@ -36,9 +30,51 @@ def test_folder_reads_train_and_test(tree):
     assert dataset.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_folder_accepts_val_for_test(tree):
-    (tree / "test").rename(tree / "val")
-    assert len(load_dataset("folder", root=tree).test) == 6
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train", "val"), ("train", "valid"), ("Train", "Test"), ("training", "testing"), ("TRAIN", "Validation")],
+)
+def test_folder_accepts_the_usual_names_of_the_parts(tree, train, test):
+    for old, new in (("train", train), ("test", test)):
+        (tree / old).rename(tree / new)
+    dataset = load_dataset("folder", root=tree)
+    assert dataset.classes == ("ants", "bees")
+    assert {path.relative_to(tree).parts[0] for path in dataset.train.files.paths} == {train}
+    assert {path.relative_to(tree).parts[0] for path in dataset.test.files.paths} == {test}
+
+
+def test_of_several_test_parts_the_one_called_test_is_taken(tree):
+    shutil.copytree(tree / "test", tree / "Valid")
+    assert {path.parts[-3] for path in load_dataset("folder", root=tree).test.files.paths} == {"test"}
+
+
+def test_parts_of_a_split_are_not_taken_for_classes(tree):
+    shutil.copytree(tree / "train", tree / "Training")
+    with pytest.raises(UserError, match="holds 2 training parts, train and Training; keep one"):
+        load_dataset("folder", root=tree)
+    shutil.rmtree(tree / "Training")
+    (tree / "train").rename(tree / "valid")
+    with pytest.raises(UserError, match=r"only parts of a split \(test, valid\), and none of them is called train"):
+        load_dataset("folder", root=tree)
+
+
+def test_files_left_out_for_their_suffix_are_counted_once(tree):
+    load_dataset("folder", root=tree)  # no warning: all are images
+    for name in ("1.gif", "2.GIF", "notes", ".hidden.gif"):
+        (tree / "train" / "ants" / name).write_bytes(b"something")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            load_dataset("folder", root=tree)
+    (message,) = [str(warning.message) for warning in said]
+    assert message.startswith(f"3 file(s) in the class folders of {tree} are left out (2 .gif, 1 without suffix); ")
+    assert ".jpg" in message
+
+
+def test_a_folder_that_moved_is_asked_for(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    with pytest.raises(UserError, match=rf"no directory gif in {tree};.* moved, say where they are with --root$"):
+        load_dataset("folder", root="gif")
 
 
 def test_folder_without_a_split_holds_out_a_fixed_share_of_every_class(tree):
@@ -75,10 +111,31 @@ def test_folder_fingerprint_follows_its_files_not_its_place(tree, tmp_path):
     assert load_dataset("folder", root=moved).fingerprint != before
 
 
+@pytest.mark.parametrize("row", [0, 100, 199])
+def test_uncompressed_images_of_one_size_have_fingerprints_of_their_own(tree, row):
+    pixels, path = np.full((200, 200), 255, dtype=np.uint8), tree / "train" / "ants" / "white.pgm"
+    Image.fromarray(pixels).save(path)
+    before, size = load_dataset("folder", root=tree).fingerprint, path.stat().st_size
+    pixels[row] = 0
+    Image.fromarray(pixels).save(path)
+    assert path.stat().st_size == size
+    assert load_dataset("folder", root=tree).fingerprint != before
+
+
+def test_a_file_that_cannot_be_opened_is_named(tree, monkeypatch):
+    def refuse(path, *args, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)  # root, as in a container, may open every file
+    with pytest.raises(UserError, match=r"ants/0.png cannot be read \(Permission denied\)"):
+        load_dataset("folder", root=tree)
+
+
 def test_broken_and_empty_files_are_named(tree):
     (tree / "train" / "ants" / "0.png").write_bytes(b"no image")
+    dataset = load_dataset("folder", root=tree)
     with pytest.raises(UserError, match=r"1 image file\(s\) cannot be read.*ants/0.png"):
-        load_dataset("folder", root=tree)
+        train_loader(dataset, 4, device=CPU, seed=0)
     (tree / "test" / "bees" / "1.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"1 image file\(s\) are empty.*bees/1.png"):
         load_dataset("folder", root=tree)
@@ -113,23 +170,3 @@ def test_folder_needs_a_root_and_equal_classes(tree):
     (tree / "test" / "bees").rename(tree / "test" / "wasps")
     with pytest.raises(UserError, match="in one only: bees, wasps"):
         load_dataset("folder", root=tree)
-
-
-def test_read_image_keeps_the_centre_square(tmp_path):
-    wide = np.zeros((10, 30, 3), dtype=np.uint8)
-    wide[:, 10:20] = 200
-    Image.fromarray(wide).save(tmp_path / "wide.png")
-    assert (read_image(tmp_path / "wide.png", 10) == 200).all()
-
-
-def test_sixteen_bit_grey_and_turned_photographs_are_read_as_they_look(tmp_path):
-    Image.fromarray(np.full((8, 8), 30000, dtype=np.uint16)).save(tmp_path / "grey.png")
-    assert (read_image(tmp_path / "grey.png", 8) == 30000 // 256).all()
-    half = np.zeros((8, 8, 3), dtype=np.uint8)
-    half[:4] = 255  # white above
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held sideways: turn clockwise
-    Image.fromarray(half).save(tmp_path / "turned.png", exif=exif)
-    image = read_image(tmp_path / "turned.png", 8)
-    assert (image[:, :, 4:] == 255).all()
-    assert (image[:, :, :4] == 0).all()

@@ -167,3 +167,16 @@ WRITERS = {
     "cars": _cars,
     "folder": _folder,
 }
+
+
+def insects(folder: Path) -> Path:
+    """Write 12 train and 6 test images of two classes as class folders, sizes that differ, and return their root."""
+    rng, root = np.random.default_rng(0), folder / "insects"
+    for part, count in (("train", 6), ("test", 3)):
+        for name in ("ants", "bees"):
+            for i in range(count):
+                path = root / part / name / f"{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                size = (int(rng.integers(20, 50)), int(rng.integers(20, 50)), 3)
+                Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(path)
+    return root

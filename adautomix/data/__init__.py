@@ -35,14 +35,14 @@ def load_dataset(
     per_class: int | None = None,
     validation: float = 0.0,
 ) -> "Dataset":
-    """Return a data set by name.
+    """Return a data set by name; image files are decoded when they are first used.
 
     Args:
         root: where it lies (default: data/<name> in the workbook; the packaged sets need none).
         size: image side in px (default: the set's own).
         per_class: keep the first n training images of every class; the test set stays whole.
         validation: share of every class's training images (after `per_class`) to hold out.
-    Raises: UserError for an unknown name, a missing or broken data set, or a size the set does not have.
+    Raises: UserError for an unknown name, a missing data set, missing or empty files, or a size the set does not have.
     """
     dataset = DATASETS[name](root=None if root is None else Path(root).expanduser(), size=size)
     if per_class is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adautomix.data.archives import Archive, listed, lookup, photographs, read_rows, side_or_default
 from adautomix.data.base import Dataset, PathSplit
-from adautomix.data.folder import fingerprint_files
+from adautomix.data.fingerprints import fingerprint_files
 
 ARCHIVE = Archive(
     name="aircraft",

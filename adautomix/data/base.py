@@ -1,20 +1,17 @@
 """What a data set is: two splits, and how its images are to be normalised and augmented."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from adautomix.data.images import read_images
+from adautomix.data.images import IN_MEMORY, read_images
 from adautomix.errors import UserError
 from adautomix.seeding import generator_for
-
-IN_MEMORY = 64
-"""Sets with images up to this side (px) are kept whole in memory as uint8; larger ones are read as needed."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,25 @@ class PathSplit:
     def take(self, rows: Tensor) -> "PathSplit":
         """Return the files at `rows`."""
         return PathSplit([self.paths[i] for i in rows.tolist()], self.labels[rows])
+
+
+class LateSplit(MemorySplit):
+    """A PathSplit as a MemorySplit at `size` px, its files read when `images` is first asked for.
+
+    A run that is done needs no image, and its evaluation none to train on.
+    """
+
+    def __init__(self, files: PathSplit, size: int) -> None:
+        vars(self).update(files=files, size=size, labels=files.labels)  # the class is frozen
+
+    @cached_property
+    def images(self) -> Tensor:
+        """[M,3,S,S] uint8; raises UserError naming the files that cannot be read."""
+        return read_images(self.files.paths, self.size)
+
+    def take(self, rows: Tensor) -> MemorySplit:
+        """Return the images at `rows`, copied if they have been read."""
+        return super().take(rows) if "images" in vars(self) else LateSplit(self.files.take(rows), self.size)
 
 
 Split = MemorySplit | PathSplit
@@ -123,20 +139,12 @@ class Dataset:
         return replace(self, train=train, validation=validation)
 
     def in_memory(self) -> "Dataset":
-        """Return the set with its files read, if its images are small enough to be kept in memory.
-
-        Raises: UserError naming the files that cannot be read.
-        """
+        """Return the set with its files to be kept in memory from first use, if the images are small enough."""
         if self.size > IN_MEMORY:
             return self
-        validation = None if self.validation is None else read_split(self.validation, self.size)
-        train, test = (read_split(split, self.size) for split in (self.train, self.test))
-        return replace(self, train=train, test=test, validation=validation)
-
-
-def fingerprint(parts: Sequence[object]) -> str:
-    """Return 12 hex digits that identify a list of printable things (file names and sizes)."""
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
+        splits = {name: getattr(self, name) for name in ("train", "test", "validation")}
+        late = {name: LateSplit(split, self.size) for name, split in splits.items() if isinstance(split, PathSplit)}
+        return replace(self, **late)
 
 
 def size_or_default(name: str, size: int | None, allowed: Sequence[int]) -> int:

@@ -49,7 +49,7 @@ class MemoryLoader(_Loader):
 
     Args:
         shuffle: a new order every epoch, and the last incomplete batch left out; False: in order, all of it.
-        pad: px of reflect padding for random crops (0: none). flip: mirror every second image.
+        pad: px of reflect padding for random crops (0: none). flip: mirror each image with probability 0.5.
         crop_scale: least and largest share of the area of a random resized crop, instead of `pad`.
         augment: what `rand_augment` returned; changes every image after crop and flip.
         rows: only these images, in this order, if not shuffled; a batch's `index` is still the row in the split.
@@ -147,7 +147,7 @@ class FileLoader(_Loader):
         Workers that are idle take it; an epoch begun before another has ended gets its own.
         Raises: UserError naming a file that cannot be read.
         """
-        batches, self._idle = self._idle or self._start(), None
+        batches, self._idle = self._start() if self._idle is None else self._idle, None
         batches.batch_sampler.epoch = number
         try:
             for x, y, index in batches:

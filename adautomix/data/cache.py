@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
-from adautomix.data.images import UNREADABLE
 from adautomix.progress import progress
 
 GROUPS = {
@@ -131,7 +130,7 @@ def _bytes_decoded(path: Path) -> int:
     try:
         with Image.open(path) as file:
             return file.width * file.height * 3
-    except UNREADABLE:
+    except Exception:  # decoders raise whatever broken bytes lead them to
         return 0
 
 

@@ -10,7 +10,8 @@ from scipy.io import loadmat
 
 from adautomix.data.archives import default_root, listed, photographs, side_or_default, unreadable
 from adautomix.data.base import Dataset, PathSplit
-from adautomix.data.folder import fingerprint_files, scan_both
+from adautomix.data.class_folders import scan_both
+from adautomix.data.fingerprints import fingerprint_files
 from adautomix.errors import UserError
 
 LAYOUT = (

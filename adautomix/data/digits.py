@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
-from adautomix.data.base import Dataset, MemorySplit, fingerprint, size_or_default
+from adautomix.data.base import Dataset, MemorySplit, size_or_default
+from adautomix.data.fingerprints import fingerprint
 
 TRAIN = 1000
 

@@ -1,38 +1,52 @@
 """Any tree of class folders of images.
 
-Either `root/train/<class>/...` with `root/test/` or `root/val/`, or `root/<class>/...`, of which a fixed share of every
-class is then held out for test.
+Either `root/train/<class>/...` with `root/test/<class>/...`, or `root/<class>/...`, of which a fixed share of every
+class is then held out for test. The parts may have the other names in use (TRAIN, TEST), in any letter case.
 """
 
 import math
-import os
+import warnings
+from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from adautomix.data.base import Dataset, PathSplit, fingerprint
+from adautomix.data.base import Dataset, PathSplit
+from adautomix.data.class_folders import files_below, folders_in, scan, scan_both, suffix
+from adautomix.data.fingerprints import fingerprint_files
 from adautomix.data.images import EXTENSIONS
 from adautomix.errors import UserError
 from adautomix.seeding import generator_for
 
+TRAIN = ("train", "training")
+TEST = ("test", "testing", "val", "valid", "validation")
+"""Names of the parts of a split; of several test parts the first in this order is taken."""
 TEST_SHARE = 0.2
-"""Share of every class held out when the tree has no test/ or val/."""
+"""Share of every class held out when the tree has no test part."""
 DEFAULT_SIZE = 32
 
 
 def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
     """Return the image files below `root`, to be read at `size` px (default 32): shorter side, then centre square.
 
-    Raises: UserError if root is missing, a class or a file is empty, or the splits' classes differ.
+    Warns of files in class folders that are left out for their suffix.
+    Raises: UserError if root is missing, a class or a file is empty, the splits' classes differ, or there is a test
+        part but no training part.
     """
     if root is None:
         raise UserError("the data set folder needs a root: the directory that holds the class folders")
     if not root.is_dir():
-        raise UserError(f"there is no directory {root}; root must hold train/<class>/ and test/<class>/, or <class>/")
+        raise UserError(
+            f"there is no directory {root}{'' if root.is_absolute() else f' in {Path.cwd()}'}; root must hold "
+            "train/<class>/ and test/<class>/, or <class>/. If the images have moved, say where they are with --root"
+        )
     size = DEFAULT_SIZE if size is None else size
-    train, test, classes = _find(root)
+    parts = _parts(root)
+    train, test, classes = scan_both(*parts) if len(parts) == 2 else _held_out(*scan(parts[0]))
+    _warn_of_others(root, [part / name for part in parts for name in classes])
     return Dataset(
         name="folder",
         label=f"folder-{root.resolve().name}",
@@ -44,69 +58,22 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
         std=IMAGENET_DEFAULT_STD,
         pad=size // 8,
         flip=True,
-        fingerprint=fingerprint_files(root, [*train.paths, *test.paths]),
+        fingerprint=fingerprint_files(root, [*train.paths, *test.paths], content=True),
     )
 
 
-def _find(root: Path) -> tuple[PathSplit, PathSplit, tuple[str, ...]]:
-    train = root / "train"
-    if not train.is_dir():
-        return _held_out(*scan(root))
-    held_out = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if held_out is None:
-        return _held_out(*scan(train))
-    return scan_both(train, held_out)
-
-
-def scan_both(train: Path, test: Path) -> tuple[PathSplit, PathSplit, tuple[str, ...]]:
-    """Return the images of two trees of class folders, and their classes.
-
-    Raises: UserError if the classes differ, or one has no images.
-    """
-    (train_split, classes), (test_split, test_classes) = scan(train), scan(test)
-    if classes != test_classes:
-        differ = sorted(set(classes) ^ set(test_classes))
+def _parts(root: Path) -> list[Path]:
+    """Return the folders that hold the class folders: those of train and test, or the one of both."""
+    folders = folders_in(root)
+    train, test = ([d for name in names for d in folders if d.name.lower() == name] for names in (TRAIN, TEST))
+    if len(train) > 1:
+        raise UserError(f"{root} holds {len(train)} training parts, {' and '.join(d.name for d in train)}; keep one")
+    if test and not train and len(test) == len(folders):
         raise UserError(
-            f"{train} and {test} must have the same classes; these are in one only: {', '.join(differ[:20])}"
-            + (f" and {len(differ) - 20} more" if len(differ) > 20 else "")
+            f"{root} holds no class folders, only parts of a split ({', '.join(d.name for d in test)}), and none of "
+            "them is called train; rename the training part, or put the class folders themselves there"
         )
-    return train_split, test_split, classes
-
-
-def scan(folder: Path, classes: Sequence[str] | None = None) -> tuple[PathSplit, tuple[str, ...]]:
-    """Return the image files below every class folder in a fixed order, and the classes.
-
-    Args:
-        classes: the folders to read; default: all, sorted.
-    Raises: UserError naming a class folder that is missing or holds no images.
-    """
-    if classes is None:
-        classes = sorted(d.name for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
-    if len(classes) < 2:
-        raise UserError(f"{folder} must hold two or more class folders, found {len(classes)}: {list(classes)}")
-    paths, labels = [], []
-    for k, name in enumerate(classes):
-        files = images_below(folder / name)
-        if not files:
-            raise UserError(f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))})")
-        paths += files
-        labels += [k] * len(files)
-    return PathSplit(paths, torch.tensor(labels)), tuple(classes)
-
-
-def images_below(folder: Path) -> list[Path]:
-    """Return the image files at any depth, sorted; hidden ones ("._a.jpg" of a Mac's archive) are left out.
-
-    No file's status is asked for: on a network drive that is what takes long.
-    Raises: UserError naming a folder that cannot be listed.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise UserError(f"folder {error.filename} cannot be listed ({error.strerror})") from error
-
-    found = os.walk(folder, onerror=refuse)
-    files = ((place, name) for place, _, names in found for name in names if not name.startswith("."))
-    return sorted(Path(place, name) for place, name in files if os.path.splitext(name)[1].lower() in EXTENSIONS)
+    return [*train, *test[:1]] if train else [root]
 
 
 def _held_out(full: PathSplit, classes: tuple[str, ...]) -> tuple[PathSplit, PathSplit, tuple[str, ...]]:
@@ -122,20 +89,18 @@ def _held_out(full: PathSplit, classes: tuple[str, ...]) -> tuple[PathSplit, Pat
     return full.take(torch.cat(train).sort().values), full.take(torch.cat(test).sort().values), classes
 
 
-def fingerprint_files(root: Path, paths: Sequence[Path]) -> str:
-    """Return the fingerprint of the files' names below `root` and sizes.
+def _warn_of_others(root: Path, folders: Sequence[Path]) -> None:
+    """Say which files of the class folders are no images to us: once, however often a set is loaded."""
+    suffixes = Counter(suffix(name) for folder in folders for _, name in files_below(folder))
+    others = {name or "without suffix": count for name, count in suffixes.most_common() if name not in EXTENSIONS}
+    if others:
+        _warn_once(
+            f"{sum(others.values())} file(s) in the class folders of {root} are left out "
+            f"({', '.join(f'{count} {name}' for name, count in others.items())}); "
+            f"images are read from {', '.join(sorted(EXTENSIONS))}"
+        )
 
-    Raises: UserError naming files that are missing or empty.
-    """
-    sizes = [_bytes(path) for path in paths]
-    for wrong, what in ((None, "missing"), (0, "empty")):
-        if found := [str(path) for path, size in zip(paths, sizes, strict=True) if size == wrong]:
-            raise UserError(f"{len(found)} image file(s) are {what}; delete or replace them: {'; '.join(found[:5])}")
-    return fingerprint([(path.relative_to(root).as_posix(), size) for path, size in zip(paths, sizes, strict=True)])
 
-
-def _bytes(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:  # a link to nowhere
-        return None
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, stacklevel=3)  # Python forgets what it has said when anything uses catch_warnings

@@ -7,8 +7,9 @@ sizes takes many minutes on a network drive, so an image replaced under its own 
 from pathlib import Path
 
 from adautomix.data.archives import default_root, photographs, side_or_default, some
-from adautomix.data.base import Dataset, fingerprint
-from adautomix.data.folder import scan_both
+from adautomix.data.base import Dataset
+from adautomix.data.class_folders import scan_both
+from adautomix.data.fingerprints import fingerprint
 from adautomix.data.images import EXTENSIONS
 from adautomix.errors import UserError
 

@@ -1,7 +1,8 @@
-"""Reading image files: many at once, with every bad one named."""
+"""Reading image files: one as the evaluators get it, or many at once, with every bad one named."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from os import cpu_count
 from pathlib import Path
@@ -15,18 +16,32 @@ from torch import Tensor
 from adautomix.errors import UserError
 from adautomix.progress import progress
 
+IN_MEMORY = 64
+"""Sets with images up to this side (px) are kept whole in memory as uint8; larger ones are read as needed."""
 EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises for files it cannot read."""
+BITS_PER_SAMPLE = 258
+"""TIFF's tag."""
 
 
-def read_image(path: Path, size: int) -> UInt8[Tensor, "3 S S"]:
-    """Return one image as RGB, its shorter side resized to `size` px and the centre square cut out.
+def read_for_test(path: Path, size: int) -> UInt8[Tensor, "3 S S"]:
+    """Return one image file as the evaluators get it, by `for_test`.
 
-    Raises: OSError if it cannot be read.
+    Raises: UserError naming a file that cannot be read.
     """
-    with Image.open(path) as file:
-        image = to_rgb(file)
+    return for_test(read_rgb(path), size)
+
+
+def for_test(image: Image.Image, size: int) -> UInt8[Tensor, "3 S S"]:
+    """Return an RGB image with its shorter side resized and the centre square of `size` px cut out.
+
+    Up to 64 px (IN_MEMORY) the shorter side becomes `size`, bicubic, and training images are read so too. Above, it
+    becomes 8/7 of it (256 for 224), bilinear, as torchvision's Resize and CenterCrop round.
+    """
+    if size > IN_MEMORY:
+        from torchvision.transforms.v2 import functional as F  # its import takes two seconds, in vain for small images
+
+        square = F.center_crop(F.resize(image, [size * 8 // 7], antialias=True), [size])
+    else:
         scale = size / min(image.size)
         if scale != 1:
             wide, high = (max(size, round(side * scale)) for side in image.size)
@@ -36,17 +51,44 @@ def read_image(path: Path, size: int) -> UInt8[Tensor, "3 S S"]:
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
 
+def read_rgb(path: Path) -> Image.Image:
+    """Return an image file as 8-bit RGB at its own size, by `to_rgb`.
+
+    Raises: UserError naming a file that cannot be read.
+    """
+    try:
+        return _decode(path)
+    except Exception as error:  # decoders raise whatever broken bytes lead them to, RuntimeError and MemoryError too
+        raise UserError(f"image file {path} cannot be read ({_why(path, error)}); delete or replace it") from error
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an image as 8-bit RGB, turned as its camera says; 16-bit grey keeps its range instead of going white."""
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).clip(0, 2**16 - 1) // 256).astype(np.uint8))
+    """Return an image as 8-bit RGB, turned as its camera says if that can be read.
+
+    16-bit grey is divided by 256 (12-bit by 16), so that it keeps its range instead of going white.
+    Raises: UserError for 32-bit integers and floats, of which nobody knows which number is white; what Pillow raises.
+    """
     image.load()  # the file may be closed before the pixels are used
+    with suppress(Exception):  # a damaged EXIF tag is no reason to do without the picture
+        ImageOps.exif_transpose(image, in_place=True)
+    if (bits := _grey_bits(image)) > 8:
+        image = Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _grey_bits(image: Image.Image) -> int:
+    """Return the bits of a grey image's range, 8 for all others."""
+    if image.mode.startswith("I;16"):
+        return getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]
+    if image.mode == "I" and image.format in ("PNG", "PPM"):  # Pillow's word for their 16 bits
+        return 16
+    if image.mode in ("I", "F"):
+        raise UserError(f"no fixed white in mode {image.mode}: save it with 8 or 16 unsigned bits a pixel")
+    return 8
+
+
 def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
-    """Return all images; decoding runs in threads.
+    """Return all images as `read_for_test` does; decoding runs in threads.
 
     Raises: UserError naming the files that cannot be read.
     """
@@ -69,6 +111,17 @@ def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
 
 def _try_read(path: Path, size: int) -> tuple[Tensor | None, str | None]:
     try:
-        return read_image(path, size), None
-    except UNREADABLE as error:
-        return None, "empty file" if path.stat().st_size == 0 else str(error).splitlines()[0][:80]
+        return for_test(_decode(path), size), None
+    except Exception as error:  # as in read_rgb
+        return None, _why(path, error)
+
+
+def _decode(path: Path) -> Image.Image:
+    with Image.open(path) as file:
+        return to_rgb(file)
+
+
+def _why(path: Path, error: Exception) -> str:
+    if path.is_file() and path.stat().st_size == 0:
+        return "empty file"
+    return str(error).splitlines()[0][:80] if str(error) else type(error).__name__

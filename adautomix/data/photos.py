@@ -16,7 +16,8 @@ from skimage import data as skimage_data
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
-from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit, fingerprint
+from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit
+from adautomix.data.fingerprints import fingerprint
 from adautomix.errors import UserError
 from adautomix.files import write_atomic
 

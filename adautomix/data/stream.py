@@ -10,6 +10,7 @@ import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import torch
 from PIL import Image
@@ -20,8 +21,7 @@ from torchvision.transforms import v2
 from adautomix.data.augment import Augment, python_seed
 from adautomix.data.base import PathSplit
 from adautomix.data.cache import ImageCache
-from adautomix.data.images import UNREADABLE, to_rgb
-from adautomix.errors import UserError
+from adautomix.data.images import for_test, read_rgb
 from adautomix.seeding import generator_for, seed_for
 
 CROP_SCALE = (0.08, 1.0)
@@ -63,12 +63,7 @@ class ImageFiles(Dataset):
         image = self.cache.get(index) if self.cache else None
         if image is not None:
             return image
-        path = self.split.paths[index]
-        try:
-            with Image.open(path) as file:
-                image = to_rgb(file)
-        except UNREADABLE as error:
-            raise UserError(f"image file {path} cannot be read ({error}); delete or replace it") from error
+        image = read_rgb(self.split.paths[index])
         if self.cache:
             self.cache.put(index, image)
         return image
@@ -83,14 +78,13 @@ def transform_for(
     augment: Augment | None = None,
 ) -> Callable[[Image.Image], Tensor]:
     """Return what makes an RGB image a uint8 tensor [3,size,size]."""
-    if train:
-        steps = [
-            v2.RandomResizedCrop(size, scale=crop_scale or CROP_SCALE, antialias=True),
-            *([v2.RandomHorizontalFlip()] if flip else []),
-            *([augment] if augment else []),
-        ]
-    else:
-        steps = [v2.Resize(size * 8 // 7, antialias=True), v2.CenterCrop(size)]
+    if not train:
+        return partial(for_test, size=size)
+    steps = [
+        v2.RandomResizedCrop(size, scale=crop_scale or CROP_SCALE, antialias=True),
+        *([v2.RandomHorizontalFlip()] if flip else []),
+        *([augment] if augment else []),
+    ]
     return v2.Compose([*steps, v2.PILToTensor()])
 
 
@@ -102,16 +96,13 @@ class EpochOrder:
     def __init__(self, rows: Tensor, batch_size: int, *, seed: int, shuffle: bool) -> None:
         self.rows, self.batch_size, self.seed, self.shuffle = rows, batch_size, seed, shuffle
 
-    def __len__(self) -> int:
-        count = len(self.rows)
-        return count // self.batch_size if self.shuffle else -(-count // self.batch_size)
-
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order, seed = self.rows, seed_for(self.seed, self.epoch)
         if self.shuffle:
             order = order[torch.randperm(len(order), generator=generator_for(self.seed, "batches", self.epoch))]
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield [(row, seed) for row in order[start : start + self.batch_size].tolist()]
+            order = order[: len(order) // self.batch_size * self.batch_size]  # no incomplete batch
+        for part in order.split(self.batch_size):
+            yield [(row, seed) for row in part.tolist()]
 
 
 def stream(files: ImageFiles, order: EpochOrder, *, workers: int, pinned: bool) -> DataLoader:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from adautomix.data.archives import Archive, listed, lookup, photographs, read_rows
 from adautomix.data.base import Dataset, PathSplit, size_or_default
-from adautomix.data.folder import fingerprint_files, scan
+from adautomix.data.class_folders import scan
+from adautomix.data.fingerprints import fingerprint_files
 from adautomix.data.images import EXTENSIONS
 
 ARCHIVE = Archive(
