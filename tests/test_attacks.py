@@ -10,8 +10,9 @@ from torch import nn
 
 from adautomix import Classifier
 from adautomix.errors import UserError
-from adautomix.evaluate.attacks import EPS, adversarial_curve, evaluate, evaluate_pgd, fgsm, pgd
-from adautomix.evaluate.autoattack import autoattack
+from adautomix.evaluate import pgd as pgd_module
+from adautomix.evaluate.attacks import EPS, adversarial_curve, evaluate, fgsm
+from adautomix.evaluate.pgd import pgd
 
 SIZE = 8
 
@@ -85,6 +86,33 @@ def test_an_image_is_attacked_alike_in_any_batch(net):
     torch.testing.assert_close(fgsm(net, x, y), alone)
 
 
+def test_an_image_has_the_same_random_start_in_any_batch_and_others_with_another_seed(net):
+    x, y = images()
+    index = torch.tensor([7, 3, 11, 5, 2, 9])
+    whole = pgd(net, x, y, steps=1, index=index)
+    parts = [pgd(net, x[rows], y[rows], steps=1, index=index[rows]) for rows in (slice(0, 4), slice(4, 6))]
+    torch.testing.assert_close(torch.cat(parts), whole)
+    back = pgd(net, x.flip(0), y.flip(0), steps=1, index=index.flip(0)).flip(0)
+    torch.testing.assert_close(back, whole)
+    assert not torch.allclose(pgd(net, x, y, steps=1, index=index, seed=1), whole)
+    assert not torch.allclose(pgd(net, x, y, steps=1, index=index + 1), whole)
+    with pytest.raises(UserError, match=r"index must have one number an image, 6; got \(5,\)"):
+        pgd(net, x, y, index=index[:5])
+
+
+def test_pgds_result_does_not_depend_on_the_batches(net):
+    x, y = images(60)
+    seen = [[], []]
+    for parts, size in zip(seen, (60, 7), strict=True):
+
+        def spied(*args, parts=parts, **given):
+            parts.append(pgd(*args, steps=2, **given))
+            return parts[-1]
+
+        adversarial_curve(net, list(zip(x.split(size), y.split(size), strict=True)), attack=spied, eps_list=(EPS,))
+    torch.testing.assert_close(torch.cat(seen[0]), torch.cat(seen[1]))
+
+
 def test_attacks_work_under_no_grad(net):
     x, y = images()
     with torch.no_grad():
@@ -133,7 +161,7 @@ def test_the_curve_starts_at_clean_accuracy_and_gives_what_single_attacks_give(n
     assert [row["eps"] for row in curve] == [0.0, 0.02, 0.1]
     assert [row["top1"] for row in curve] == pytest.approx([100 * e.float().mean().item() for e in expected])
     assert {row["n"] for row in adversarial_curve(net, batches, max_images=5)} == {5}
-    slow = adversarial_curve(net, batches, attack=fgsm, eps_list=(0.02, 0.1))
+    slow = adversarial_curve(net, batches, attack=lambda *a, eps, index: fgsm(*a, eps=eps), eps_list=(0.02, 0.1))
     assert slow == curve
 
 
@@ -146,7 +174,7 @@ def test_images_that_no_gradient_moves_are_reported(net):
 
 def test_results_say_what_was_attacked(net):
     batches = [images()]
-    for result, attack in ((evaluate(net, batches), "FGSM"), (evaluate_pgd(net, batches), "PGD")):
+    for result, attack in ((evaluate(net, batches), "FGSM"), (pgd_module.evaluate(net, batches), "PGD")):
         assert result["settings"]["attack"] == attack
         assert result["settings"]["eps"] == pytest.approx(8 / 255)
         assert result["value"]["error"] == 100 - result["value"]["top1"]
@@ -182,20 +210,3 @@ def test_a_network_in_train_mode_and_impossible_settings_are_refused(student):
         pgd(student, x, y, steps=0)
     with pytest.raises(UserError, match="no test images"):
         adversarial_curve(student, [])
-
-
-def test_autoattack_is_an_extra_whose_absence_is_explained(net, monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "pyautoattack", None)
-    with pytest.raises(ImportError, match=r"pip install -e '\.\[attacks\]'"):
-        autoattack(net, *images())
-
-
-def test_autoattack_is_no_weaker_than_pgd():
-    pytest.importorskip("pyautoattack")
-    net, (x, y) = linear(), images(6)
-    y = net(x).logits["one"].argmax(1)  # all right to begin with
-    attacked = [attack(net, x, y, eps=0.02) for attack in (autoattack, pgd)]
-    right = [int((net(images).logits["one"].argmax(1) == y).sum()) for images in attacked]
-    assert right[0] <= right[1] <= len(y)

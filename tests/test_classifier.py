@@ -115,3 +115,17 @@ def test_a_network_that_still_has_its_classifier_is_warned_of():
 def test_mistakes_are_refused_with_the_fix(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_a_frozen_batchnorm_stays_frozen():
+    net = TinyNet()
+    net.body[1].eval()
+    Classifier(net, CLASSES, tap="body", image_size=8)
+    assert not net.body[1].training
+    assert net.last.training
+
+
+def test_images_of_whole_numbers_are_refused(student):
+    x, _ = tiny_batch()
+    with pytest.raises(UserError, match=r"images must be float in \[0,1\], got torch.uint8: divide by 255"):
+        student((255 * x).byte())

@@ -6,7 +6,7 @@ import torch
 from adautomix.errors import UserError
 from adautomix.evaluate.corrupted import CorruptionTable, corruption_table, evaluate
 from adautomix.evaluate.corruptions import CORRUPTIONS15, corrupt
-from adautomix.evaluate.corruptions.sources import default_table
+from adautomix.evaluate.corruptions.sources import Made, default_table
 
 
 def batch(count=6):
@@ -52,6 +52,13 @@ def test_the_stored_result_has_both_means_and_every_cell(student):
 
 
 def test_the_table_follows_the_images_size_and_no_images_are_refused(student):
-    assert [default_table(side) for side in (16, 32, 48, 64, 224)] == ["cifar", "cifar", "tiny", "imagenet", "imagenet"]
+    assert [default_table(side) for side in (16, 32, 48, 64, 224)] == ["cifar", "cifar", "tiny", "tiny", "imagenet"]
     with pytest.raises(UserError, match="no test images"):
         corruption_table(student.eval(), [])
+
+
+def test_at_64_px_the_table_is_tiny_imagenets_and_imagenets_may_be_asked_for():
+    x, index = torch.full((1, 3, 64, 64), 0.4), torch.arange(1)
+    noise = [Made(table)(x, index, "gaussian_noise", 3) for table in (None, "tiny", "imagenet")]
+    assert torch.equal(noise[0], noise[1])
+    assert not torch.equal(noise[0], noise[2])

@@ -169,3 +169,15 @@ def test_telling_draws_show_both_images(start):
     method, ctx = start("cutmix")
     shown = telling_draws(method, 4, ctx)
     assert 0.4 < shown.lam[0, 0] < 0.9
+
+
+def test_tables_of_names_are_mappings():
+    assert METHODS.get("nope", "nothing") == "nothing"
+    assert "nope" not in METHODS
+    with pytest.raises(UserError, match="unknown method 'nope'"):
+        METHODS["nope"]
+
+
+def test_a_run_of_no_steps_is_refused(student):
+    with pytest.raises(UserError, match="steps must be 1 or more"):
+        Context.start(student, steps=0)

@@ -7,6 +7,7 @@ from torch import nn
 from adautomix import Classifier
 from adautomix.errors import UserError
 from adautomix.evaluate.occlusion import default_grid, dropped, evaluate, occlusion_curve, orders, patchdrop
+from adautomix.evaluate.released import evaluate as released
 from adautomix.evaluate.released import occlusion_released
 
 INDEX = torch.arange(5)
@@ -119,3 +120,11 @@ def test_released_occlusion_is_the_same_for_the_whole_batch_and_in_the_mean_colo
     gone = (out == mean).all(dim=1)
     assert gone.float().mean() == 0.5
     assert (gone == gone[0]).all()
+
+
+def test_the_released_occlusion_does_not_depend_on_the_loaders_batches(student):
+    x, y = images(8, 230), torch.arange(230) % 5
+    student.eval()
+    results = [released(student, zip(x.split(size), y.split(size), strict=True)) for size in (230, 100, 64, 1)]
+    assert all(result == results[0] for result in results)
+    assert results[0]["settings"]["batch_size"] == 100

@@ -82,3 +82,10 @@ def test_broken_yaml_is_explained(workbook, text, message):
 def test_outputs_cannot_be_set_but_named(workbook):
     with pytest.raises(UserError, match="choose one with --name"):
         plan_of(workbook, {"a": {"notebook": "train"}}, settings={"outputs": "elsewhere"})
+
+
+def test_a_plan_in_another_encoding_is_one_message(workbook):
+    path = workbook / "latin.yaml"
+    path.write_bytes("description: Größe\nsteps: {}\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"latin.yaml cannot be read as YAML in UTF-8"):
+        load_plan(path)

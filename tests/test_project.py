@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 LAYERS = [
-    {"errors", "lazy", "typecheck", "plain_yaml", "files", "paths", "seeding"},
+    {"errors", "lazy", "typecheck", "plain_yaml", "files", "paths", "seeding", "modes"},
     {"config"},
     {"run", "notebooks"},
     {"tables", "progress", "paper", "rules", "factors"},

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+import adautomix.evaluate.corruption_source as chosen
 import adautomix.evaluate.corruptions.sources as sources
-import adautomix.evaluate.runs as runs
 from adautomix.data.loader import eval_loader
 from adautomix.errors import UserError
 from adautomix.evaluate.corrupted import evaluate
+from adautomix.evaluate.corruption_source import corruption_source
 from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4, corrupt
 from adautomix.evaluate.corruptions.sources import Made, keep, published
-from adautomix.evaluate.runs import corruption_source
 
 CPU = torch.device("cpu")
 ALL = CORRUPTIONS15 + CORRUPTIONS_EXTRA4
@@ -109,7 +109,7 @@ def test_published_files_are_read_and_their_labels_must_fit(tmp_path):
 
 
 def test_published_files_are_preferred_where_they_lie(tmp_path, tiny_dataset, monkeypatch):
-    monkeypatch.setattr(runs, "in_workbook", lambda path: tmp_path / path)
+    monkeypatch.setattr(chosen, "in_workbook", lambda path: tmp_path / path)
     cifar = replace(tiny_dataset, name="cifar10")
     assert corruption_source(cifar, tmp_path / "runs", CPU).settings["source"] == "regenerated"
     write_published(tmp_path / "files", cifar.test.labels)

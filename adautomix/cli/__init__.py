@@ -14,7 +14,7 @@ from adautomix.cli import plans, runs
 from adautomix.cli.arguments import FAILED, Evaluate, PlanChoice, Recipes, RunPlan, Train
 from adautomix.data import DATASETS
 from adautomix.errors import UserError
-from adautomix.evaluate import EVALUATORS
+from adautomix.evaluate import ALL_EVALUATORS
 from adautomix.methods import METHODS
 
 MISTAKE, INTERRUPTED = 2, 130
@@ -35,7 +35,7 @@ def _guarded(argv: list[str]) -> int:
                     f"Methods: {', '.join(METHODS)}. Data: {', '.join(DATASETS)}.",
                     default=runs.train_defaults(argv),
                 ),
-                "evaluate": _command(Evaluate, runs.evaluate, f"Evaluators: {', '.join(EVALUATORS)}."),
+                "evaluate": _command(Evaluate, runs.evaluate, f"Evaluators: {', '.join(ALL_EVALUATORS)}."),
                 "recipes": _command(Recipes, runs.recipes),
                 "run": _command(RunPlan, plans.run),
                 "status": _command(PlanChoice, plans.status),
@@ -54,6 +54,11 @@ def _guarded(argv: list[str]) -> int:
     except OSError as error:  # a folder that cannot be written, a full disk
         print(f"adautomix: {error}", file=sys.stderr)
         return MISTAKE
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's own, which is not imported for every command
+            raise
+        print(f"adautomix: the GPU's memory is full, give a smaller --batch-size: {error}", file=sys.stderr)
+        return FAILED
     except FloatingPointError as error:
         print(f"adautomix: {error}", file=sys.stderr)
         return FAILED

@@ -35,17 +35,17 @@ class Evaluate:
     runs: tyro.conf.Positional[str] = "outputs/runs"
     """Folder of one run, or any folder above runs."""
     evaluators: tuple[str, ...] = ("accuracy",)
-    """What to evaluate."""
+    """What to evaluate; autoattack too, with the extra 'attacks' installed."""
     root: str | None = None
     """Where the data set lies now, if it moved."""
     device: str = "auto"
     """auto (GPU if there is one), cpu, cuda, cuda:1, mps."""
     force: bool = False
-    """Evaluate again what is already there."""
+    """Evaluate again also what is already there as asked for."""
     sample: int | None = None
-    """Number of test images for the evaluators of many passes, drawn once for all (default: all; 1,000 for pgd)."""
+    """Test images for evaluators of many passes, drawn once for all (default: all; pgd and autoattack: 1,000)."""
     corrupted: str | None = None
-    """Folder of published CIFAR-C files (default: data/CIFAR-10-C or data/CIFAR-100-C if there, else made anew)."""
+    """Folder of published CIFAR-C files, for CIFAR runs (default: data/CIFAR-10-C or -100-C if there, or made anew)."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,28 @@
 """The subcommands about runs: train, evaluate, recipes. What they need is imported when they are called."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from adautomix.cli.arguments import FAILED, Evaluate, Recipes, Train, setting
 from adautomix.errors import UserError
 
+if TYPE_CHECKING:
+    from adautomix.run import Run
+
 
 def train_defaults(argv: Sequence[str]) -> Train:
-    """Return what `train` starts from: the recipe named on the command line, or the defaults."""
+    """Return what `train` starts from: the recipe named on the command line, or the defaults.
+
+    Raises: UserError for an unknown recipe, and where two flags give one learning rate.
+    """
+    if list(argv[:1]) != ["train"]:
+        return Train()
+    given_flags = {flag.partition("=")[0].replace("_", "-") for flag in argv}
+    if {"--lr", "--optim.student.lr"} <= given_flags:
+        raise UserError("--lr is short for --optim.student.lr: give one of them")
     flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     flags.add_argument("--recipe")
     flags.add_argument("--budget", type=float, default=1.0)
@@ -31,6 +44,8 @@ def train_one(args: Train) -> int:
 
     if args.recipe is None and (args.budget != 1.0 or args.fair):
         raise UserError("--budget and --fair go with --recipe; without one, give --epochs")
+    if args.recipe is not None:
+        require_recipe_epochs(args)
     config = replace(args.config, options=args.config.options | dict(map(setting, args.option)))
     if args.lr is not None:
         student = replace(config.optim["student"], lr=args.lr)
@@ -45,17 +60,44 @@ def train_one(args: Train) -> int:
     return 0
 
 
+def require_recipe_epochs(args: Train) -> None:
+    """Raise UserError if --epochs goes around the recipe's budget, which shortens warm-up and teacher along."""
+    from adautomix.recipes import RECIPES
+
+    planned = RECIPES[args.recipe].config(budget=args.budget, fair=args.fair).epochs
+    if args.config.epochs != planned:
+        raise UserError(
+            f"{args.recipe} has {planned} epochs, got --epochs {args.config.epochs}; for a share of them give --budget "
+            f"{args.config.epochs / RECIPES[args.recipe].epochs:.2g}, which shortens warm-up and teacher with them"
+        )
+
+
 def evaluate(args: Evaluate) -> int:
     """Evaluate trained runs, student and teacher; results go into the runs."""
-    from adautomix.evaluate.runs import evaluate_run
+    from adautomix.evaluate.runs import require_request
     from adautomix.run import find_runs
+    from adautomix.seeding import choose_device
 
+    # What is wrong for every run is one message, not one a run.
+    require_request(args.evaluators, args.sample)
+    choose_device(args.device)
     runs = find_runs(args.runs)
     if not runs:
         raise UserError(f"there are no finished runs in {args.runs}")
-    options = {name: getattr(args, name) for name in ("device", "root", "force", "sample", "corrupted")}
-    evaluated = [evaluate_run(run, args.evaluators, **options) for run in runs]
+    evaluated = [_evaluated(run, args) for run in runs]
     return 0 if all(evaluated) else FAILED
+
+
+def _evaluated(run: "Run", args: Evaluate) -> bool:
+    """Evaluate one run; False, after saying why, if something could not be evaluated."""
+    from adautomix.evaluate.runs import evaluate_run
+
+    options = {name: getattr(args, name) for name in ("device", "root", "force", "sample", "corrupted")}
+    try:
+        return evaluate_run(run, args.evaluators, **options)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return False
 
 
 def recipes(args: Recipes) -> int:

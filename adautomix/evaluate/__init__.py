@@ -2,16 +2,25 @@
 
 from adautomix.lazy import LazyTable
 
-EVALUATORS = LazyTable(
-    "evaluator",
-    "adautomix.evaluate",
-    {
-        "accuracy": "accuracy:evaluate",
-        "calibration": "calibration:evaluate",
-        "corruption": "corrupted:evaluate",
-        "fgsm": "attacks:evaluate",
-        "pgd": "attacks:evaluate_pgd",
-        "occlusion": "occlusion:evaluate",
-        "released": "released:evaluate",
-    },
-)
+_FILES = {
+    "accuracy": "accuracy",
+    "calibration": "calibration",
+    "corruption": "corrupted",
+    "fgsm": "attacks",
+    "pgd": "pgd",
+    "occlusion": "occlusion",
+    "released": "released",
+}
+_EXTRAS = {"autoattack": "autoattack"}
+
+
+def _table(function: str, files: dict[str, str]) -> LazyTable:
+    return LazyTable("evaluator", "adautomix.evaluate", {name: f"{file}:{function}" for name, file in files.items()})
+
+
+EVALUATORS = _table("evaluate", _FILES)
+"""The default set: what needs no extra package."""
+ALL_EVALUATORS = _table("evaluate", _FILES | _EXTRAS)
+"""Everything that can be asked for by name."""
+SETTINGS = _table("settings", _FILES | _EXTRAS)
+"""What a result records of how it was made, known before it is: by the images' side, of corruption by their source."""

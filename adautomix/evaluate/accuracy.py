@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.errors import UserError
-from adautomix.evaluate.checks import require_eval, require_pixels
+from adautomix.evaluate.checks import require_eval, require_finite, require_images, require_pixels
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,7 @@ def predict_each(models: Sequence[nn.Module], batches: Iterable[Any], *, head: s
         for model, seen in zip(models, logits, strict=True):
             seen.append(model(x, heads=(head,)).logits[head].float())
         labels.append(y)
-    if not labels:
-        raise UserError("there are no test images")
+    require_images(len(labels))
     truth = torch.cat(labels).cpu()  # counted in float64, which not all GPUs have
     return [Predictions(torch.cat(seen).cpu(), truth) for seen in logits]
 
@@ -74,11 +72,20 @@ def accuracy(predictions: Predictions) -> dict[str, Any]:
 
 
 def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
-    """Return the result a Run stores: value, settings, number of images and protocol."""
+    """Return the result a Run stores: value, settings, number of images and protocol.
+
+    Raises: UserError as `predict`, and for outputs that are not finite.
+    """
     predictions = predict(model, batches)
+    require_finite(predictions.logits)  # not in `predict`: training looks at the loss of a network that diverges
     return {
         "value": accuracy(predictions),
-        "settings": {"head": "one", "precision": "float32"},
+        "settings": settings(),
         "n_images": len(predictions.labels),
         "protocol": "every test image once, no augmentation, eval mode",
     }
+
+
+def settings(side: int | None = None) -> dict[str, Any]:
+    """Return what a result records of how it was made; the same for images of any side (px)."""
+    return {"head": "one", "precision": "float32"}

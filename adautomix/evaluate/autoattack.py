@@ -1,11 +1,20 @@
 """AutoAttack (Croce and Hein 2020), by the package pyautoattack: slow, an optional extra, best on a GPU."""
 
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.attacks import EPS, check_attack
+from adautomix.errors import UserError
+from adautomix.evaluate.attacks import COMMON, EPS, adversarial_curve, attack_result, check_attack
+from adautomix.evaluate.batching import BATCH, rebatched
+
+MISSING = "AutoAttack needs the extra 'attacks': pip install -e '.[attacks]'"
+LEAST_CLASSES = 4
+"""The targeted loss of the standard version compares the four largest logits."""
 
 
 def autoattack(
@@ -22,19 +31,50 @@ def autoattack(
     An image that survives pays hundreds of passes: take a thousand images at most, and a GPU.
 
     Args:
-        options: of pyautoattack's AutoAttack, e.g. attacks=["apgd-ce"] or seed=1 (default 0).
-    Raises: ImportError that names the extra; UserError as `fgsm`.
+        options: of pyautoattack's AutoAttack, e.g. seed=1 (default 0), or version="custom" and attacks=["apgd-ce"].
+    Raises: ImportError that names the extra; UserError as `fgsm`, and for the standard version and fewer than four
+        classes.
     """
     check_attack(model, x, y, eps)
+    if options.get("version", "standard") == "standard" and model.num_classes < LEAST_CLASSES:
+        raise UserError(f"AutoAttack needs {LEAST_CLASSES} classes or more, got {model.num_classes}; take pgd instead")
     try:
         from pyautoattack import AutoAttack
     except ImportError as error:
-        raise ImportError("AutoAttack needs the extra 'attacks': pip install -e '.[attacks]'") from error
+        raise ImportError(MISSING) from error
 
     attack = AutoAttack(_Logits(model, head), norm="Linf", eps=eps, device=x.device, **{"seed": 0} | options)
     for targeted in (attack.apgd_targeted, attack.fab):  # nine by default, whatever the number of classes
         targeted.n_target_classes = min(targeted.n_target_classes, model.num_classes - 1)
-    return attack.run_standard_evaluation(x, y, batch_size=len(x))[0].detach()
+    with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):  # it seeds torch's own generators
+        return attack.run_standard_evaluation(x, y, batch_size=len(x))[0].detach()
+
+
+def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
+    """Return the AutoAttack result a Run stores: accuracy and error (%) at 8/255.
+
+    Images are taken BATCH at a time, whatever `batches` has: the package draws its random numbers for a batch.
+
+    Raises: UserError as `autoattack`, also if the package is not installed.
+    """
+    record = settings()  # first: it says if the package is missing
+    return attack_result(adversarial_curve(model, rebatched(batches), attack=_attack, eps_list=(EPS,)), record)
+
+
+def settings(side: int | None = None) -> dict[str, Any]:
+    """Return what a result records of how it was made; the same for images of any side (px).
+
+    Raises: UserError if the package is not installed.
+    """
+    try:
+        package = f"pyautoattack {version('pyautoattack')}"
+    except PackageNotFoundError as error:
+        raise UserError(MISSING) from error
+    return {"attack": "AutoAttack", "version": "standard", "package": package, "batch_size": BATCH, "seed": 0} | COMMON
+
+
+def _attack(model: nn.Module, x: Tensor, y: Tensor, *, eps: float, index: Tensor) -> Tensor:
+    return autoattack(model, x, y, eps=eps)  # it knows images by their place in the batch, not by their index
 
 
 class _Logits(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from adautomix.errors import UserError
 from adautomix.evaluate.accuracy import Predictions, predict
-from adautomix.evaluate.checks import require_labels
+from adautomix.evaluate.checks import require_finite, require_labels
 
 BINS = 15
 RELEASED_BINS = 10
@@ -99,6 +99,7 @@ def ece_released(
 def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     """Return the calibration result a Run stores: ECE, MCE and the released code's "ECE" in percent, and every bin."""
     predictions: Predictions = predict(model, batches)
+    require_finite(predictions.logits)
     result = calibration(predictions.logits, predictions.labels, kind="logits")
     means = {name: getattr(result, name).nan_to_num(-1).tolist() for name in ("accuracy", "confidence")}
     rows = zip(result.counts.tolist(), means["accuracy"], means["confidence"], strict=True)
@@ -106,13 +107,13 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     released = ece_released(predictions.logits, predictions.labels, kind="logits")
     return {
         "value": {"ece": 100 * result.ece, "mce": 100 * result.mce, "released_ece": 100 * released, "bins": bins},
-        "settings": {
-            "bins": BINS,
-            "released_bins": RELEASED_BINS,
-            "head": "one",
-            "precision": "float32",
-            "temperature": 1.0,
-        },
+        "settings": settings(),
         "n_images": len(predictions.labels),
         "protocol": "clean test images, largest softmax probability, equal-width bins closed on the right",
     }
+
+
+def settings(side: int | None = None) -> dict[str, Any]:
+    """Return what a result records of how it was made; the same for images of any side (px)."""
+    bins = {"bins": BINS, "released_bins": RELEASED_BINS}
+    return bins | {"head": "one", "precision": "float32", "temperature": 1.0}

@@ -1,6 +1,7 @@
-"""What every evaluator refuses, with the fix in the message."""
+"""What every evaluator refuses, with the fix in the message; and the one way in which answers are counted."""
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from adautomix.errors import UserError
@@ -37,6 +38,24 @@ def require_labels(y: Tensor, count: int, classes: int) -> None:
         raise UserError(f"labels must be {count} whole numbers, one an image; got {y.dtype} {tuple(y.shape)}")
     if count and not (int(y.min()) >= 0 and int(y.max()) < classes):
         raise UserError(f"labels must be 0 to {classes - 1}, got {int(y.min())} to {int(y.max())}")
+
+
+def require_images(count: int) -> None:
+    """Raise UserError if an evaluator has seen no images."""
+    if not count:
+        raise UserError("there are no test images: give a split, or batches, that hold at least one")
+
+
+def require_finite(logits: Tensor) -> None:
+    """Raise UserError if any logit is nan or infinite: the largest of such is an answer that looks like one."""
+    if not torch.isfinite(logits).all():
+        raise UserError("the network's outputs are not finite: its training diverged; train it again, with a lower lr")
+
+
+def hits(logits: Float[Tensor, "B K"], y: Int[Tensor, " B"]) -> Bool[Tensor, " B"]:
+    """Return which images are answered right, top-1; raises UserError for logits that are not finite."""
+    require_finite(logits)
+    return logits.argmax(dim=1) == y
 
 
 def require_eps(eps: float) -> None:

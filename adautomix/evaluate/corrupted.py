@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from adautomix.errors import UserError
-from adautomix.evaluate.checks import require_eval
+from adautomix.evaluate.checks import hits, require_eval, require_images
 from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4
 from adautomix.evaluate.corruptions.sources import Made, Source
 
@@ -63,6 +63,7 @@ def corruption_table(
     Args:
         batches: of `x` in [0,1], `y` and `index`.
         source: where the corrupted images come from (`corruptions.sources`); by default they are made as needed.
+    Raises: UserError for a model in train mode, no images, or outputs that are not finite; and as the source does.
     """
     require_eval(model)
     source = source or Made()
@@ -70,11 +71,11 @@ def corruption_table(
     for x, y, index in batches:
         for name in names:
             for i, severity in enumerate(severities):
-                right[name][i] += _hits(model, source(x, index, name, severity), y, head)
+                logits = model(source(x, index, name, severity), heads=(head,)).logits[head]
+                right[name][i] += hits(logits, y).sum().cpu()
         count += len(y)
-    if not count:
-        raise UserError("there are no test images")
-    return CorruptionTable({name: (100 * hits / count).tolist() for name, hits in right.items()}, count)
+    require_images(count)
+    return CorruptionTable({name: (100 * row / count).tolist() for name, row in right.items()}, count)
 
 
 def evaluate(model: nn.Module, batches: Iterable[Any], *, source: Source | None = None) -> dict[str, Any]:
@@ -91,11 +92,12 @@ def evaluate(model: nn.Module, batches: Iterable[Any], *, source: Source | None 
             "released_top1": whole.mean_accuracy(),
             "table": whole.top1,
         },
-        "settings": source.settings | {"severities": list(SEVERITIES), "head": "one"},
+        "settings": settings(source.settings),
         "n_images": whole.n,
         "protocol": f"mean over five severities, then 15 corruptions (released_top1: 19), unnormalised{made}",
     }
 
 
-def _hits(model: nn.Module, x: Tensor, y: Tensor, head: str) -> Tensor:
-    return (model(x, heads=(head,)).logits[head].argmax(dim=1) == y).sum().cpu()
+def settings(source: dict[str, Any]) -> dict[str, Any]:
+    """Return what a result records of how it was made; `source`: the settings of where its images came from."""
+    return source | {"severities": list(SEVERITIES), "head": "one"}

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from adautomix.errors import UserError
-from adautomix.evaluate.checks import require_eval, require_pixels
+from adautomix.evaluate.checks import hits, require_eval, require_images, require_pixels
 from adautomix.seeding import generator_for
 
 RATIOS = tuple(r / 10 for r in range(11))
@@ -76,7 +76,14 @@ def occlusion_curve(
     Args:
         batches: of `x` in [0,1], `y` and `index`.
         grid: patches a side; by default 14 at 224 px, 8 at 32 px, see `default_grid`.
+    Raises: UserError for a model in train mode, no images, or outputs that are not finite; and as `patchdrop`.
     """
+    return _grid_and_curve(model, batches, grid, ratios, seed, fill, head)[1]
+
+
+def _grid_and_curve(
+    model: nn.Module, batches: Iterable[Any], grid: int | None, ratios: Sequence[float], seed: int, fill: Any, head: str
+) -> tuple[int, list[dict[str, float]]]:
     require_eval(model)
     right, count = torch.zeros(len(ratios)), 0
     for x, y, index in batches:
@@ -84,11 +91,11 @@ def occlusion_curve(
         for i, ratio in enumerate(ratios):
             occluded = patchdrop(x, ratio, grid=grid, index=index, seed=seed, fill=fill)
             with torch.no_grad():
-                right[i] += (model(occluded, heads=(head,)).logits[head].argmax(dim=1) == y).sum().cpu()
+                right[i] += hits(model(occluded, heads=(head,)).logits[head], y).sum().cpu()
         count += len(y)
-    if not count:
-        raise UserError("there are no test images")
-    return [{"ratio": r, "top1": 100 * float(hits) / count, "n": count} for r, hits in zip(ratios, right, strict=True)]
+    require_images(count)
+    rows = zip(ratios, right.tolist(), strict=True)
+    return grid, [{"ratio": ratio, "top1": 100 * number / count, "n": count} for ratio, number in rows]
 
 
 def default_grid(height: int, width: int) -> int:
@@ -120,21 +127,20 @@ def _colour(x: Float[Tensor, "B 3 H W"], fill: str | Tensor) -> Tensor:
 
 def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     """Return the occlusion result a Run stores: the curve, its mean, and accuracy at half the patches (%)."""
-    batches = iter(batches)
-    first = next(batches, None)
-    if first is None:
-        raise UserError("there are no test images")
-    grid = default_grid(first[0].shape[2], first[0].shape[3])
-    curve = occlusion_curve(model, _again(first, batches), grid=grid)
+    grid, curve = _grid_and_curve(model, batches, None, RATIOS, 0, "black", "one")
     tops = [row["top1"] for row in curve]
     return {
         "value": {"mean": sum(tops) / len(tops), "half": tops[5], "curve": curve},
-        "settings": {"grid": grid, "fill": "black", "seed": 0, "head": "one", "precision": "float32"},
+        "settings": _settings(grid),
         "n_images": curve[0]["n"],
         "protocol": "PatchDrop, random, one nested order of patches an image, filled before normalisation; eval mode",
     }
 
 
-def _again(first: Any, rest: Iterable[Any]) -> Iterable[Any]:
-    yield first
-    yield from rest
+def settings(side: int) -> dict[str, Any]:
+    """Return what a result on images of this side (px) records of how it was made; UserError as `default_grid`."""
+    return _settings(default_grid(side, side))
+
+
+def _settings(grid: int) -> dict[str, Any]:
+    return {"grid": grid, "fill": "black", "seed": 0, "head": "one", "precision": "float32"}

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from adautomix.errors import UserError
 from adautomix.evaluate.attacks import EPS, check_attack, loss_gradient
-from adautomix.evaluate.checks import require_eval, require_pixels
+from adautomix.evaluate.batching import BATCH, rebatched
+from adautomix.evaluate.checks import hits, require_eval, require_finite, require_images, require_pixels
 from adautomix.evaluate.occlusion import RATIOS, default_grid
 
 PATCHES = 14
@@ -35,8 +35,9 @@ def fgsm_released(
     Raises: as `fgsm`.
     """
     check_attack(model, x, y, eps)
-    gradient, _ = loss_gradient(model, x, y, head=head)  # std is positive: the sign is the same before normalisation
-    normalised = (x - model.mean) / model.std
+    gradient, logits = loss_gradient(model, x, y, head=head)
+    require_finite(logits)
+    normalised = (x - model.mean) / model.std  # std is positive: the gradient's sign is the same as in pixels
     return normalised.add_(gradient.sign(), alpha=eps).clamp_(0, 1) * model.std + model.mean
 
 
@@ -70,25 +71,35 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     """Return what the released code would report: accuracy under its attack and its occlusion curve (%).
 
     Its ECE stands beside the standard one in the evaluator calibration, its mean of 19 in the evaluator corruption.
+    Images are taken BATCH at a time, whatever `batches` has: each batch has masks of its own.
+    Raises: UserError for a model in train mode, no images, or outputs that are not finite; and as `fgsm`.
     """
     require_eval(model)
     right, count, rng = {}, 0, np.random.RandomState(0)
-    for x, y, *_ in batches:
+    for x, y in rebatched(batches):  # one mask a batch: it must not be the loader's
         patches = default_grid(x.shape[2], x.shape[3])  # the released tool knows 224 px only
         attempts = {"fgsm": fgsm_released(model, x, y)}
         attempts |= {r: occlusion_released(x, r, mean=model.mean, rng=rng, patches=patches) for r in RATIOS}
         with torch.no_grad():
             for name, images in attempts.items():
-                hits = model(images, heads=("one",)).logits["one"].argmax(dim=1) == y
-                right[name] = right.get(name, 0) + int(hits.sum())
+                number = hits(model(images, heads=("one",)).logits["one"], y).sum()
+                right[name] = right.get(name, 0) + int(number)
         count += len(y)
-    if not count:
-        raise UserError("there are no test images")
-    top1 = {name: 100 * hits / count for name, hits in right.items()}
+    require_images(count)
+    top1 = {name: 100 * number / count for name, number in right.items()}
     curve = [{"ratio": r, "top1": top1[r], "n": count} for r in RATIOS]
     return {
         "value": {"fgsm_top1": top1["fgsm"], "fgsm_error": 100 - top1["fgsm"], "occlusion": curve},
-        "settings": {"eps": EPS, "patches": patches, "seed": 0, "head": "one", "precision": "float32"},
+        "settings": _settings(patches),
         "n_images": count,
         "protocol": "as the released code computes them: not FGSM, one mask a batch; see evaluate/released.py",
     }
+
+
+def settings(side: int) -> dict[str, Any]:
+    """Return what a result on images of this side (px) records of how it was made; UserError as `default_grid`."""
+    return _settings(default_grid(side, side))
+
+
+def _settings(patches: int) -> dict[str, Any]:
+    return {"eps": EPS, "patches": patches, "batch_size": BATCH, "seed": 0, "head": "one", "precision": "float32"}

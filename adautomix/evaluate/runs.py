@@ -1,30 +1,28 @@
-"""Evaluating Runs: their student and teacher, on their own test set, results stored in the Run."""
+"""Evaluating Runs: their student and teacher, on their own test set, results stored in the Run.
 
-from collections.abc import Callable, Iterable
+What a reader gets wrong: a stored result is kept only if it is what is asked for now: as many images, corrupted images
+from the same place, the same settings.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
-import torch
+from functools import cache
 
 from adautomix.checkpoint import load_classifier
 from adautomix.data import dataset_for
-from adautomix.data.base import IN_MEMORY, Dataset
 from adautomix.data.loader import eval_loader
-from adautomix.errors import UserError
-from adautomix.evaluate import EVALUATORS
-from adautomix.evaluate.corruptions.sources import Made, Source, default_table, keep, published
-from adautomix.paths import in_workbook
+from adautomix.errors import UserError, unknown
+from adautomix.evaluate import ALL_EVALUATORS, SETTINGS
+from adautomix.evaluate.corruption_source import Files, corruption_source, source_settings
 from adautomix.progress import progress
 from adautomix.run import ROLES, Run
 from adautomix.seeding import choose_device
 
 WHOLE = frozenset({"accuracy", "calibration"})
 """Evaluators of one pass: these always take every test image."""
-PGD_IMAGES = 1000
-"""PGD-20 costs forty passes an image; a thousand images, the same for every network, are the field's habit."""
-PUBLISHED = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
-"""Folders below the workbook's `data` in which published corruptions are looked for."""
+FEW = {"pgd": 1000, "autoattack": 1000}
+"""Forty passes an image, or hundreds: a thousand images, the same for every network, are the field's habit."""
 
 
 def evaluate_run(
@@ -36,76 +34,111 @@ def evaluate_run(
     root: str | None = None,
     force: bool = False,
     sample: int | None = None,
-    corrupted: str | Path | None = None,
+    corrupted: Files = None,
     log: Callable[[str], None] = print,
 ) -> bool:
-    """Run evaluators on a finished run and store their results in it; those already there are kept.
+    """Run evaluators on a finished run and store their results in it; those there as asked for are kept.
 
     Args:
         root: where the data set lies now, if not where the run was trained.
-        force: evaluate again what is already there.
+        force: evaluate again what is already there. Without it, a result of another number of images, of corrupted
+            images from elsewhere or of other settings than asked for now is replaced, the others are kept.
         sample: number of test images for the evaluators of many passes (all but accuracy and calibration), drawn at
-            random but the same for every network. None: all, but for pgd 1,000.
-        corrupted: folder of published CIFAR-C files; by default data/CIFAR-10-C or data/CIFAR-100-C where there, else
-            the images are made anew and kept in a folder beside the data set's runs (64 px and less; above, not kept).
+            random but the same for every network. None: all, but for pgd and autoattack 1,000.
+        corrupted: folder of published CIFAR-C files, for runs on CIFAR; by default data/CIFAR-10-C or data/CIFAR-100-C
+            where there, else the images are made anew and kept in a folder beside the data set's runs (64 px and less;
+            above, not kept).
     Returns: False, after saying so, if the images there now are not those the run was trained on.
-    Raises: UserError for an unknown evaluator, or a data set or files that cannot be read.
+    Raises: UserError for no or an unknown evaluator, or a sample below 1. Also, after all other evaluators have run
+        and with a line "run: evaluator: message" each, for what cannot be evaluated: a data set or files that cannot
+        be read, outputs that are not finite.
     """
-    wanted = [(name, role) for role in roles for name in evaluators]
-    functions = {name: EVALUATORS[name] for name, _ in wanted}
+    names, missing, errors, found = tuple(evaluators), [], [], True
+    require_request(names, sample)
+    for role in roles:
+        for name in names:
+            with _noted(errors, run.id, name):
+                if force or not _kept(run, name, role, sample, corrupted):
+                    missing.append((name, role))
+    if missing:
+        with _noted(errors, run.id):
+            found = _evaluate(run, missing, errors, device, root, sample, corrupted, log)
+    elif not errors:
+        log(f"{run.id}: already evaluated")
+    if errors:
+        raise UserError("\n".join(dict.fromkeys(errors)))  # student and teacher often have the same one
+    return found
+
+
+def require_request(evaluators: Collection[str], sample: int | None) -> None:
+    """Raise UserError for no evaluator, an unknown one, or a sample below 1."""
+    if not evaluators:
+        raise UserError(f"no evaluator is named: give one or more of {', '.join(ALL_EVALUATORS)}")
+    for name in evaluators:
+        if name not in ALL_EVALUATORS:
+            raise unknown("evaluator", name, ALL_EVALUATORS)
     if sample is not None and sample < 1:
         raise UserError(f"sample must be 1 or more, got {sample}")
-    missing = [(name, role) for name, role in wanted if force or run.metrics(name, role) is None]
-    if not missing:
-        log(f"{run.id}: already evaluated")
-        return True
+
+
+def _evaluate(
+    run: Run,
+    missing: list[tuple[str, str]],
+    errors: list[str],
+    device: str,
+    root: str | None,
+    sample: int | None,
+    corrupted: Files,
+    log: Callable[[str], None],
+) -> bool:
+    """Evaluate pairs of evaluator and role, noting errors; False if these are not the images of the training."""
     config = run.config if root is None else replace(run.config, root=root)
     dataset, chosen = dataset_for(config), choose_device(device)
     if dataset.fingerprint != run.info["dataset"]["fingerprint"]:
         log(f"{run.id}: left out, {dataset.label} no longer holds the images it was trained on")
         return False
-    options: dict[str, dict[str, Any]] = {}
-    if any(name == "corruption" for name, _ in missing):
-        folder = None if corrupted is None else in_workbook(corrupted)
-        options["corruption"] = {"source": corruption_source(dataset, run.path.parent, chosen, folder, config.workers)}
+    # Shared by all evaluators and both roles: image files are decoded once.
+    loader = cache(lambda few: eval_loader(dataset, device=chosen, workers=config.workers, sample=few))
+    source = cache(lambda: corruption_source(dataset, run.path.parent, chosen, corrupted, config.workers))
     for role in dict.fromkeys(role for _, role in missing):
         model = load_classifier(run, role, chosen)
         for name in (n for n, r in missing if r == role):
-            few = None if name in WHOLE else sample or (PGD_IMAGES if name == "pgd" else None)
-            batches = eval_loader(dataset, device=chosen, workers=config.workers, sample=few)
-            shown = progress(batches, total=len(batches), name=f"{name} of the {role}", unit="batch")
-            result = functions[name](model, shown, **options.get(name, {}))
-            drawn = "all" if result["n_images"] == len(dataset.test) else "a fixed random sample"
-            run.write_metrics(name, role, result | {"images": drawn, "device": str(chosen)})
-            log(f"{run.id}: {name} of the {role}: {_summary(result['value'])}")
+            with _noted(errors, run.id, name):
+                batches = loader(_sample_of(name, sample))
+                shown = progress(batches, total=len(batches), name=f"{name} of the {role}", unit="batch")
+                options = {"source": source()} if name == "corruption" else {}
+                result = ALL_EVALUATORS[name](model, shown, **options)
+                drawn = "all" if result["n_images"] == len(dataset.test) else "a fixed random sample"
+                run.write_metrics(name, role, result | {"images": drawn, "device": str(chosen)})
+                log(f"{run.id}: {name} of the {role}: {_summary(result['value'])}")
     return True
 
 
-def corruption_source(
-    dataset: Dataset, folder: Path, device: torch.device, files: Path | None = None, workers: int = 2
-) -> Source:
-    """Return where a data set's corrupted test images come from: published files, a kept set, or made as needed.
+def _kept(run: Run, name: str, role: str, sample: int | None, corrupted: Files) -> bool:
+    """Return whether the stored result is what is asked for; told from the run's records, without its data set."""
+    stored = run.metrics(name, role)
+    if stored is None:
+        return False
+    data, few = run.info["dataset"], _sample_of(name, sample)
+    count = data.get("n_test", 0)
+    if name == "corruption":
+        settings = SETTINGS[name](source_settings(run.config.data, data["size"], data["fingerprint"], corrupted))
+    else:
+        settings = SETTINGS[name](data["size"])
+    return stored.get("n_images") == min(few or count, count) and stored.get("settings") == settings
 
-    Args:
-        folder: where a kept set goes, in a folder of its own.
-        files: published CIFAR-C files; None: those below `data`, if they are there.
-    """
-    if files is None and dataset.name in PUBLISHED:
-        usual = in_workbook("data") / PUBLISHED[dataset.name]
-        files = usual if usual.is_dir() else None
-    if files is not None:
-        return published(files, dataset.test.labels)
-    if dataset.size > IN_MEMORY:
-        return Made()
-    table = default_table(dataset.size)
-    identity = {"data": dataset.label, "fingerprint": dataset.fingerprint, "images": len(dataset.test)}
-    return keep(
-        folder / f"corrupted-{table}-{dataset.fingerprint}",
-        eval_loader(dataset, device=device, workers=workers),
-        of=identity | {"size": dataset.size},
-        table=table,
-        bar=lambda names: progress(names, total=len(names), name="corrupting the test images", unit="corruption"),
-    )
+
+def _sample_of(name: str, sample: int | None) -> int | None:
+    return None if name in WHOLE else sample or FEW.get(name)
+
+
+@contextmanager
+def _noted(errors: list[str], *where: str) -> Iterator[None]:
+    """Make a UserError a line of `errors` that says where it came up, and go on."""
+    try:
+        yield
+    except UserError as error:
+        errors.append(": ".join((*where, str(error))))
 
 
 def _summary(value: dict) -> str:

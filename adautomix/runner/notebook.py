@@ -110,11 +110,11 @@ def _choices(help_: str) -> tuple[str, ...] | None:
 
 def _table(name: str) -> Any:
     from adautomix.data import DATASETS
-    from adautomix.evaluate import EVALUATORS
+    from adautomix.evaluate import ALL_EVALUATORS
     from adautomix.methods import METHODS
     from adautomix.recipes import COLUMNS
 
-    tables = {"METHODS": METHODS, "DATASETS": DATASETS, "EVALUATORS": EVALUATORS, "COLUMNS": COLUMNS}
+    tables = {"METHODS": METHODS, "DATASETS": DATASETS, "EVALUATORS": ALL_EVALUATORS, "COLUMNS": COLUMNS}
     if name not in tables:
         raise unknown("table of choices", name, tables)
     return tables[name]

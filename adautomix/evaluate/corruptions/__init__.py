@@ -37,7 +37,8 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     )
 }
 SIDES = {"cifar": (8, 32), "tiny": (33, 64), "imagenet": (64, 1 << 14)}
-"""Image sides a table is for, px. Both ends belong to it."""
+"""Image sides a table is for, px. Both ends belong to it: at 64 px, the side of Tiny-ImageNet, "tiny" is the default,
+"imagenet" may be asked for."""
 
 
 @torch.no_grad()
@@ -54,7 +55,8 @@ def corrupt(
             starts from 8 bits. Left untouched.
         name: one of CORRUPTIONS15 or CORRUPTIONS_EXTRA4.
         severity: 1 (mild) to 5.
-        table: whose severities: "cifar" for sides of 8 to 32 px, "tiny" for 33 to 64, "imagenet" from 64 on.
+        table: whose severities: "cifar" for sides of 8 to 32 px, "tiny" for 33 to 64, "imagenet" from 64 on. At 64 px
+            both "tiny" and "imagenet" are accepted; evaluators take "tiny", as Tiny-ImageNet-C has 64 px.
         seed: of the whole corrupted test set.
         index: [B] whole numbers; which images of the test set these are.
         textures: for frost only, photographs of ice [T,3,h,w] in [0,1], at least as large as the images; one of the
@@ -86,7 +88,7 @@ def _require_images(x: Tensor, table: str) -> None:
     low, high = SIDES[table]
     if min(height, width) < SIDES["cifar"][0] or not low <= max(height, width) <= high:
         fits = [name for name, (low, high) in SIDES.items() if low <= max(height, width) <= high]
-        advice = f"use table {fits[-1]!r}" if fits and min(height, width) >= 8 else "corruptions need sides from 8 px"
+        advice = f"use table {fits[0]!r}" if fits and min(height, width) >= 8 else "corruptions need sides from 8 px"
         raise UserError(f"the table {table!r} is for sides of {low} to {high} px, got {height} x {width}: {advice}")
 
 

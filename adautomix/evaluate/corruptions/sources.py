@@ -29,8 +29,8 @@ Images = Float[Tensor, "B 3 H W"]
 
 
 def default_table(side: int) -> str:
-    """Return the severity table for images of this side (px)."""
-    return "cifar" if side <= 32 else "tiny" if side < 64 else "imagenet"
+    """Return the severity table for images of this side (px): at 64, which two fit, Tiny-ImageNet's."""
+    return "cifar" if side <= 32 else "tiny" if side <= 64 else "imagenet"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,12 @@ def published(folder: Path, labels: Int[Tensor, " M"]) -> Kept:
     clean = labels.cpu().numpy()
     load_cifar_c(folder, CORRUPTIONS15[0], 1, labels=clean, expect=len(clean))
     block = partial(_published, folder, len(clean))
-    return Kept(block, {"source": "published", "files": folder.name, "table": "cifar"})
+    return Kept(block, published_settings(folder))
+
+
+def published_settings(folder: Path) -> dict[str, Any]:
+    """Return what a result on the published files in a folder records."""
+    return {"source": "published", "files": folder.name, "table": "cifar"}
 
 
 def keep(
@@ -108,8 +113,12 @@ def keep(
             write_atomic(_path(folder, name), partial(_make, name=name, batches=batches, table=table, seed=seed))
             manifest["sha256"][name] = _sha256(_path(folder, name))
             write_json(folder / MANIFEST, manifest)
-    settings = {"source": "regenerated", "files": folder.name, "table": table, "seed": seed, "version": VERSION}
-    return Kept(partial(_kept, folder), settings)
+    return Kept(partial(_kept, folder), kept_settings(folder.name, table, seed))
+
+
+def kept_settings(files: str, table: str, seed: int = 0) -> dict[str, Any]:
+    """Return what a result on a kept set in a folder of this name records."""
+    return {"source": "regenerated", "files": files, "table": table, "seed": seed, "version": VERSION}
 
 
 def _published(folder: Path, count: int, name: str, severity: int) -> np.ndarray:

@@ -16,9 +16,8 @@ from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.grid import cut_off, to_grid
 from adautomix.evaluate.corruptions.plasma import plasma
 from adautomix.evaluate.corruptions.tables import Numbers
+from adautomix.saliency import LUMA
 
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in grey (ITU-R BT.601)."""
 ICE_LEVEL, ICE_CONTRAST, ICE_TINT = (0.45, 0.82), 0.11, (-0.07, 0.01, 0.06)
 """Mean grey (drawn in between), standard deviation and colour of the made-up ice, about those of the five published
 photographs in use: grey 0.48 to 0.81, standard deviation 0.07 to 0.17, bluish."""
