@@ -16,6 +16,7 @@ from adautomix.errors import UserError
 from adautomix.evaluate.statistics import FEWEST_SEEDS, holm, paired_t
 from adautomix.factors import BASE, OPTIONS, by_factor, by_setting, changed, evaluated, factors_of, of_adautomix
 from adautomix.run import ROLES, Run
+from adautomix.tables import mean_sd
 
 FACTORS = ("objective", "alpha", "beta", "n_mix", "lam_channel", "alpha_loss", "ema_base", "generator_lr")
 """What the plan `ablations` changes, one step each; any other option, `ema_...` or `generator_...` counts as well."""
@@ -81,7 +82,7 @@ def wide_ablations(table: pd.DataFrame) -> pd.DataFrame:
     wide = table[[*KEYS, "n", "mask_share"]].drop_duplicates(KEYS).rename(columns={"n": "seeds"})
     for role in ROLES:
         part = table[table["role"] == role]
-        texts = pd.DataFrame({role: map(_mean_text, part["mean"], part["sd"])}, index=part.index)
+        texts = pd.DataFrame({role: map(mean_sd, part["mean"], part["sd"])}, index=part.index)
         texts[f"{role} − base"] = list(map(_interval_text, part["difference"], part["low"], part["high"]))
         wide = wide.merge(part[KEYS].join(texts), on=KEYS, how="left")
     wide["value"] = list(map(_value_text, wide["value"]))
@@ -146,10 +147,6 @@ def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
-
-
-def _mean_text(mean: float, sd: float) -> str:
-    return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"
 
 
 def _interval_text(difference: float, low: float, high: float) -> str:

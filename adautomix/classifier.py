@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Shaped
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from adautomix.errors import UserError
+from adautomix.modes import eval_mode
 
 
 class Output(NamedTuple):
@@ -78,7 +79,7 @@ class Classifier(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "B 3 H W"],
+        x: Shaped[Tensor, "B 3 H W"],
         heads: Sequence[str] = ("one",),
         tap: bool = False,
         at: str | None = None,
@@ -90,8 +91,10 @@ class Classifier(nn.Module):
             x: images in [0,1]; not changed.
             at, edit: replace the output of submodule `at` (or the images, at="input") by `edit(output)`. The
                 batch is dimension 0; the layout of the others is the network's own.
-        Raises: UserError for an unknown head or a tap that was not set.
+        Raises: UserError for an unknown head, a tap that was not set, or images of whole numbers.
         """
+        if not x.is_floating_point():
+            raise UserError(f"images must be float in [0,1], got {x.dtype}: divide by 255")
         if (at is None) != (edit is None):
             raise UserError("at and edit go together")
         if at == "input":
@@ -144,14 +147,9 @@ class Classifier(nn.Module):
 
     def _measure(self, image_size: int) -> tuple[int, tuple[int, ...] | None]:
         """Return the number of features and the tap's shape (C, h, w), from one pass over two blank images."""
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                x = self._normalise(torch.zeros(2, 3, image_size, image_size, device=self.mean.device))
-                features, tapped = self._features(x, tap=self.tap is not None)
-        finally:
-            self.train(was_training)
+        with eval_mode(self.net), torch.no_grad():  # a net that comes with frozen BatchNorm keeps it frozen
+            x = self._normalise(torch.zeros(2, 3, image_size, image_size, device=self.mean.device))
+            features, tapped = self._features(x, tap=self.tap is not None)
         if features.ndim != 2:
             raise UserError(
                 f"the network must give features [B,D] or [B,D,h,w], got shape {tuple(features.shape)}; "

@@ -6,6 +6,7 @@ a number, plus `NUMERICS_VERSION`.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -33,6 +34,8 @@ class _Checked:
             object.__setattr__(self, f.name, value)
             if not fits(value, hints[f.name]):
                 raise UserError(f"{f.name} must be {words(hints[f.name])}, got {value!r}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"{f.name} must be a finite number, got {value!r}")
         self.check()
 
     def check(self) -> None:
@@ -74,6 +77,11 @@ class OptimConfig(_Checked):
         self._require("weight_decay", self.weight_decay >= 0, "zero or more")
         self._require("final_lr", self.final_lr >= 0, "zero or more")
         self._require("warmup_epochs", self.warmup_epochs >= 0, "zero or more")
+        if self.schedule == "constant" and (self.warmup_epochs or self.final_lr):
+            raise UserError(
+                "schedule='constant' has neither warm-up nor an end: warmup_epochs and final_lr must be 0, "
+                f"got {self.warmup_epochs} and {self.final_lr}"
+            )
 
 
 @dataclass(frozen=True)
@@ -165,6 +173,12 @@ class TrainConfig(_Checked):
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "in [0,1)")
         self._require("clip_grad", self.clip_grad is None or self.clip_grad > 0, "positive")
         self._require("optim", "student" in self.optim, "a mapping with the key 'student'")
+        for name, optim in self.optim.items():
+            if optim.warmup_epochs > self.epochs:
+                raise UserError(
+                    f"warmup_epochs of {name} must be no more than epochs ({self.epochs}), got {optim.warmup_epochs}: "
+                    "the learning rate would never reach its peak"
+                )
 
     def optim_for(self, trainable: str) -> OptimConfig:
         """Return the settings of one trainable's optimiser: its own, or else the student's."""
@@ -172,7 +186,7 @@ class TrainConfig(_Checked):
 
 
 PLACE_FIELDS = ("root", "device", "workers")
-"""Where a run happens, not what it computes: left out of its hash. A folder's images are hashed by content list."""
+"""Where a run happens, not what it computes: left out of its hash. What the data are, the fingerprint says."""
 
 
 def from_dict(cls: type, values: Mapping[str, Any]) -> Any:
@@ -192,8 +206,9 @@ def from_dict(cls: type, values: Mapping[str, Any]) -> Any:
 def run_hash(config: TrainConfig, fingerprint: str) -> str:
     """Return the 8 hex digits that identify a run: config, data and NUMERICS_VERSION.
 
-    Only what differs from the defaults counts, so that a new field does not make every old run another one. Who changes
-    a default raises NUMERICS_VERSION.
+    Only what differs from the defaults counts, so that a new field of a config does not make every old run another one
+    (of a method's options all count: a new option does, for that method). Who changes a default raises
+    NUMERICS_VERSION.
     """
     values = _differing(asdict(config), asdict(TrainConfig()))
     values = {k: v for k, v in values.items() if k not in PLACE_FIELDS}

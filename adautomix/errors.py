@@ -12,9 +12,15 @@ class UserError(ValueError):
     """Something the user gave is wrong; the message says what, what was received and what to do."""
 
 
-def unknown(what: str, name: object, known: Iterable[str]) -> UserError:
+class UnknownName(UserError, KeyError):
+    """A name that is not in a table; a KeyError too, so that tables are Mappings in every way (`table.get(name)`)."""
+
+    __str__ = UserError.__str__  # KeyError's would show the message in quotes
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> UnknownName:
     """Return the error for a name that does not exist, naming the closest one and all that do."""
     known = sorted(known)
     close = get_close_matches(str(name), known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return UserError(f"unknown {what} {name!r}{hint} (known: {', '.join(known) or 'none'})")
+    return UnknownName(f"unknown {what} {name!r}{hint} (known: {', '.join(known) or 'none'})")

@@ -18,7 +18,7 @@ class LazyTable(Mapping[str, Any]):
         self._what, self._package, self._entries = what, package, entries
 
     def __getitem__(self, name: str) -> Any:
-        """Return the object; raises UserError (not KeyError) naming the closest name."""
+        """Return the object; raises UnknownName, naming the closest one."""
         if name not in self._entries:
             raise unknown(self._what, name, self._entries)
         module, attribute = self._entries[name].split(":")

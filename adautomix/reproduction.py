@@ -14,6 +14,7 @@ from adautomix.paper import COLUMN_NAMES, PUBLISHED_ROLE, columns, published
 from adautomix.recipes import METHODS, recognise
 from adautomix.rules import score
 from adautomix.run import ROLES, Run
+from adautomix.tables import mean_sd
 
 
 def of_kind(runs: Iterable[Run], *, fair: bool) -> list[Run]:
@@ -129,7 +130,7 @@ def _gains(made: pd.DataFrame) -> list[float]:
 def _text(row) -> str:
     if not row.n:
         return "not run" if pd.isna(row.epochs) else "no held-out images"
-    return f"{row.mean:.2f}" + (f" ± {row.sd:.2f}" if row.n > 1 else "") + f" (n={row.n})"
+    return f"{mean_sd(row.mean, row.sd)} (n={row.n})"
 
 
 def _on(row) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from adautomix.evaluate.statistics import FEWEST_SEEDS, paired_t
 from adautomix.run import ROLES, Run
-from adautomix.tables import named
+from adautomix.tables import mean_sd, named
 
 GROUPS = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
@@ -95,8 +95,7 @@ def table3_wide(values: pd.DataFrame) -> pd.DataFrame:
     keys = ["data", "backbone", "method", "label", "role"]
     values = values.assign(entry=values["column"] + ", " + values["protocol"])
     stats = values.groupby([*keys, "entry"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
-    pairs = stats[["mean", "std", "count"]].itertuples(index=False, name="Row")
-    stats["text"] = [f"{r.mean:.2f} ± {r.std:.2f}" if r.count > 1 else f"{r.mean:.2f}" for r in pairs]
+    stats["text"] = list(map(mean_sd, stats["mean"], stats["std"]))
     wide = stats.pivot(index=keys, columns="entry", values="text")[list(dict.fromkeys(values["entry"]))]
     wide.insert(0, "seeds", stats.groupby(keys)["count"].max())
     return wide.reset_index().rename_axis(columns=None)

@@ -8,13 +8,14 @@ happen, or a method that only looks would train another student than one that do
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from adautomix.modes import eval_mode
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
@@ -103,18 +104,6 @@ def gradient_saliency(
         loss = F.cross_entropy(logits.float(), targets.detach().float(), reduction="sum")
         (gradient,) = torch.autograd.grad(loss, pixels)  # writes into no .grad, unlike backward
     return gradient.float().norm(dim=1)
-
-
-@contextmanager
-def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode, and at the end every submodule back into its own mode."""
-    training = [m for m in module.modules() if m.training]
-    module.eval()
-    try:
-        yield
-    finally:
-        for m in training:
-            m.training = True
 
 
 def same_random_state(device: torch.device) -> AbstractContextManager[None]:

@@ -1,6 +1,7 @@
 """Seeds and devices: every random stream of a run is named, so none depends on how often another was used."""
 
 import hashlib
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -32,3 +33,8 @@ def choose_device(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"device {name!r} cannot be used here ({reason}); try --device auto or cpu") from error
     return device
+
+
+def current(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context in which a GPU is the current one: pinned memory then belongs to it, and not to GPU 0."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -6,6 +6,7 @@ settings, each is a row of its own, and `label` says what tells them apart.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,15 +44,17 @@ def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1")
     return pd.concat([named, stats], axis=1)
 
 
+def mean_sd(mean: float, sd: float) -> str:
+    """Return "mean ± sd" with two decimals; the mean alone where sd is nan, as it is of one seed."""
+    return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"
+
+
 def wide_table(stats: pd.DataFrame) -> pd.DataFrame:
     """Return what `table` gave with a column a role, "mean ± sd" in its unit, and the number of seeds.
 
     With one seed there is no standard deviation, and none is shown.
     """
-    texts = [
-        f"{row.mean:.2f}" if row.n < 2 else f"{row.mean:.2f} ± {row.sd:.2f}"
-        for row in stats[["mean", "sd", "n"]].itertuples(index=False, name="Row")
-    ]
+    texts = list(map(mean_sd, stats["mean"], stats["sd"]))
     index = [column for column in stats.columns if column not in ("label", "role", "mean", "sd", "n")]
     wide = stats.assign(text=texts).pivot(index=index, columns="role", values="text")
     wide.insert(0, "seeds", stats.groupby(index)["n"].max())

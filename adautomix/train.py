@@ -18,7 +18,7 @@ from adautomix.data import dataset_for
 from adautomix.data.base import describe
 from adautomix.methods import resolve_options
 from adautomix.run import Run, create, note_for_runner, run_for
-from adautomix.seeding import choose_device
+from adautomix.seeding import choose_device, current
 from adautomix.training import Training
 
 
@@ -39,11 +39,11 @@ def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callab
         if run.done:
             log(f"{run.id}: already trained, in {run.path}")
             return run
-        create(run, config, describe(dataset))
         for left_by_a_kill in run.path.glob(".*.tmp"):
             left_by_a_kill.unlink()
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            training = Training.start(config, dataset, device)
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), current(device):
+            training = Training.start(config, dataset, device, resumes=run.checkpoint.exists())
+            create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
             if run.checkpoint.exists():
                 training.load_state_dict(checkpoint.load(run.checkpoint))
                 log(f"{run.id}: goes on after epoch {training.epoch}")

@@ -17,6 +17,7 @@ from adautomix.evaluate.accuracy import accuracy, predict_each
 from adautomix.guard import FiniteGuard
 from adautomix.methods import make_method
 from adautomix.methods.base import Context, MixMethod, StepOutput
+from adautomix.modes import eval_mode
 from adautomix.optim import lr_at, make_optimizer
 from adautomix.run import Run
 from adautomix.seeding import seed_for
@@ -38,11 +39,16 @@ class Training:
     history: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
-    def start(cls, config: TrainConfig, dataset: Dataset, device: torch.device) -> "Training":
-        """Return a new run's state; weights depend on the seed alone."""
+    def start(cls, config: TrainConfig, dataset: Dataset, device: torch.device, *, resumes: bool = False) -> "Training":
+        """Return a new run's state; weights depend on the seed alone.
+
+        Args:
+            resumes: a checkpoint will be loaded: nothing pretrained is fetched.
+        """
         torch.manual_seed(seed_for(config.seed, "weights"))
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        student = checkpoint.build_classifier(config, describe(dataset), pretrained=config.pretrained)
+        pretrained = config.pretrained and not resumes
+        student = checkpoint.build_classifier(config, describe(dataset), pretrained=pretrained)
         student = student.to(device, memory_format=layout).train()
         method = make_method(config.method, student, config.options)
         if config.ema.teacher_bn == "batch" and not method.runs_teacher:
@@ -81,7 +87,7 @@ class Training:
         guard = FiniteGuard(self.config.method, run.checkpoint, lagging=self.device.type == "cuda")
         began, sums, count = time.perf_counter(), {}, 0
         for batch in self.train_batches.epoch(self.epoch):
-            out = self.step(batch)
+            out = self.try_step(batch)
             guard.watch(self.context.step, out)
             for name, value in ({f"loss_{k}": v for k, v in out.terms.items()} | out.gauges).items():
                 total, times = sums.get(name, (0, 0))
@@ -97,6 +103,19 @@ class Training:
         row |= {"images_per_s": count / seconds, "seconds": time.perf_counter() - began}
         self.history.append(row)
         return row
+
+    def try_step(self, batch: Batch) -> StepOutput:
+        """Return `step(batch)`; raises UserError for images too small for the network's BatchNorm."""
+        try:
+            return self.step(batch)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            shape = "x".join(map(str, batch.x.shape))
+            raise UserError(
+                f"BatchNorm needs more than one value a channel, and a batch of {shape} leaves it one: "
+                "give a larger batch_size or size"
+            ) from error
 
     def step(self, batch: Batch) -> StepOutput:
         """Update every network the method asks for, from one batch."""
@@ -124,17 +143,12 @@ class Training:
 
     def evaluate(self) -> dict[str, float]:
         """Return top-1 (percent) and loss of student and teacher on test and validation images; modes are kept."""
-        models = {"student": self.student, "teacher": self.context.teacher}
-        were_training = {role: model.training for role, model in models.items()}
-        for model in models.values():
-            model.eval()
-        row = {}
-        for prefix, batches in self.test_batches.items():
-            for role, predictions in zip(models, predict_each(list(models.values()), batches), strict=True):
-                result = accuracy(predictions)
-                row |= {f"{role}_{prefix}top1": result["top1"], f"{role}_{prefix}loss": result["loss"]}
-        for role, model in models.items():
-            model.train(were_training[role])
+        models, row = {"student": self.student, "teacher": self.context.teacher}, {}
+        with eval_mode(self.student), eval_mode(self.context.teacher):
+            for prefix, batches in self.test_batches.items():
+                for role, predictions in zip(models, predict_each(list(models.values()), batches), strict=True):
+                    result = accuracy(predictions)
+                    row |= {f"{role}_{prefix}top1": result["top1"], f"{role}_{prefix}loss": result["loss"]}
         return row
 
     def state_dict(self) -> dict[str, Any]:

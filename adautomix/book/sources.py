@@ -19,6 +19,7 @@ CSS = """\
 .results th, .results td { text-align: left; white-space: nowrap; }
 .bd-article h1 { font-size: 2.1rem; }
 .bd-article h2 { font-size: 1.6rem; }
+.bd-article h3 { font-size: 1.25rem; }
 /* Nothing is cut off: what is printed wraps, and so do long names on a narrow screen. */
 .cell_output .output.stream pre, .cell_output .output.text_plain pre { white-space: pre-wrap; }
 .bd-article code, .bd-article dt.sig, .bd-article table.indextable, .bd-article h1 { overflow-wrap: anywhere; }

@@ -5,6 +5,7 @@ it. Any step can be replayed: give `step` the draws of an earlier one.
 """
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,16 +59,14 @@ class Context:
         Args:
             student: a Classifier on its device.
             steps: steps the run will have; the teacher's momentum follows a schedule over them.
+        Raises: UserError unless there is a step to make.
         """
+        if steps < 1:
+            raise UserError(f"steps must be 1 or more (epochs times batches), got {steps}")
         config = ema or EmaConfig()
         teacher = make_teacher(student, config)
         rng = torch.Generator().manual_seed(seed)
         return cls(student, teacher, rng, steps, config, student.num_classes, label_smoothing)
-
-    @property
-    def progress(self) -> float:
-        """Share of the run that is done, in [0,1]."""
-        return self.step / self.steps
 
     def targets(self, y: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
         """Return class ids as one-hot targets, smoothed: the one place where ids become targets."""
@@ -162,6 +161,8 @@ class MixMethod:
                 raise unknown(f"option of {name}", key, defaults)
             if not fits(value, type(defaults[key])):
                 raise UserError(f"{key} of {name} must be like its default {defaults[key]!r}, got {value!r}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"{key} of {name} must be a finite number, got {value!r}")
         return defaults | {key: coerce(value, type(defaults[key])) for key, value in options.items()}
 
     def trainables(self) -> dict[str, nn.Module]:

@@ -44,19 +44,23 @@ class CutMix(MixMethod):
         """Return x with a box of x[index] in every image."""
         targets, size = ctx.targets(y), (x.shape[2], x.shape[3])
         if self.per_sample:
-            box = boxes(draws.lam[:, 0], draws.centre, size).to(x.device, non_blocking=True)
+            middle = (draws.centre.double() * torch.tensor(size)).long()
+            box = boxes(draws.lam[:, 0], middle, size).to(x.device, non_blocking=True)
             return mixed_from_mask(x, targets, draws.index, box_mask(box, size))
         return _paste(x, targets, draws.index, one_box(draws.lam[0, 0].item(), draws.centre[0].tolist(), size))
 
 
-def boxes(lam: Float[Tensor, " B"], centre: Float[Tensor, "B 2"], size: tuple[int, int]) -> Int[Tensor, "B 4"]:
-    """Return boxes (top, bottom, left, right) in px, half-open and clipped to the image.
+def boxes(lam: Float[Tensor, " B"], middle: Int[Tensor, "B 2"], size: tuple[int, int]) -> Int[Tensor, "B 4"]:
+    """Return boxes (top, bottom, left, right) in px, half-open and clipped to the image, on the device of `middle`.
 
     Sides are int(H sqrt(1-lam)) and int(W sqrt(1-lam)), halved as the paper's code does.
+
+    Args:
+        lam: on the CPU, for float64: not every device has it.
+        middle: row and column, px.
     """
-    hw = torch.tensor(size, device=lam.device)
-    half = (hw * (1 - lam.double()).sqrt()[:, None]).long() >> 1
-    middle = (centre.double() * hw).long()
+    half = (torch.tensor(size) * (1 - lam.double()).sqrt()[:, None]).long() >> 1
+    half, hw = (part.to(middle.device, non_blocking=True) for part in (half, torch.tensor(size)))
     return torch.stack([(middle - half).clamp_(min=0), torch.minimum(middle + half, hw)], dim=2).flatten(1)
 
 

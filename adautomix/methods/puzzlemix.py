@@ -22,8 +22,6 @@ from adautomix.methods.puzzle_transport import move_blocks, transport
 from adautomix.mixing import Mixed, blend, draw_index, sample_lam
 from adautomix.saliency import gradient_saliency
 
-Pair = tuple[Tensor, Tensor]
-"""The same of slot 0 and of slot 1."""
 SOLVERS = {"trws": solve, "exact": solve_exactly}
 MAX_CELLS = 16
 """Most cells a side that transport moves; the released code has cost matrices for 2, 4, 8 and 16 only."""

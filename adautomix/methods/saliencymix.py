@@ -5,7 +5,6 @@ section 3. What a reader gets wrong: the salient image is the one that is pasted
 one image, for the whole batch. Here every image has its own.
 """
 
-import torch
 from torch import Tensor
 
 from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
@@ -38,6 +37,5 @@ class SaliencyMix(MixMethod):
             peak = most_salient(spectral_residual(x.index_select(0, pasted[:1]))).expand(len(x), 2)
         else:
             peak = most_salient(spectral_residual(x)).index_select(0, pasted)
-        centre = (peak + 0.5) / torch.tensor(size, device=x.device)
-        box = boxes(draws.lam[:, 0].to(x.device, non_blocking=True), centre, size)
+        box = boxes(draws.lam[:, 0], peak, size)
         return mixed_from_mask(x, ctx.targets(y), draws.index, box_mask(box, size))

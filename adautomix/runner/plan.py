@@ -88,8 +88,8 @@ def raise_all(problems: list[str], where: object) -> None:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = parse(path.read_text(encoding="utf-8"))
-    except UserError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    except (UserError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as YAML in UTF-8: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("steps"), dict) or not content["steps"]:
         raise UserError(f"{path} must have a mapping `steps` with at least one step")
     for key in content:

@@ -6,6 +6,7 @@ A task is DONE for given parameters, notebook, upstream and (not for training) p
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -87,6 +88,8 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     steps = [_regrid(step, settings) for step in steps]
     shared |= {k: v for k, v in settings.items() if not any(k in step.grid for step in steps)}
     name = name or path.stem
+    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
+        raise UserError(f"--name is a folder in outputs, made of letters, digits and . _ -; got {name!r}")
     if name in TAKEN:
         raise UserError(f"outputs/{name} is {TAKEN[name]}; choose another --name")
     outputs = in_workbook("outputs") / name
