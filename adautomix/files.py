@@ -13,8 +13,6 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # else a power cut can leave the new name with nothing behind it
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
