@@ -1,23 +1,13 @@
-"""The whole configuration of a training run, as frozen dataclasses that check themselves.
+"""The whole configuration of a training run, as frozen dataclasses that check themselves."""
 
-Two configs that are equal are the same run and share a folder: `run_hash` is taken over every field that can change
-a number, plus `NUMERICS_VERSION`.
-"""
-
-import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from adautomix.errors import UserError, unknown
 from adautomix.typecheck import coerce, fits, words
-
-NUMERICS_VERSION = 5
-"""Raised by hand when the same config would give other numbers; editing a docstring must not retrain anything."""
-
 
 RAND_AUGMENT = re.compile(r"rand(-(m|mmax)\d+|-n[1-9]\d*|-(p|mstd)\d+(\.\d+)?|-inc[01]|-t(weights|3a|3aw))*")
 """timm's words for RandAugment; timm itself passes over others in silence."""
@@ -185,10 +175,6 @@ class TrainConfig(_Checked):
         return self.optim.get(trainable, self.optim["student"])
 
 
-PLACE_FIELDS = ("root", "device", "workers")
-"""Where a run happens, not what it computes: left out of its hash. What the data are, the fingerprint says."""
-
-
 def from_dict(cls: type, values: Mapping[str, Any]) -> Any:
     """Return a config made from plain mappings (YAML, JSON).
 
@@ -201,31 +187,6 @@ def from_dict(cls: type, values: Mapping[str, Any]) -> Any:
             raise unknown(f"{cls.__name__} setting", key, hints)
         made[key] = _build(hints[key], value)
     return cls(**made)
-
-
-def run_hash(config: TrainConfig, fingerprint: str) -> str:
-    """Return the 8 hex digits that identify a run: config, data and NUMERICS_VERSION.
-
-    Only what differs from the defaults counts, so that a new field of a config does not make every old run another one
-    (of a method's options all count: a new option does, for that method). Who changes a default raises
-    NUMERICS_VERSION.
-    """
-    values = _differing(asdict(config), asdict(TrainConfig()))
-    values = {k: v for k, v in values.items() if k not in PLACE_FIELDS}
-    text = json.dumps([NUMERICS_VERSION, fingerprint, values], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries that are not the default, nested mappings likewise."""
-    kept = {}
-    for key, value in values.items():
-        default = defaults.get(key)
-        if isinstance(value, dict) and isinstance(default, dict) and value != default:
-            kept[key] = _differing(value, default)
-        elif value != default:
-            kept[key] = value
-    return kept
 
 
 def _build(hint: Any, value: Any) -> Any:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from adautomix.config import PLACE_FIELDS, EmaConfig
+from adautomix.config import EmaConfig
+from adautomix.identity import PLACE_FIELDS
 from adautomix.run import ROLES, Run
 
 OPTIONS = {

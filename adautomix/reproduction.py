@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from adautomix.config import NUMERICS_VERSION
 from adautomix.errors import UserError
+from adautomix.identity import NUMERICS_VERSION
 from adautomix.paper import COLUMN_NAMES, PUBLISHED_ROLE, columns, published
 from adautomix.recipes import METHODS, recognise
 from adautomix.rules import score

@@ -23,9 +23,10 @@ from typing import Any
 
 import pandas as pd
 
-from adautomix.config import NUMERICS_VERSION, TrainConfig, from_dict, run_hash
+from adautomix.config import TrainConfig, from_dict
 from adautomix.errors import UserError, unknown
 from adautomix.files import read_json, write_atomic, write_json
+from adautomix.identity import NUMERICS_VERSION, run_hash
 
 ROLES = ("student", "teacher")
 """The two networks of every run: what was trained, and its moving average."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from adautomix.config import PLACE_FIELDS
 from adautomix.errors import unknown
+from adautomix.identity import PLACE_FIELDS
 from adautomix.run import ROLES, Run
 
 ALWAYS = ("data", "method", "backbone", "epochs")

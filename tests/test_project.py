@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 LAYERS = [
     {"errors", "lazy", "typecheck", "plain_yaml", "files", "paths", "seeding", "modes"},
-    {"config"},
+    {"config", "identity"},
     {"run", "notebooks"},
     {"tables", "progress", "paper", "rules", "factors"},
     {"mixing", "losses", "saliency", "ema", "generator", "classifier", "backbones", "optim"},

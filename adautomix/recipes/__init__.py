@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
-from adautomix.config import PLACE_FIELDS, OptimConfig, TrainConfig
+from adautomix.config import OptimConfig, TrainConfig
 from adautomix.errors import UserError, unknown
+from adautomix.identity import PLACE_FIELDS
 from adautomix.paper import columns, published
 from adautomix.recipes.released import COLUMNS as COLUMNS
 from adautomix.recipes.released import IMAGES, Column

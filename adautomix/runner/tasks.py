@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from adautomix.config import NUMERICS_VERSION
 from adautomix.errors import UserError, unknown
+from adautomix.identity import NUMERICS_VERSION
 from adautomix.paths import in_workbook, workbook_root
 from adautomix.runner.notebook import Parameter, content_hash, parameters_of
 from adautomix.runner.plan import Step, find_plan, raise_all, read_plan

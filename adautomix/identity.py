@@ -1,0 +1,43 @@
+"""Which config is which run.
+
+Two configs that are equal are the same run and share a folder: `run_hash` is taken over every field that can change
+a number, plus `NUMERICS_VERSION`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from adautomix.config import TrainConfig
+
+NUMERICS_VERSION = 5
+"""Raised by hand when the same config would give other numbers; editing a docstring must not retrain anything."""
+PLACE_FIELDS = ("root", "device", "workers")
+"""Where a run happens, not what it computes: left out of its hash. What the data are, the fingerprint says."""
+
+
+def run_hash(config: TrainConfig, fingerprint: str) -> str:
+    """Return the 8 hex digits that identify a run: config, data and NUMERICS_VERSION.
+
+    Only what differs from the defaults counts, so that a new field of a config does not make every old run another one
+    (of a method's options all count: a new option does, for that method). Who changes a default raises
+    NUMERICS_VERSION.
+    """
+    values = _differing(asdict(config), asdict(TrainConfig()))
+    values = {k: v for k, v in values.items() if k not in PLACE_FIELDS}
+    text = json.dumps([NUMERICS_VERSION, fingerprint, values], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that are not the default, nested mappings likewise."""
+    kept = {}
+    for key, value in values.items():
+        default = defaults.get(key)
+        if isinstance(value, dict) and isinstance(default, dict) and value != default:
+            kept[key] = _differing(value, default)
+        elif value != default:
+            kept[key] = value
+    return kept
