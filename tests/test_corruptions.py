@@ -6,7 +6,7 @@ from corrupting import grey, images, run
 
 from adautomix.errors import UserError
 from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4
-from adautomix.evaluate.corruptions.draws import Draws
+from adautomix.evaluate.draws import Draws
 
 ALL = CORRUPTIONS15 + CORRUPTIONS_EXTRA4
 BLURS = ("gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur")

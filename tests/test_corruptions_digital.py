@@ -11,7 +11,7 @@ from PIL import Image
 
 from adautomix.evaluate.corruptions import FUNCTIONS, severities
 from adautomix.evaluate.corruptions.digital import pixelate
-from adautomix.evaluate.corruptions.draws import Draws
+from adautomix.evaluate.draws import Draws
 
 NONE = Draws(torch.zeros(0, dtype=torch.int64))
 

@@ -6,8 +6,8 @@ import torch
 from corrupting import grey, run
 
 from adautomix.evaluate.corruptions import FUNCTIONS
-from adautomix.evaluate.corruptions.draws import GOLDEN, Draws, mix64, signed
 from adautomix.evaluate.corruptions.noise import poisson_counts
+from adautomix.evaluate.draws import GOLDEN, Draws, mix64, signed
 
 
 def test_splitmix64_gives_its_published_numbers():

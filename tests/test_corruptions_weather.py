@@ -5,10 +5,10 @@ import pytest
 import torch
 from corrupting import images, run
 
-from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.plasma import diamond_square
 from adautomix.evaluate.corruptions.spatter import distance, rims
 from adautomix.evaluate.corruptions.weather import crops, made_up_ice
+from adautomix.evaluate.draws import Draws
 
 
 def slow_plasma(u, decay):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 BATCH = 100
 """Images that share random numbers where a method draws them for a batch (the released occlusion, AutoAttack); recorded
-in the results' settings. As large as a CPU's batches, with which the first such results were made."""
+in the results' settings. The released mask falls on all of them alike, so another number is another result."""
 
 
 def first(batches: Iterable[Any], most: int | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

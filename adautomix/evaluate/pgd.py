@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from adautomix.errors import UserError
 from adautomix.evaluate.attacks import COMMON, EPS, adversarial_curve, attack_result, check_attack, loss_gradient
 from adautomix.evaluate.checks import require_finite
-from adautomix.evaluate.corruptions.draws import Draws
+from adautomix.evaluate.draws import Draws
 
 ALPHA, STEPS, SEED = 2 / 255, 20, 0
 

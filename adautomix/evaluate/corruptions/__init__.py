@@ -16,7 +16,6 @@ from adautomix.evaluate.checks import require_pixels
 from adautomix.evaluate.corruptions.blur import defocus_blur, gaussian_blur, motion_blur, zoom_blur
 from adautomix.evaluate.corruptions.cifar_c import load_cifar_c, require_severity
 from adautomix.evaluate.corruptions.digital import brightness, contrast, jpeg_compression, pixelate, saturate
-from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.elastic import elastic_transform
 from adautomix.evaluate.corruptions.glass import glass_blur
 from adautomix.evaluate.corruptions.grid import cut_off, to_grid
@@ -24,6 +23,7 @@ from adautomix.evaluate.corruptions.noise import gaussian_noise, impulse_noise, 
 from adautomix.evaluate.corruptions.spatter import spatter
 from adautomix.evaluate.corruptions.tables import CORRUPTIONS15, CORRUPTIONS_EXTRA4, severities
 from adautomix.evaluate.corruptions.weather import fog, frost, require_textures, snow
+from adautomix.evaluate.draws import Draws
 
 __all__ = ["CORRUPTIONS15", "CORRUPTIONS_EXTRA4", "corrupt", "load_cifar_c", "severities"]
 

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.grid import separable
 from adautomix.evaluate.corruptions.tables import Number, Numbers
+from adautomix.evaluate.draws import Draws
 
 NEGLIGIBLE = 1e-6
 

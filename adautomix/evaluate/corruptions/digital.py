@@ -12,9 +12,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.grid import GUARD, separable
 from adautomix.evaluate.corruptions.tables import Number, Numbers
+from adautomix.evaluate.draws import Draws
 
 
 def brightness(x: Float[Tensor, "B 3 H W"], added: Number, draws: Draws) -> Float[Tensor, "B 3 H W"]:

@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from adautomix.evaluate.corruptions.blur import smooth
-from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.tables import Numbers
+from adautomix.evaluate.draws import Draws
 
 
 def elastic_transform(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from adautomix.evaluate.corruptions.blur import smooth
-from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.grid import cut_off
 from adautomix.evaluate.corruptions.tables import Numbers
+from adautomix.evaluate.draws import Draws
 
 
 def glass_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:

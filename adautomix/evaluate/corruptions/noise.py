@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from scipy.stats import poisson
 from torch import Tensor
 
-from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.tables import Number
+from adautomix.evaluate.draws import Draws
 
 COARSE_BITS = 11
 """Draws that agree in so many leading bits share one entry of the coarse table."""

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.tables import Number
+from adautomix.evaluate.draws import Draws
 
 
 def plasma(height: int, width: int, decay: Number, draws: Draws) -> Float[Tensor, "B H W"]:

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from adautomix.evaluate.corruptions.blur import smooth
-from adautomix.evaluate.corruptions.draws import Draws
 from adautomix.evaluate.corruptions.grid import GUARD
 from adautomix.evaluate.corruptions.tables import Numbers
+from adautomix.evaluate.draws import Draws
 
 WATER, MUD = (175 / 255, 238 / 255, 238 / 255), (63 / 255, 42 / 255, 20 / 255)
 """Red, green and blue: pale turquoise and brown."""

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from adautomix.evaluate.corruptions.tables import Number
 from adautomix.seeding import seed_for
 
 GOLDEN = 0x9E3779B97F4A7C15
@@ -67,7 +66,7 @@ class Draws:
         """Return int64 numbers [B, *shape], uniform in [0, limit), for limits far below 2**32."""
         return (self.bits(*shape) * limit) >> 32
 
-    def uniform(self, low: Number, high: Number, *shape: int) -> Float[Tensor, "B ..."]:
+    def uniform(self, low: float | int, high: float | int, *shape: int) -> Float[Tensor, "B ..."]:
         """Return float32 numbers [B, *shape], uniform between low and high."""
         return self.bits(*shape).float().mul_((high - low) / 2**32).add_(low)
 
