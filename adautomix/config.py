@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from adautomix.errors import UserError, unknown
-from adautomix.typecheck import coerce, fits, words
+from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.typecheck import coerce, fits, words
 
 RAND_AUGMENT = re.compile(r"rand(-(m|mmax)\d+|-n[1-9]\d*|-(p|mstd)\d+(\.\d+)?|-inc[01]|-t(weights|3a|3aw))*")
 """timm's words for RandAugment; timm itself passes over others in silence."""

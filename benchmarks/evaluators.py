@@ -10,12 +10,12 @@ from functools import partial
 import torch
 from _report import arguments, interleaved, report
 
-from adautomix.backbones import build_backbone
-from adautomix.classifier import Classifier
 from adautomix.evaluate import EVALUATORS
 from adautomix.evaluate.accuracy import predict
 from adautomix.evaluate.attacks import fgsm
-from adautomix.seeding import choose_device, generator_for
+from adautomix.models.backbones import build_backbone
+from adautomix.models.classifier import Classifier
+from adautomix.utils.seeding import choose_device, generator_for
 
 
 def main() -> None:

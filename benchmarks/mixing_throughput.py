@@ -15,12 +15,12 @@ from timm.data.mixup import Mixup as TimmMixup
 from torch import Tensor
 from torchvision.transforms import v2
 
-from adautomix.backbones import build_backbone
-from adautomix.classifier import Classifier
 from adautomix.methods import METHODS, make_method
 from adautomix.methods.base import Context
-from adautomix.methods.puzzlemix import PuzzleDraws, PuzzleMix
-from adautomix.mixing import draw_index, sample_lam
+from adautomix.methods.ops.mixing import draw_index, sample_lam
+from adautomix.methods.puzzlemix.method import PuzzleDraws, PuzzleMix
+from adautomix.models.backbones import build_backbone
+from adautomix.models.classifier import Classifier
 
 CLASSES = 10
 SHAPES = ((100, 32), (16, 224))

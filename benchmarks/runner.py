@@ -7,8 +7,8 @@ from pathlib import Path
 
 from _report import arguments, report
 
-from adautomix.runner.orchestrate import run_plan
-from adautomix.runner.tasks import load_plan
+from adautomix.plans.orchestrate import run_plan
+from adautomix.plans.tasks import load_plan
 
 WORK = """\
 import time
@@ -72,7 +72,7 @@ def run(folder: Path, notebooks: int, seconds: int, workers: int) -> float:
 
 def run_start() -> float:
     """Return the seconds until a cluster of one worker answers."""
-    from adautomix.runner.cluster import connect
+    from adautomix.plans.cluster import connect
 
     began = time.perf_counter()
     with connect(1, None) as client:

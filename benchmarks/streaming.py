@@ -29,8 +29,8 @@ from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset, PathSplit
 from adautomix.data.batches import Batch
 from adautomix.data.loader import train_loader
-from adautomix.seeding import choose_device
-from adautomix.training import Training
+from adautomix.training.training import Training
+from adautomix.utils.seeding import choose_device
 
 SIZE, CLASSES = 224, 10
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

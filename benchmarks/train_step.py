@@ -8,8 +8,8 @@ from _report import arguments, interleaved, ratio, report
 
 from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset, MemorySplit
-from adautomix.seeding import choose_device, generator_for
-from adautomix.training import Training
+from adautomix.training.training import Training
+from adautomix.utils.seeding import choose_device, generator_for
 
 
 def random_images(count: int) -> Dataset:

@@ -3,20 +3,20 @@
 from jaxtyping import install_import_hook
 
 # Before anything imports them. Not the config: it checks its own types, with messages for users.
-CHECKED = ("mixing", "losses", "saliency", "ema", "generator", "classifier", "backbones", "methods", "data", "evaluate")
+CHECKED = ("models", "methods", "data", "evaluate")
 install_import_hook([f"adautomix.{name}" for name in CHECKED], "beartype.beartype")
 
 import pytest
 
-pytest.register_assert_rewrite("ablated", "batches", "layouts")  # helpers that assert
+pytest.register_assert_rewrite("helpers")  # helpers that assert
 
 import torch
 from torch import nn
 
-from adautomix.classifier import Classifier
 from adautomix.data.base import Dataset, MemorySplit
 from adautomix.methods import METHODS, make_method
 from adautomix.methods.base import Context
+from adautomix.models.classifier import Classifier
 
 torch.set_num_threads(1)
 CLASSES = 5
@@ -93,7 +93,7 @@ def tiny_dataset():
 @pytest.fixture
 def tiny(monkeypatch, tiny_dataset):
     """Make the trainer see the tiny data set."""
-    monkeypatch.setattr("adautomix.train.dataset_for", lambda config: tiny_dataset)
+    monkeypatch.setattr("adautomix.training.train.dataset_for", lambda config: tiny_dataset)
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +102,7 @@ def smoke(tmp_path_factory):
 
     For tests of the xdist group "notebooks" only: another process would run the plan once more.
     """
-    from smoke import run_smoke_plan
+    from helpers.smoke import run_smoke_plan
 
     folder = tmp_path_factory.mktemp("workbook")
     return folder, run_smoke_plan(folder)

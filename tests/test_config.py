@@ -5,8 +5,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from adautomix.config import EmaConfig, OptimConfig, TrainConfig, from_dict
-from adautomix.errors import UserError
-from adautomix.identity import run_hash
+from adautomix.runs.identity import run_hash
+from adautomix.utils.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_field_at_its_default_does_not_change_the_hash(monkeypatch):
     """So that a field added later leaves every old run what it was."""
     config = TrainConfig(method="cutmix")
     seen = []
-    monkeypatch.setattr("adautomix.identity.json.dumps", lambda values, **kwargs: seen.append(values) or "")
+    monkeypatch.setattr("adautomix.runs.identity.json.dumps", lambda values, **kwargs: seen.append(values) or "")
     run_hash(config, "images")
     assert seen[0][1:] == ["images", {"method": "cutmix"}]
 

@@ -1,72 +1,60 @@
 """The project's own rules: imports point one way, and are as few as promised; environment files agree."""
 
-import ast
 import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
+from helpers import ROOT
+from helpers.rooms import faults, rooms_of
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-LAYERS = [
-    {"errors", "lazy", "typecheck", "plain_yaml", "files", "paths", "seeding", "modes"},
-    {"config", "identity"},
-    {"run", "notebooks"},
-    {"tables", "progress", "paper", "rules", "factors"},
-    {"mixing", "losses", "saliency", "ema", "generator", "classifier", "backbones", "optim"},
-    {"methods"},
-    {"data", "figures", "checkpoint", "guard", "recipes"},
-    {"evaluate"},
-    {"training", "train", "robustness", "reproduction", "ablations"},
-    {"runner"},
-    {"book"},
-    {"cli"},
-]
-"""Lowest first: a module imports from its own layer or a lower one, at the top of the file or inside functions."""
-LAYER = {name: height for height, names in enumerate(LAYERS) for name in names}
+PACKAGE = ROOT / "adautomix"
+MAP = (ROOT / "CONTRIBUTING.md").read_text()
 
 
-def imported(path: Path) -> set[str]:
-    """Return the rooms of the package that a file imports."""
-    rooms = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            names = (
-                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "adautomix" else [node.module]
-            )
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("adautomix.")}
-    return rooms
+def test_the_package_is_as_the_map_in_contributing_says():
+    assert faults(PACKAGE, MAP) == []
+    assert rooms_of(MAP)[0] == "utils"
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(ROOT / "adautomix").parts[0].removesuffix(".py")
+SMALL_MAP = "## The rooms\n\n| `ground/` | x |\n| `config.py` | x |\n| `top/` | x |\n\n## Next\n"
 
 
-def test_imports_point_one_way():
-    files = [p for p in (ROOT / "adautomix").rglob("*.py") if p != ROOT / "adautomix" / "__init__.py"]
-    assert {room_of(p) for p in files} == set(LAYER)
-    wrong = [
-        f"{path.relative_to(ROOT)} imports {room}"
-        for path in files
-        for room in imported(path)
-        if LAYER[room] > LAYER[room_of(path)]
-    ]
-    assert not wrong
+@pytest.mark.parametrize(
+    ("file", "text", "fault"),
+    [
+        ("loose.py", "", "loose.py lies loose"),
+        ("ground/a.py", "from pack.top import b", "pack.ground.a imports top, which lies above it"),
+        ("ground/a.py", "def f():\n    import pack.top.b", "pack.ground.a imports top, which lies above it"),
+        ("top/a.py", "from pack.top.b import x", "circle: pack.top.b -> pack.top.a -> pack.top.b"),
+        ("cellar/__init__.py", "", "cellar is not in the table"),
+        ("ground/__init__.py", None, "the table's ground does not exist"),
+    ],
+)
+def test_the_map_test_sees_each_kind_of_fault(tmp_path, file, text, fault):
+    package = tmp_path / "pack"
+    files = {"__init__.py": "", "config.py": "", "ground/__init__.py": "", "top/__init__.py": ""}
+    files |= {"top/b.py": "from pack.ground import c\nfrom pack.top import a"}
+    for name, content in (files | {file: text}).items():
+        if content is not None:
+            (package / name).parent.mkdir(parents=True, exist_ok=True)
+            (package / name).write_text(content)
+    assert fault in faults(package, SMALL_MAP)
 
 
-def test_evaluators_never_import_the_trainer_and_nothing_imports_notebooks():
-    for path in (ROOT / "adautomix" / "evaluate").rglob("*.py"):
-        assert not imported(path) & {"training", "train"}, path
-    for path in (ROOT / "adautomix").rglob("*.py"):
+def test_a_package_as_its_map_says_has_no_fault(tmp_path):
+    for name in ("__init__.py", "config.py", "ground/__init__.py", "top/__init__.py"):
+        (tmp_path / "pack" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pack" / name).write_text("")
+    assert faults(tmp_path / "pack", SMALL_MAP) == []
+
+
+def test_nothing_imports_the_notebooks():
+    for path in PACKAGE.rglob("*.py"):
         assert not re.search(r"^\s*(from|import) notebooks\b", path.read_text(), re.MULTILINE), path
 
 
@@ -81,7 +69,7 @@ def test_importing_the_package_imports_neither_torch_nor_papermill():
 
 def test_reading_tables_drawing_figures_and_checking_plans_need_no_torch():
     code = (
-        "import sys; from adautomix import find_runs, table, figures; from adautomix.runner.tasks import load_plan\n"
+        "import sys; from adautomix import find_runs, table, figures; from adautomix.plans.tasks import load_plan\n"
         "load_plan('quick'); print('torch' in sys.modules)"
     )
     assert in_new_process(code) == "False"
@@ -91,7 +79,7 @@ def test_training_and_evaluating_need_neither_papermill_nor_dask_nor_the_command
     blocked = ("papermill", "dask", "distributed", "jupyter_client", "IPython", "tyro", "beartype")
     code = (
         f"import sys\nfor name in {blocked}: sys.modules[name] = None\n"
-        "import adautomix.train, adautomix.evaluate.runs, adautomix.tables\nprint('ok')"
+        "import adautomix.training.train, adautomix.evaluate.runs, adautomix.results.tables\nprint('ok')"
     )
     assert in_new_process(code) == "ok"
 

@@ -9,7 +9,7 @@ from torchvision.models import resnet18
 
 from adautomix import METHODS
 from adautomix.data import DATASETS
-from adautomix.notebooks import contents
+from adautomix.plans.headers import contents
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

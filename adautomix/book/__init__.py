@@ -21,9 +21,9 @@ from adautomix.book.front import front_page
 from adautomix.book.pages import Page, notebook_pages, runs_page
 from adautomix.book.reference import PACKAGE, reference_pages
 from adautomix.book.sources import Sources
-from adautomix.errors import UserError
-from adautomix.files import write_atomic
-from adautomix.runner.tasks import Plan
+from adautomix.plans.tasks import Plan
+from adautomix.utils.errors import UserError
+from adautomix.utils.files import write_atomic
 
 NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 BUILT = ".built"

@@ -6,10 +6,10 @@ import pandas as pd
 
 from adautomix.book.pages import Page, question
 from adautomix.methods import METHODS
-from adautomix.run import ROLES, Run
-from adautomix.runner.report import runs_of
-from adautomix.runner.tasks import Plan
-from adautomix.tables import table, wide_table
+from adautomix.plans.report import runs_of
+from adautomix.plans.tasks import Plan
+from adautomix.results.tables import table, wide_table
+from adautomix.runs.run import ROLES, Run
 
 KEY_FIGURES = (
     ("33_mixed_images_*", "33"),

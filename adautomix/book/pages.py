@@ -13,13 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adautomix.errors import UserError
-from adautomix.files import read_json
-from adautomix.notebooks import header
-from adautomix.paths import workbook_root
-from adautomix.runner.notebook import parameters_of
-from adautomix.runner.report import state_of
-from adautomix.runner.tasks import Plan, Task
+from adautomix.plans.headers import header
+from adautomix.plans.notebook import parameters_of
+from adautomix.plans.report import state_of
+from adautomix.plans.tasks import Plan, Task
+from adautomix.utils.errors import UserError
+from adautomix.utils.files import read_json
+from adautomix.utils.paths import workbook_root
 
 FILES = {"failed": "notebook.failed.ipynb"}
 """The executed notebook of a task, by its state; in all others it is `notebook.ipynb`, the last that went through."""

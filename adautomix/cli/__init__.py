@@ -13,9 +13,9 @@ import tyro
 from adautomix.cli import plans, runs
 from adautomix.cli.arguments import FAILED, Evaluate, PlanChoice, Recipes, RunPlan, Train
 from adautomix.data import DATASETS
-from adautomix.errors import UserError
 from adautomix.evaluate import ALL_EVALUATORS
 from adautomix.methods import METHODS
+from adautomix.utils.errors import UserError
 
 MISTAKE, INTERRUPTED = 2, 130
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adautomix.cli.arguments import FAILED, PlanChoice, RunPlan, setting
-from adautomix.errors import UserError
+from adautomix.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from adautomix.runner.tasks import Plan
+    from adautomix.plans.tasks import Plan
 
 NEXT = """open it in a browser: it needs neither a server nor the network. Then:
   read on and change things    make lab, and there 00_index
@@ -19,8 +19,8 @@ NEXT = """open it in a browser: it needs neither a server nor the network. Then:
 
 def run(args: RunPlan) -> int:
     """Run a plan of notebooks in parallel; what is done already is kept."""
-    from adautomix.runner.orchestrate import run_plan
-    from adautomix.runner.report import outcome_text
+    from adautomix.plans.orchestrate import run_plan
+    from adautomix.plans.report import outcome_text
 
     if args.workers is not None and args.workers < 1:
         raise UserError(f"workers must be 1 or more, got {args.workers}")
@@ -32,7 +32,7 @@ def run(args: RunPlan) -> int:
 
 def status(args: PlanChoice) -> int:
     """Show the state of every notebook of a plan, as it was last run under that name."""
-    from adautomix.runner.report import status_text
+    from adautomix.plans.report import status_text
 
     print(status_text(_plan_that_ran(args)))
     return 0
@@ -59,8 +59,8 @@ def _plan_that_ran(args: PlanChoice) -> Plan:
 
 def _plan(args: PlanChoice, *, again: bool) -> Plan:
     """Return the plan; if `again` and none is given, with the `--set` of the last run into its outputs."""
-    from adautomix.runner.remember import recall
-    from adautomix.runner.tasks import load_plan
+    from adautomix.plans.last_run import recall
+    from adautomix.plans.tasks import load_plan
 
     plan = load_plan(args.plan, name=args.name)
     last = recall(plan)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adautomix.cli.arguments import FAILED, Evaluate, Recipes, Train, setting
-from adautomix.errors import UserError
+from adautomix.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from adautomix.run import Run
+    from adautomix.runs.run import Run
 
 
 def train_defaults(argv: Sequence[str]) -> Train:
@@ -40,7 +40,7 @@ def train_defaults(argv: Sequence[str]) -> Train:
 
 def train_one(args: Train) -> int:
     """Train one network; started again, a run goes on where it stopped."""
-    from adautomix.train import train
+    from adautomix.training.train import train
 
     if args.recipe is None and (args.budget != 1.0 or args.fair):
         raise UserError("--budget and --fair go with --recipe; without one, give --epochs")
@@ -75,8 +75,8 @@ def require_recipe_epochs(args: Train) -> None:
 def evaluate(args: Evaluate) -> int:
     """Evaluate trained runs, student and teacher; results go into the runs."""
     from adautomix.evaluate.runs import require_request
-    from adautomix.run import find_runs
-    from adautomix.seeding import choose_device
+    from adautomix.runs.run import find_runs
+    from adautomix.utils.seeding import choose_device
 
     # What is wrong for every run is one message, not one a run.
     require_request(args.evaluators, args.sample)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adautomix.lazy import LazyTable
+from adautomix.utils.lazy import LazyTable
 
 if TYPE_CHECKING:
     from adautomix.config import TrainConfig

@@ -12,8 +12,8 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torchvision.datasets.utils import check_integrity, download_and_extract_archive
 
 from adautomix.data.base import Dataset, PathSplit
-from adautomix.errors import UserError
-from adautomix.paths import in_workbook
+from adautomix.utils.errors import UserError
+from adautomix.utils.paths import in_workbook
 
 SMALLEST = 32
 """Least side (px) at which photographs may be asked for."""

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from adautomix.config import RAND_AUGMENT, RAND_AUGMENT_FORM
-from adautomix.errors import UserError
+from adautomix.utils.errors import UserError
 
 Augment = Callable[[Image.Image], Image.Image]
 

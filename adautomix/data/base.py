@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from adautomix.data.images import IN_MEMORY, read_images
-from adautomix.errors import UserError
-from adautomix.seeding import generator_for
+from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import generator_for
 
 
 @dataclass(frozen=True)

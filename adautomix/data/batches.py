@@ -16,8 +16,8 @@ from torch import Tensor
 
 from adautomix.data.augment import Augment, augment_batch, crop_and_flip, crop_boxes, resized_crops
 from adautomix.data.base import MemorySplit, PathSplit
-from adautomix.errors import UserError
-from adautomix.seeding import generator_for, seed_for
+from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import generator_for, seed_for
 
 
 class Batch(NamedTuple):
@@ -154,7 +154,9 @@ class FileLoader(_Loader):
                 x, y, index = (to_device(t, self.device) for t in (x, y, index))
                 yield Batch(x.float().div_(255), y, index)
         except UserError as error:  # a worker's comes wrapped in its traceback; the last line is the message
-            raise UserError(str(error).strip().splitlines()[-1].removeprefix("adautomix.errors.UserError: ")) from None
+            raise UserError(
+                str(error).strip().splitlines()[-1].removeprefix("adautomix.utils.errors.UserError: ")
+            ) from None
         except (RuntimeError, KeyboardInterrupt):  # a worker was killed, or left in the middle of something
             batches = None
             raise

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
-from adautomix.progress import progress
+from adautomix.runs.progress import progress
 
 GROUPS = {
     "": ("/sys/fs/cgroup", "memory.max", "memory.current", ""),

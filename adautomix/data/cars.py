@@ -12,7 +12,7 @@ from adautomix.data.archives import default_root, listed, photographs, side_or_d
 from adautomix.data.base import Dataset, PathSplit
 from adautomix.data.class_folders import scan_both
 from adautomix.data.fingerprints import fingerprint_files
-from adautomix.errors import UserError
+from adautomix.utils.errors import UserError
 
 LAYOUT = (
     "The set's original address is dead: search Kaggle or Hugging Face for 'Stanford Cars'. Put there either "

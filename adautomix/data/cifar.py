@@ -7,8 +7,8 @@ from filelock import FileLock
 from torchvision import datasets
 
 from adautomix.data.base import Dataset, MemorySplit, size_or_default
-from adautomix.errors import UserError
-from adautomix.paths import in_workbook
+from adautomix.utils.errors import UserError
+from adautomix.utils.paths import in_workbook
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """The released configurations use these CIFAR-10 values for CIFAR-100 as well."""

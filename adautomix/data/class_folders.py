@@ -8,7 +8,7 @@ import torch
 
 from adautomix.data.base import PathSplit
 from adautomix.data.images import EXTENSIONS
-from adautomix.errors import UserError
+from adautomix.utils.errors import UserError
 
 
 def scan_both(train: Path, test: Path) -> tuple[PathSplit, PathSplit, tuple[str, ...]]:

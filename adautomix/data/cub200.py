@@ -5,7 +5,7 @@ from pathlib import Path
 from adautomix.data.archives import Archive, listed, lookup, photographs, read_rows, side_or_default
 from adautomix.data.base import Dataset, PathSplit
 from adautomix.data.fingerprints import fingerprint_files
-from adautomix.errors import UserError
+from adautomix.utils.errors import UserError
 
 ARCHIVE = Archive(
     name="cub200",

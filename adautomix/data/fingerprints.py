@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from adautomix.errors import UserError
+from adautomix.utils.errors import UserError
 
 BLOCK = 4096
 """Bytes read at a file's beginning, middle and end: the ends alone may be white borders."""

@@ -18,8 +18,8 @@ from adautomix.data.base import Dataset, PathSplit
 from adautomix.data.class_folders import files_below, folders_in, scan, scan_both, suffix
 from adautomix.data.fingerprints import fingerprint_files
 from adautomix.data.images import EXTENSIONS
-from adautomix.errors import UserError
-from adautomix.seeding import generator_for
+from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import generator_for
 
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")

@@ -11,7 +11,7 @@ from adautomix.data.base import Dataset
 from adautomix.data.class_folders import scan_both
 from adautomix.data.fingerprints import fingerprint
 from adautomix.data.images import EXTENSIONS
-from adautomix.errors import UserError
+from adautomix.utils.errors import UserError
 
 LAYOUT = (
     "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar come from https://image-net.org (free account). Unpack "

@@ -13,8 +13,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from adautomix.errors import UserError
-from adautomix.progress import progress
+from adautomix.runs.progress import progress
+from adautomix.utils.errors import UserError
 
 IN_MEMORY = 64
 """Sets with images up to this side (px) are kept whole in memory as uint8; larger ones are read as needed."""

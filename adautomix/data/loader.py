@@ -9,7 +9,7 @@ from torch import Tensor
 from adautomix.data import augment as augmentation
 from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit, Split
 from adautomix.data.batches import FileLoader, MemoryLoader
-from adautomix.seeding import generator_for
+from adautomix.utils.seeding import generator_for
 
 
 def train_loader(

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit
 from adautomix.data.fingerprints import fingerprint
-from adautomix.errors import UserError
-from adautomix.files import write_atomic
+from adautomix.utils.errors import UserError
+from adautomix.utils.files import write_atomic
 
 PHOTOS = {
     "cat": skimage_data.chelsea,

@@ -22,7 +22,7 @@ from adautomix.data.augment import Augment, python_seed
 from adautomix.data.base import PathSplit
 from adautomix.data.cache import ImageCache
 from adautomix.data.images import for_test, read_rgb
-from adautomix.seeding import generator_for, seed_for
+from adautomix.utils.seeding import generator_for, seed_for
 
 CROP_SCALE = (0.08, 1.0)
 """Share of the area that a random resized crop keeps: the ImageNet standard."""

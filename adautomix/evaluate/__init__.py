@@ -1,6 +1,6 @@
 """Evaluators. Each takes a Classifier in eval mode and test batches, and changes neither. They never import `train`."""
 
-from adautomix.lazy import LazyTable
+from adautomix.utils.lazy import LazyTable
 
 _FILES = {
     "accuracy": "accuracy",

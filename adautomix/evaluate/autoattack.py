@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.errors import UserError
 from adautomix.evaluate.attacks import COMMON, EPS, adversarial_curve, attack_result, check_attack
 from adautomix.evaluate.batching import BATCH, rebatched
+from adautomix.utils.errors import UserError
 
 MISSING = "AutoAttack needs the extra 'attacks': pip install -e '.[attacks]'"
 LEAST_CLASSES = 4

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.errors import UserError
 from adautomix.evaluate.accuracy import Predictions, predict
 from adautomix.evaluate.checks import require_finite, require_labels
+from adautomix.utils.errors import UserError
 
 BINS = 15
 RELEASED_BINS = 10

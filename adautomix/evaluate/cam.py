@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.errors import UserError
 from adautomix.evaluate.checks import require_eval, require_labels, require_pixels
-from adautomix.saliency import same_random_state
+from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import same_random_state
 
 
 def grad_cam(

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from adautomix.errors import UserError
+from adautomix.utils.errors import UserError
 
 TOLERANCE = 1e-6
 """Pixels may leave [0,1] by this much: float rounding of a mix or a resize."""

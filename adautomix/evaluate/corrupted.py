@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from adautomix.errors import UserError
 from adautomix.evaluate.checks import hits, require_eval, require_images
 from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4
 from adautomix.evaluate.corruptions.sources import Made, Source
+from adautomix.utils.errors import UserError
 
 SEVERITIES = (1, 2, 3, 4, 5)
 

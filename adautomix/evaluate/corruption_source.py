@@ -13,8 +13,8 @@ from adautomix.data.base import IN_MEMORY, Dataset
 from adautomix.data.loader import eval_loader
 from adautomix.evaluate.corruptions import sources
 from adautomix.evaluate.corruptions.sources import Made, Source
-from adautomix.paths import in_workbook
-from adautomix.progress import progress
+from adautomix.runs.progress import progress
+from adautomix.utils.paths import in_workbook
 
 PUBLISHED = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
 """Folders below the workbook's `data` in which published corruptions are looked for."""

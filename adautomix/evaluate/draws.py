@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from adautomix.seeding import seed_for
+from adautomix.utils.seeding import seed_for
 
 GOLDEN = 0x9E3779B97F4A7C15
 LOW32 = (1 << 32) - 1

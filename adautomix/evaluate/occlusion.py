@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.errors import UserError
 from adautomix.evaluate.checks import hits, require_eval, require_images, require_pixels
-from adautomix.seeding import generator_for
+from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import generator_for
 
 RATIOS = tuple(r / 10 for r in range(11))
 GRID = 14

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.errors import UserError
 from adautomix.evaluate.attacks import COMMON, EPS, adversarial_curve, attack_result, check_attack, loss_gradient
 from adautomix.evaluate.checks import require_finite
 from adautomix.evaluate.draws import Draws
+from adautomix.utils.errors import UserError
 
 ALPHA, STEPS, SEED = 2 / 255, 20, 0
 

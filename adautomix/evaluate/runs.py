@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
-from adautomix.checkpoint import load_classifier
 from adautomix.data import dataset_for
 from adautomix.data.loader import eval_loader
-from adautomix.errors import UserError, unknown
 from adautomix.evaluate import ALL_EVALUATORS, SETTINGS
 from adautomix.evaluate.corruption_source import Files, corruption_source, source_settings
-from adautomix.progress import progress
-from adautomix.run import ROLES, Run
-from adautomix.seeding import choose_device
+from adautomix.runs.checkpoint import load_classifier
+from adautomix.runs.progress import progress
+from adautomix.runs.run import ROLES, Run
+from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.seeding import choose_device
 
 WHOLE = frozenset({"accuracy", "calibration"})
 """Evaluators of one pass: these always take every test image."""

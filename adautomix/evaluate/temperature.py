@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from adautomix.errors import UserError
 from adautomix.evaluate.checks import require_labels
-from adautomix.seeding import generator_for
+from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import generator_for
 
 LIMITS = (0.01, 100.0)
 """Temperatures looked at: a best one outside is none that few images could tell."""

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from adautomix.errors import UserError
 from adautomix.figures.look import MARKERS, ROLE_COLORS
+from adautomix.utils.errors import UserError
 
 NAMES = {
     "objective": "objective of the generator",

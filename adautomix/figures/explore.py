@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adautomix.errors import UserError
-from adautomix.progress import watched
+from adautomix.runs.progress import watched
+from adautomix.utils.errors import UserError
 
 Draw = Callable[..., None]
 """draw(figure, **values) draws into an empty matplotlib Figure or SubFigure, for one value of each choice.

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from adautomix.errors import UserError
 from adautomix.figures.board import Board
 from adautomix.figures.framework_generator import HEIGHT, WIDTH, Step, generator_module
 from adautomix.figures.framework_target import TERMS, target_height, target_module
+from adautomix.utils.errors import UserError
 
 SHAPES = ("x", "lam", "index", "tap", "z", "query", "key", "value", "attention", "P", "mask", "x_mix", "y_mix")
 HEADS = ("one", "mix", "teacher_mix")

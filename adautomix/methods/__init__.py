@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from adautomix.lazy import LazyTable
+from adautomix.utils.lazy import LazyTable
 
 if TYPE_CHECKING:
-    from adautomix.classifier import Classifier
     from adautomix.methods.base import MixMethod
+    from adautomix.models.classifier import Classifier
 
 METHODS = LazyTable(
     "method",
@@ -20,7 +20,7 @@ METHODS = LazyTable(
         "saliencymix": "saliencymix:SaliencyMix",
         "fmix": "fmix:FMix",
         "resizemix": "resizemix:ResizeMix",
-        "puzzlemix": "puzzlemix:PuzzleMix",
+        "puzzlemix": "puzzlemix.method:PuzzleMix",
         "automix": "automix:AutoMix",
         "adautomix": "adautomix:AdAutoMix",
         "gridmix": "gridmix:GridMix",

@@ -10,12 +10,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from adautomix.errors import UserError
-from adautomix.generator import MixBlock
-from adautomix.losses import cosine_agreement, soft_cross_entropy
 from adautomix.methods.automix import AutoMix, GeneratorDraws, Look
 from adautomix.methods.base import Context
-from adautomix.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
+from adautomix.methods.ops.losses import cosine_agreement, soft_cross_entropy
+from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
+from adautomix.models.generator import MixBlock
+from adautomix.utils.errors import UserError
 
 OBJECTIVES = ("released", "paper", "cooperative")
 

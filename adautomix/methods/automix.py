@@ -12,12 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.ema import RunningStatistics
-from adautomix.errors import UserError
-from adautomix.generator import Mode, Scale, append_lam, attend, init_projection, reduced, upsample
-from adautomix.losses import mask_penalty, soft_cross_entropy
 from adautomix.methods.base import Context, Draws, MixMethod, StepOutput, check_alpha
-from adautomix.mixing import (
+from adautomix.methods.ops.losses import mask_penalty, soft_cross_entropy
+from adautomix.methods.ops.mixing import (
     Mixed,
     draw_index,
     mask_area_gap,
@@ -26,6 +23,9 @@ from adautomix.mixing import (
     mixed_from_mask,
     sample_lam,
 )
+from adautomix.models.ema import RunningStatistics
+from adautomix.models.generator import Mode, Scale, append_lam, attend, init_projection, reduced, upsample
+from adautomix.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from adautomix.config import EmaConfig
-from adautomix.ema import make_teacher, momentum, update
-from adautomix.errors import UserError, unknown
-from adautomix.losses import soft_cross_entropy
-from adautomix.mixing import Mixed
-from adautomix.typecheck import coerce, fits
+from adautomix.methods.ops.losses import soft_cross_entropy
+from adautomix.methods.ops.mixing import Mixed
+from adautomix.models.ema import make_teacher, momentum, update
+from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.typecheck import coerce, fits
 
 
 @dataclass

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
-from adautomix.mixing import Mixed, draw_index, mixed_from_mask, sample_lam
+from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_mask, sample_lam
 
 
 @dataclass(frozen=True)

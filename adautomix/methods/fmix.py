@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adautomix.errors import UserError
 from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
-from adautomix.mixing import Mixed, draw_index, mixed_from_mask, sample_lam
+from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_mask, sample_lam
+from adautomix.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.errors import UserError
-from adautomix.losses import soft_cross_entropy
 from adautomix.methods.base import Context, Draws, MixMethod, StepOutput, check_alpha
-from adautomix.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
+from adautomix.methods.ops.losses import soft_cross_entropy
+from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
+from adautomix.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ What a reader gets wrong: the paper and the released benchmark draw one lam a ba
 from torch import Tensor
 
 from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
-from adautomix.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
+from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
 
 
 class MixUp(MixMethod):

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from adautomix.errors import UserError
 from adautomix.methods.base import Context, Draws, MixMethod
 from adautomix.methods.cutmix import box_mask, one_box_mask
-from adautomix.mixing import Mixed, blend, draw_index
+from adautomix.methods.ops.mixing import Mixed, blend, draw_index
+from adautomix.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
 from adautomix.methods.cutmix import box_mask, boxes
-from adautomix.mixing import Mixed, draw_index, mixed_from_mask, sample_lam
-from adautomix.saliency import most_salient, spectral_residual
+from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_mask, sample_lam
+from adautomix.methods.ops.saliency import most_salient, spectral_residual
 
 
 class SaliencyMix(MixMethod):

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adautomix.errors import UserError
 from adautomix.methods.base import Context, Draws, MixMethod
-from adautomix.mixing import Mixed, draw_index, mixed_from_mask
+from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_mask
+from adautomix.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from functools import cache
 from typing import Any
 
 from adautomix.config import OptimConfig, TrainConfig
-from adautomix.errors import UserError, unknown
-from adautomix.identity import PLACE_FIELDS
 from adautomix.paper import columns, published
 from adautomix.recipes.released import COLUMNS as COLUMNS
 from adautomix.recipes.released import IMAGES, Column
+from adautomix.runs.identity import PLACE_FIELDS
+from adautomix.utils.errors import UserError, unknown
 
 METHODS = ("vanilla", "mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", "resizemix") + (
     LEARNED := ("automix", "adautomix")

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from adautomix.errors import UserError, unknown
 from adautomix.evaluate.checks import require_pixels
 from adautomix.evaluate.corruptions.blur import defocus_blur, gaussian_blur, motion_blur, zoom_blur
 from adautomix.evaluate.corruptions.cifar_c import load_cifar_c, require_severity
@@ -24,6 +23,7 @@ from adautomix.evaluate.corruptions.spatter import spatter
 from adautomix.evaluate.corruptions.tables import CORRUPTIONS15, CORRUPTIONS_EXTRA4, severities
 from adautomix.evaluate.corruptions.weather import fog, frost, require_textures, snow
 from adautomix.evaluate.draws import Draws
+from adautomix.utils.errors import UserError, unknown
 
 __all__ = ["CORRUPTIONS15", "CORRUPTIONS_EXTRA4", "corrupt", "load_cifar_c", "severities"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Int64, UInt8
 
-from adautomix.errors import UserError, unknown
 from adautomix.evaluate.corruptions.tables import CORRUPTIONS15, CORRUPTIONS_EXTRA4
+from adautomix.utils.errors import UserError, unknown
 
 SEVERITIES = 5
 HELP = (

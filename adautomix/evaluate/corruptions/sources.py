@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from adautomix.errors import UserError
 from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4, corrupt
 from adautomix.evaluate.corruptions.cifar_c import SEVERITIES, load_cifar_c, require_severity
-from adautomix.files import read_json, write_atomic, write_json
+from adautomix.utils.errors import UserError
+from adautomix.utils.files import read_json, write_atomic, write_json
 
 VERSION = 1
 """Of the images that `corrupt` makes: raise it when they change, and kept sets are made anew."""

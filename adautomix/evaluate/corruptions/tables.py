@@ -6,7 +6,7 @@ imagenet_c/corruptions.py. What a reader gets wrong: the tables differ by far. N
 and 0.18 for ImageNet-C, so 32-px images under the ImageNet table are no CIFAR-C.
 """
 
-from adautomix.errors import unknown
+from adautomix.utils.errors import unknown
 
 Number = int | float
 Numbers = tuple[Number, ...]

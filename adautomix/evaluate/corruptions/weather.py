@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adautomix.errors import UserError
 from adautomix.evaluate.checks import require_pixels
 from adautomix.evaluate.corruptions.blur import clipped_zoom, motion_offsets, motion_weights, move
 from adautomix.evaluate.corruptions.grid import cut_off, to_grid
 from adautomix.evaluate.corruptions.plasma import plasma
 from adautomix.evaluate.corruptions.tables import Numbers
 from adautomix.evaluate.draws import Draws
-from adautomix.saliency import LUMA
+from adautomix.utils.errors import UserError
+from adautomix.utils.grey import LUMA
 
 ICE_LEVEL, ICE_CONTRAST, ICE_TINT = (0.45, 0.82), 0.11, (-0.07, 0.01, 0.06)
 """Mean grey (drawn in between), standard deviation and colour of the made-up ice, about those of the five published

@@ -1,0 +1,1 @@
+"""Puzzle Mix: saliency, a labelling of blocks, and their transport. Nothing else uses these files."""

@@ -1,0 +1,1 @@
+"""The networks: the classifier and its backbones, the mask generator, and the teacher's moving average."""

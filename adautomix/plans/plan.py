@@ -1,0 +1,146 @@
+"""Plans: YAML files that name notebooks, grids of parameters and what each step needs.
+
+    parameters: {data: digits, epochs: 10}        # given to every notebook that has them
+    steps:
+      train:
+        notebook: 10_train
+        training: true                            # its results do not depend on the package's source
+        grid: {method: [mixup, cutmix], seed: [0, 1]}
+      evaluate:
+        notebook: 20_evaluate
+        needs: train                              # the train tasks with the same method: what both grids name
+        grid: {method: [mixup, cutmix]}
+
+This file reads and checks the YAML; `tasks.py` checks it against the notebooks and makes the tasks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.paths import workbook_root
+from adautomix.utils.plain_yaml import parse
+
+KEYS = ("description", "parameters", "steps")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry under `steps`: a notebook, run once for every point of its grid.
+
+    Attributes:
+        needs: steps whose tasks must be done first; of their tasks, those that agree on the grid values both have.
+        training: the result is a trained Run, which an edit of the package's source does not make stale.
+        gpu: each task takes a GPU of its own, where there are any.
+        timeout_minutes: longest time one cell may take.
+    """
+
+    name: str
+    notebook: str
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    training: bool = False
+    gpu: bool = False
+    timeout_minutes: float | None = None
+
+
+def find_plan(plan: str | Path) -> Path:
+    """Return the file of a plan, given its name in notebooks/plans or its path; raises UserError."""
+    if Path(plan).suffix in (".yaml", ".yml"):
+        if not Path(plan).exists():
+            raise UserError(f"there is no plan {plan}")
+        return Path(plan)
+    folder = workbook_root() / "notebooks" / "plans"
+    if not (folder / f"{plan}.yaml").exists():
+        raise unknown("plan", str(plan), [p.stem for p in folder.glob("*.yaml")])
+    return folder / f"{plan}.yaml"
+
+
+def read_plan(path: Path) -> tuple[str, dict[str, Any], list[Step]]:
+    """Return a plan's description, shared parameters, and steps, each after those it needs.
+
+    Raises: UserError that lists everything wrong with the file itself.
+    """
+    content = _read_yaml(path)
+    problems, steps = [], []
+    for name, entry in content["steps"].items():
+        try:
+            steps.append(_step(str(name), entry))
+        except UserError as error:
+            problems.append(f"step {name}: {error}")
+    raise_all(problems, path)
+    order = _order(steps)
+    steps.sort(key=lambda step: order.index(step.name))
+    return str(content.get("description") or "").strip(), _mapping(content, "parameters"), steps
+
+
+def raise_all(problems: list[str], where: object) -> None:
+    """Raise one UserError for a list of problems; none, no error."""
+    if problems:
+        count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        raise UserError(f"{where} has {count}, nothing was started:\n  " + "\n  ".join(problems))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = parse(path.read_text(encoding="utf-8"))
+    except (UserError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as YAML in UTF-8: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("steps"), dict) or not content["steps"]:
+        raise UserError(f"{path} must have a mapping `steps` with at least one step")
+    for key in content:
+        if key not in KEYS:
+            raise unknown(f"key in {path}", key, KEYS)
+    return content
+
+
+def _step(name: str, entry: Any) -> Step:
+    if not isinstance(entry, dict) or not isinstance(entry.get("notebook"), str):
+        raise UserError("must be a mapping with a `notebook`")
+    known = [f.name for f in fields(Step) if f.name != "name"]
+    for key in entry:
+        if key not in known:
+            raise unknown("key", key, known)
+    grid, parameters = _mapping(entry, "grid"), _mapping(entry, "parameters")
+    for key, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise UserError(f"grid of {key} must be a list of values, got {values!r}")
+    if both := set(grid) & set(parameters):
+        raise UserError(f"{', '.join(sorted(both))} is both in the grid and in parameters")
+    for key in ("training", "gpu"):
+        if not isinstance(entry.get(key, False), bool):
+            raise UserError(f"{key} must be true or false, got {entry[key]!r}")
+    minutes = entry.get("timeout_minutes")
+    if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or minutes <= 0):
+        raise UserError(f"timeout_minutes must be a positive number, got {minutes!r}")
+    needs = entry.get("needs") or []
+    needs = [needs] if isinstance(needs, str) else needs
+    if not isinstance(needs, list) or not all(isinstance(need, str) for need in needs):
+        raise UserError(f"needs must be a step's name or a list of names, got {needs!r}")
+    return Step(**entry | {"name": name, "grid": grid, "parameters": parameters, "needs": tuple(needs)})
+
+
+def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = content.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UserError(f"{key} must be a mapping, got {value!r}")
+    return value
+
+
+def _order(steps: list[Step]) -> list[str]:
+    names = [step.name for step in steps]
+    for step in steps:
+        for need in step.needs:
+            if need not in names:
+                raise UserError(f"step {step.name} needs: {unknown('step', need, names)}")
+    try:
+        return list(TopologicalSorter({step.name: step.needs for step in steps}).static_order())
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise UserError(f"the steps' `needs` go in a circle: {circle}; remove one of them") from error

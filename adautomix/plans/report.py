@@ -1,0 +1,76 @@
+"""What a plan's user reads: the state of every task, the failures, and the accuracy table."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from adautomix.plans.execute import Outcome, is_done, trained_runs
+from adautomix.plans.tasks import Plan, Task
+from adautomix.results.tables import table, wide_table
+from adautomix.runs.run import Run
+from adautomix.utils.files import read_json
+
+STATES = ("done", "kept", "running", "waiting", "stale", "failed", "skipped")
+
+
+def state_of(task: Task) -> tuple[str, str]:
+    """Return a task's state on disk (done, running, failed, stale, waiting) and a remark."""
+    from filelock import FileLock, Timeout
+
+    if (task.folder / ".lock").exists():
+        try:
+            with FileLock(task.folder / ".lock", timeout=0):
+                pass
+        except Timeout:
+            return "running", ""
+    if is_done(task):
+        return "done", f"{read_json(task.folder / 'DONE')['seconds']:.1f} s"
+    failed = read_json(task.folder / "FAILED") if (task.folder / "FAILED").exists() else {}
+    if failed.get("key") == task.key:
+        return "failed", failed["reason"].splitlines()[0]
+    if (task.folder / "DONE").exists():
+        return "stale", "its notebook, its parameters, its runs or what it needs changed since"
+    return "waiting", ""
+
+
+def status_text(plan: Plan) -> str:
+    """Return one line a task, and a count of the states."""
+    states = {task.id: state_of(task) for task in plan.tasks.values()}
+    width = max(map(len, states))
+    lines = [f"{state:<8} {id_:<{width}}  {remark}".rstrip() for id_, (state, remark) in states.items()]
+    return "\n".join([*lines, "", _counts(plan, (state for state, _ in states.values()))])
+
+
+def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
+    """Return the end of a run: failures with their traceback, counts, the accuracy table, and where to look."""
+    outcomes = list(outcomes)
+    parts = [
+        f"-- {o.id} failed --\n{o.reason}\n(notebook: {plan.tasks[o.id].folder})"
+        for o in outcomes
+        if o.state == "failed"
+    ]
+    if accuracies := accuracy_text(plan):
+        parts.append(accuracies)
+    parts.append(_counts(plan, (outcome.state for outcome in outcomes)))
+    last = next((task for task in reversed(plan.tasks.values()) if is_done(task)), None)
+    if last is not None:
+        parts.append(f"last notebook: {last.folder / 'notebook.ipynb'}\nruns: {plan.outputs / 'runs'}")
+    return "\n\n".join(parts)
+
+
+def runs_of(plan: Plan) -> list[Run]:
+    """Return the finished Runs of the plan as it is now."""
+    return [run for task in plan.tasks.values() for run in trained_runs(task) if run.done]
+
+
+def accuracy_text(plan: Plan) -> str:
+    """Return the top-1 table of the runs of the plan as it is now, or nothing if none was evaluated."""
+    stats = table(runs_of(plan))
+    if stats.empty:
+        return ""
+    title = "top-1 accuracy on test images, %: mean ± sd over seeds; the student, and the teacher that averages it"
+    return f"{title}\n{wide_table(stats).to_string(index=False)}"
+
+
+def _counts(plan: Plan, states: Iterable[str]) -> str:
+    counts = Counter(states)
+    return f"{plan.name}: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])

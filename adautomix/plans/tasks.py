@@ -1,0 +1,201 @@
+"""Tasks: every notebook of a plan with its parameters, checked against the notebook before anything starts.
+
+A task is DONE for given parameters, notebook, upstream and (not for training) package source: its key.
+"""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from adautomix.plans.notebook import Parameter, content_hash, parameters_of
+from adautomix.plans.plan import Step, find_plan, raise_all, read_plan
+from adautomix.runs.identity import NUMERICS_VERSION
+from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.paths import in_workbook, workbook_root
+
+TAKEN = {"reference": "where measured results are published", "runs": "where single runs go"}
+PLACE = ("outputs",)
+"""Parameters that say where results go: not part of a task's key."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One notebook to run with given parameters.
+
+    Attributes:
+        id: the step's name and the grid values; its folder's name below `tasks`.
+        key: hash of what makes it another task.
+        folder: where its notebook and DONE go.
+        needs: ids of the tasks that must be done first.
+    """
+
+    id: str
+    step: str
+    notebook: Path
+    parameters: dict[str, Any]
+    folder: Path
+    key: str
+    needs: tuple[str, ...] = ()
+    gpu: bool = False
+    timeout_minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked plan: its tasks, each after those it needs.
+
+    Attributes:
+        name: of its outputs' folder.
+        source: the plan's own name.
+        settings: what replaced its parameters.
+    """
+
+    name: str
+    description: str
+    outputs: Path
+    tasks: dict[str, Task]
+    steps: tuple[str, ...]
+    source: str
+    settings: dict[str, Any]
+
+    @property
+    def call(self) -> str:
+        """What follows `adautomix run` to mean this plan and these outputs."""
+        return self.source if self.name == self.source else f"{self.source} --name {self.name}"
+
+
+def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, name: str | None = None) -> Plan:
+    """Return a plan, checked against its notebooks.
+
+    Args:
+        plan: a name in notebooks/plans, or the path of a YAML file.
+        settings: values that replace those under the plan's `parameters`, or add to them; one that names a grid
+            replaces it, with one value or a list.
+        name: outputs go to outputs/<name>; by default the plan's own name.
+    Raises: UserError that lists everything that is wrong.
+    """
+    path = find_plan(plan)
+    description, shared, steps = read_plan(path)
+    settings = dict(settings or {})
+    if "outputs" in settings:
+        raise UserError("outputs cannot be set: the plan's name says where they go, choose one with --name")
+    steps = [_regrid(step, settings) for step in steps]
+    shared |= {k: v for k, v in settings.items() if not any(k in step.grid for step in steps)}
+    name = name or path.stem
+    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
+        raise UserError(f"--name is a folder in outputs, made of letters, digits and . _ -; got {name!r}")
+    if name in TAKEN:
+        raise UserError(f"outputs/{name} is {TAKEN[name]}; choose another --name")
+    outputs = in_workbook("outputs") / name
+    notebooks = {step.name: _notebook(step, path) for step in steps}
+    accepted = _accepted(steps, notebooks, shared, path)
+    tasks: dict[str, Task] = {}
+    for step in steps:
+        given = {k: v for k, v in shared.items() if k in accepted[step.name]} | step.parameters
+        if "outputs" in accepted[step.name]:
+            given = {"outputs": str(outputs)} | given
+        for point in _grid(step.grid):
+            task = _task(step, given | point, point, notebooks[step.name], outputs, tasks)
+            tasks[task.id] = task
+    return Plan(name, description, outputs, tasks, tuple(step.name for step in steps), path.stem, settings)
+
+
+def _regrid(step: Step, settings: Mapping[str, Any]) -> Step:
+    """Return the step with the settings that name its grid or its own parameters put in their place."""
+    grid = {k: _values(settings[k]) if k in settings else v for k, v in step.grid.items()}
+    parameters = {k: settings.get(k, v) for k, v in step.parameters.items()}
+    return replace(step, grid=grid, parameters=parameters)
+
+
+def _values(setting: Any) -> list[Any]:
+    return setting if isinstance(setting, list) else [setting]
+
+
+def _notebook(step: Step, plan: Path) -> Path:
+    """Return the notebook's path: beside the plan, or in notebooks/."""
+    file = Path(step.notebook if step.notebook.endswith(".ipynb") else f"{step.notebook}.ipynb")
+    beside = plan.parent / file
+    return (beside if beside.exists() else workbook_root() / "notebooks" / file).resolve()
+
+
+def _accepted(
+    steps: list[Step], notebooks: Mapping[str, Path], shared: Mapping[str, Any], path: Path
+) -> dict[str, dict[str, Parameter]]:
+    """Return every step's parameters, after checking all that the plan gives them."""
+    problems, accepted, unused = [], {}, set(shared)
+    for step in steps:
+        try:
+            accepted[step.name] = known = parameters_of(notebooks[step.name])
+        except UserError as error:
+            problems.append(f"step {step.name}: {error}")
+            continue
+        unused -= set(known)
+        given = {k: v for k, v in shared.items() if k in known and k not in step.grid} | step.parameters
+        problems += [f"step {step.name}: {p}" for p in _problems(known, given, step.grid)]
+    if len(accepted) == len(steps):
+        problems += [f"parameters: no notebook of this plan has a parameter {name!r}" for name in sorted(unused)]
+    raise_all(problems, path)
+    return accepted
+
+
+def _problems(known: Mapping[str, Parameter], given: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> Iterator[str]:
+    for name, values in [*((k, [v]) for k, v in given.items()), *grid.items()]:
+        if name not in known:
+            yield str(unknown("parameter", name, known))
+            continue
+        yield from filter(None, map(known[name].check, values))
+        if len(values) > len({_slug(value) for value in values}):
+            yield f"grid of {name} has two values with the same name: {values}"
+
+
+def _grid(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _task(
+    step: Step,
+    parameters: dict[str, Any],
+    point: Mapping[str, Any],
+    notebook: Path,
+    outputs: Path,
+    tasks: Mapping[str, Task],
+) -> Task:
+    needs = tuple(t.id for t in tasks.values() if t.step in step.needs and _agree(t, point))
+    if step.needs and not needs:
+        raise UserError(f"step {step.name} at {dict(point)} needs {', '.join(step.needs)}, but no task of it agrees")
+    id_ = ".".join([step.name, *(f"{name}={_slug(value)}" for name, value in point.items())])
+    identity = {k: v for k, v in parameters.items() if k not in PLACE}
+    source = NUMERICS_VERSION if step.training else package_hash()
+    parts = [content_hash(notebook), identity, sorted(tasks[n].key for n in needs), source]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    folder = outputs / "tasks" / id_
+    return Task(id_, step.name, notebook, parameters, folder, key, needs, step.gpu, step.timeout_minutes)
+
+
+def _agree(task: Task, point: Mapping[str, Any]) -> bool:
+    """Return whether a task has nothing that differs from a point of a later step's grid."""
+    return all(task.parameters.get(name, value) == value for name, value in point.items())
+
+
+def _slug(value: Any) -> str:
+    if isinstance(value, Mapping) and value:  # a method's options: {objective: paper} becomes objective-paper
+        return "+".join(f"{key}-{_slug(item)}" for key, item in value.items())
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return "".join(c if c.isalnum() or c in "-_+." else "_" for c in text)
+
+
+@cache
+def package_hash() -> str:
+    """Return a hash of every source file of the package, but for the site's: no notebook uses it."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(set(package.rglob("*.py")) - set(package.glob("book/*.py"))):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

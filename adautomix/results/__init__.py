@@ -1,0 +1,1 @@
+"""Many Runs to one table: accuracies, model selection, the paper's cells, robustness and ablations."""

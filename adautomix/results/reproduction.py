@@ -1,0 +1,161 @@
+"""The paper's tables beside ours: every cell with its published number, and what runs of its recipe gave.
+
+What a reader gets wrong: a number from fewer epochs, fewer images or other settings is not a cell of the paper's table;
+here it says so wherever it is shown. Reads files; loads torch only to recognise recipes.
+"""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from adautomix.paper import COLUMN_NAMES, PUBLISHED_ROLE, columns, published
+from adautomix.recipes import METHODS, recognise
+from adautomix.results.selection import score
+from adautomix.results.tables import mean_sd
+from adautomix.runs.identity import NUMERICS_VERSION
+from adautomix.runs.run import ROLES, Run
+from adautomix.utils.errors import UserError
+
+
+def of_kind(runs: Iterable[Run], *, fair: bool) -> list[Run]:
+    """Return the runs without a recipe's other kind: of AutoMix and AdAutoMix those that are fair, or those not."""
+    kept = []
+    for run in runs:
+        match = recognise(run.config, run.info["dataset"])
+        either = match is None or match.recipe.config(fair=True) == match.recipe.config()
+        kept += [run] if either or match.fair == fair else []
+    return kept
+
+
+def cells(runs: Iterable[Run], table: int, *, fair: bool = False, rule: str = "median") -> pd.DataFrame:
+    """Return Table 1 or 2, a row a cell and role: published, measured, and what separates them.
+
+    Only runs of a recipe count (`recipes.recognise`); runs on different budgets are rows of their own.
+
+    Args:
+        fair: the fair runs of AutoMix and AdAutoMix instead of the released ones; the other methods' are the same.
+        rule: one of RULES.
+    Returns: CELL_COLUMNS, difference (mean less paper, where paper_role is this role) and gain (over the best other
+        method of the column with the same role and settings), in percent or points; `n` counts seeds, `budget` is the
+        share of the recipe's epochs. Where a cell was not run n is 0 and the rest missing; where the rule needs images
+        that were not held out, n is 0 and the settings are there.
+    """
+    groups = _measured(runs, fair, rule)
+    rows = []
+    for column in columns(table):
+        for method in METHODS:
+            for role in ROLES:
+                head = {"column": column, "method": method, "role": role, "paper": published(column, method)}
+                head["paper_role"] = PUBLISHED_ROLE.get(method, "student")
+                found = groups.get((column, method, role), {})
+                rows += [head | measured for measured in found.values()] or [head | {"n": 0}]
+    made = pd.DataFrame(rows, columns=CELL_COLUMNS)
+    made["difference"] = (made["mean"] - made["paper"]).where(made["role"] == made["paper_role"])
+    made["gain"] = _gains(made)
+    return made
+
+
+SETTINGS = ["epochs", "budget", "held_out", "precision", "channels_last", "numerics", "images"]
+"""What may differ among runs of a recipe: rows that agree on these (and on column and role) may be compared."""
+CELL_COLUMNS = ["column", "method", "role", "paper", "paper_role", *SETTINGS, "n", "mean", "sd"]
+
+
+def detail(made: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return one column of `cells` for reading: a row a method and budget.
+
+    Columns method, paper, whose (the role that was published), on (the budget), student and teacher ("mean ± sd (n)"),
+    difference and gain of the published role, in percent and points.
+    """
+    rows = []
+    part = made[made["column"] == column]
+    for (method, *_), group in part.groupby(["method", *SETTINGS], sort=False, dropna=False):
+        of = {row.role: row for row in group.itertuples()}
+        reported = of[of["student"].paper_role]
+        head = {"method": method, "paper": reported.paper, "whose": reported.paper_role, "on": _on(reported)}
+        texts = {role: _text(of[role]) for role in ROLES}
+        rows.append(head | texts | {"difference": reported.difference, "gain": reported.gain})
+    return pd.DataFrame(rows)
+
+
+def overview(made: pd.DataFrame) -> pd.DataFrame:
+    """Return `cells` in the paper's shape, methods by columns: "paper / measured", of the role that was published.
+
+    What is not the recipe's own setting stands behind the number: "78.04 / 61.20 (8 of 800 epochs)".
+    """
+    own = made[made["role"] == made["paper_role"]].copy()
+    own["text"] = [_pair(row) for row in own.itertuples(index=False)]
+    wide = own.groupby(["method", "column"], sort=False)["text"].agg("; ".join).unstack("column")
+    order = list(dict.fromkeys(made["column"]))
+    return wide.loc[list(METHODS), order].rename(columns=COLUMN_NAMES).rename_axis(columns=None)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """Return a frame with its index as a Markdown table."""
+    frame = frame.reset_index()
+    lines = [list(map(str, frame.columns)), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _measured(runs: Iterable[Run], fair: bool, rule: str) -> dict[tuple, dict[tuple, dict]]:
+    """Return, by column, method and role, one entry for every kind of settings: n, mean, sd and the settings."""
+    found: dict[tuple, dict[tuple, dict[int, float]]] = {}
+    for run in of_kind(runs, fair=fair):
+        config, dataset = run.config, run.info["dataset"]
+        if (match := recognise(config, dataset)) is None:
+            continue
+        free = (config.validation, config.precision, config.channels_last)
+        settings = (config.epochs, match.budget, *free, run.info["numerics_version"], dataset["fingerprint"])
+        for role in ROLES:
+            cell = found.setdefault((match.recipe.column, config.method, role), {})
+            cell.setdefault(settings, {})[config.seed] = score(run.history, role, rule)
+    return {cell: {k: _statistics(k, v) for k, v in sorted(kinds.items())} for cell, kinds in found.items()}
+
+
+def _statistics(settings: tuple, by_seed: dict[int, float]) -> dict:
+    numbers = pd.Series(by_seed).dropna()
+    counted = {"n": len(numbers), "mean": numbers.mean(), "sd": numbers.std()}
+    return dict(zip(SETTINGS, settings, strict=True)) | counted
+
+
+def _gains(made: pd.DataFrame) -> list[float]:
+    gains = []
+    for row in made.itertuples():
+        keys = ["column", "role", *SETTINGS]
+        alike = (made[keys] == [getattr(row, name) for name in keys]).all(axis=1)
+        others = made.loc[alike & (made["method"] != row.method), "mean"]
+        gains.append(row.mean - others.max() if row.n else float("nan"))
+    return gains
+
+
+def _text(row) -> str:
+    if not row.n:
+        return "not run" if pd.isna(row.epochs) else "no held-out images"
+    return f"{mean_sd(row.mean, row.sd)} (n={row.n})"
+
+
+def _on(row) -> str:
+    """Return in which way runs depart from their recipe, or "all epochs"."""
+    if pd.isna(row.epochs):
+        return "not run"
+    whole = round(row.epochs / row.budget)
+    departs = [f"{row.epochs:.0f} of {whole} epochs"] if row.budget < 1 else ["all epochs"]
+    departs += [f"{100 * row.held_out:g} % held out"] if row.held_out else []
+    departs += [row.precision] if row.precision != "float32" else []
+    departs += ["channels last"] if row.channels_last else []
+    departs += [f"numerics {row.numerics:.0f}"] if row.numerics != NUMERICS_VERSION else []
+    return ", ".join(departs)
+
+
+def _pair(row) -> str:
+    paper = "–" if pd.isna(row.paper) else f"{row.paper:.2f}"
+    if not row.n:
+        return f"{paper} / {_text(row)}"
+    on = _on(row)
+    return f"{paper} / {row.mean:.2f}" + ("" if on == "all epochs" else f" ({on})")
+
+
+def require_runs(runs: list[Run], outputs: str) -> list[Run]:
+    """Return the runs; raises UserError if there are none."""
+    if not runs:
+        raise UserError(f"no finished runs in {outputs}: run 10_train or 12_recipe first")
+    return runs

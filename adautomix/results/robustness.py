@@ -1,0 +1,136 @@
+"""What the robustness evaluators left in Runs, as long and wide tables. Reads files only, needs no torch.
+
+What a reader gets wrong: an error falls where accuracy rises, and the paper mixes the two (FGSM error, corruption
+accuracy); columns say which. Runs without a result are left out, not counted as zero.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import pandas as pd
+
+from adautomix.results.statistics import FEWEST_SEEDS, paired_t
+from adautomix.results.tables import mean_sd, named
+from adautomix.runs.run import ROLES, Run
+
+GROUPS = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    "weather": ("snow", "frost", "fog", "brightness"),
+    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+    "only released": ("speckle_noise", "gaussian_blur", "spatter", "saturate"),
+}
+"""The corruptions in the order they are usually shown; the last four count in the released code's mean only."""
+TABLE3 = {
+    ("clean", "standard"): ("accuracy", "top1"),
+    ("corrupted", "standard"): ("corruption", "top1"),
+    ("corrupted", "released"): ("corruption", "released_top1"),
+    ("FGSM error", "standard"): ("fgsm", "error"),
+    ("FGSM error", "released"): ("released", "fgsm_error"),
+}
+"""Table 3's columns and protocols, with evaluator and value they come from; all in percent."""
+
+
+def curves(runs: Iterable[Run], evaluator: str, name: str = "curve") -> pd.DataFrame:
+    """Return the curves of an evaluator (fgsm, pgd, occlusion), a row a point.
+
+    Columns: what `named` says, role, the strength (`eps` or `ratio`), top1 in percent and n.
+
+    Args:
+        name: which of the evaluator's values is the curve ("occlusion" of the evaluator released).
+    """
+    return pd.DataFrame(
+        [head | {"role": role} | point for head, role, value in _values(runs, evaluator) for point in value[name]]
+    )
+
+
+def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return accuracy under every corruption and severity, a row a cell.
+
+    Columns: what `named` says, role, group, corruption, severity and top1 in percent.
+    """
+    kinds = [(group, corruption) for group, members in GROUPS.items() for corruption in members]
+    return pd.DataFrame(
+        [
+            head | {"role": role, "group": group, "corruption": kind, "severity": severity, "top1": top1}
+            for head, role, value in _values(runs, "corruption")
+            for group, kind in kinds
+            for severity, top1 in enumerate(value["table"][kind], start=1)
+        ]
+    )
+
+
+def reliability(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return how confidence fits accuracy, a row a network: what `named` says, role, ece, mce, released_ece, bins.
+
+    The errors are in percent; `overconfidence` is mean confidence less accuracy, in points.
+    """
+    rows = []
+    for head, role, value in _values(runs, "calibration"):
+        filled = [b for b in value["bins"] if b["count"]]
+        gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled) / sum(b["count"] for b in filled)
+        rows.append(head | {"role": role, "overconfidence": 100 * gap} | value)
+    return pd.DataFrame(rows)
+
+
+def table3_values(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return the paper's Table 3 of these runs, a row a network and value: what `named` says, role, column, protocol.
+
+    `value` is in percent, `n_images` the test images it is of.
+    """
+    runs = list(runs)
+    rows = []
+    for (column, protocol), (evaluator, value) in TABLE3.items():
+        for head, role, values, images in _results(runs, evaluator):
+            row = {"role": role, "column": column, "protocol": protocol, "value": values[value], "n_images": images}
+            rows.append(head | row)
+    return pd.DataFrame(rows)
+
+
+def table3_wide(values: pd.DataFrame) -> pd.DataFrame:
+    """Return `table3_values` with a row a label and role, and "mean ± sd" in a column for every column and protocol.
+
+    With one seed there is no standard deviation, and none is shown.
+    """
+    keys = ["data", "backbone", "method", "label", "role"]
+    values = values.assign(entry=values["column"] + ", " + values["protocol"])
+    stats = values.groupby([*keys, "entry"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    stats["text"] = list(map(mean_sd, stats["mean"], stats["std"]))
+    wide = stats.pivot(index=keys, columns="entry", values="text")[list(dict.fromkeys(values["entry"]))]
+    wide.insert(0, "seeds", stats.groupby(keys)["count"].max())
+    return wide.reset_index().rename_axis(columns=None)
+
+
+def differences(values: pd.DataFrame, *, baseline: str = "vanilla", role: str = "student") -> pd.DataFrame:
+    """Return every label's value less the baseline's with its 95 % paired t interval over seeds, in points.
+
+    Args:
+        values: what `table3_values` returns.
+        baseline: a label, as `values` spells it; others are compared where data set, backbone, column and protocol
+            agree. Runs on several backbones carry them in their labels: shorten those first.
+    Returns: a row a label and value; none where fewer than three seeds are shared.
+    """
+    keys, rows = ["data", "backbone", "column", "protocol"], []
+    for key, part in values[values["role"] == role].groupby(keys, sort=False):
+        wide = part.pivot(index="seed", columns="label", values="value")
+        for label in wide.columns.drop(baseline, errors="ignore"):
+            pairs = wide[[label, baseline]].dropna() if baseline in wide else []
+            if len(pairs) >= FEWEST_SEEDS:
+                result = paired_t(pairs[label].to_numpy(), pairs[baseline].to_numpy())
+                rows.append(dict(zip(keys, key, strict=True)) | {"label": label} | asdict(result))
+    return pd.DataFrame(rows)
+
+
+def _values(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, str, dict]]:
+    return [(head, role, values) for head, role, values, _ in _results(runs, evaluator)]
+
+
+def _results(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, str, dict, int]]:
+    """Return for every network that has a result: what `named` says, role, value and number of images."""
+    found = []
+    for run, head in named(runs):
+        for role in ROLES:
+            result = run.metrics(evaluator, role)
+            if result is not None:
+                found.append((head, role, result["value"], result["n_images"]))
+    return found

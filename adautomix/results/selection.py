@@ -1,0 +1,82 @@
+"""From learning curves to one number: which epoch, whose network, and what each choice does to a comparison.
+
+What a reader gets wrong: three choices make a table before any method does. Which network is reported (the paper: the
+teacher for AutoMix and AdAutoMix, the student for the rest), which epoch (the paper: the median of the last ten), and
+whether all methods had the same schedule. Reads files, needs no torch.
+"""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from adautomix.paper import PUBLISHED_ROLE
+from adautomix.results.tables import apart_from_method, named
+from adautomix.runs.run import ROLES, Run
+from adautomix.utils.errors import unknown
+
+RULES = {
+    "median": "median of the last 10 epochs (the paper's rule; of the second half, if a run has fewer than 20)",
+    "last": "last epoch",
+    "validation": "epoch with the best top-1 on held-out images",
+    "best test": "epoch with the best top-1 on the test images: flatters, shown as a warning",
+}
+"""Ways to make one number of a learning curve."""
+WINDOW = 10
+
+
+def score(history: pd.DataFrame, role: str, rule: str = "median") -> float:
+    """Return the top-1 (percent) of a run's student or teacher on test images, by one of RULES.
+
+    nan where the rule needs held-out images and the run has none.
+    """
+    if rule not in RULES:
+        raise unknown("rule", rule, RULES)
+    top1 = history[f"{role}_top1"]
+    if rule == "median":
+        return float(top1.tail(min(WINDOW, -(-len(top1) // 2))).median())
+    if rule == "last":
+        return float(top1.iloc[-1])
+    if rule == "best test":
+        return float(top1.max())
+    held_out = f"{role}_val_top1"
+    return float(top1[history[held_out].idxmax()]) if held_out in history else float("nan")
+
+
+def scores(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return a row for every run, role and rule: what `named` says, epochs, alike, role, rule and top1 (percent).
+
+    Runs with the same `alike` differ in method, options, optimisers and teacher only.
+    """
+    rows = []
+    for run, name in named(runs):
+        history = run.history
+        common = name | {"epochs": len(history), "alike": apart_from_method(run)}
+        rows += [common | {"role": k, "rule": r, "top1": score(history, k, r)} for k in ROLES for r in RULES]
+    return pd.DataFrame(rows)
+
+
+def conventions(values: pd.DataFrame, *, ours: str = "adautomix", rule: str = "median") -> pd.DataFrame:
+    """Return how far every setting of one method is ahead of the best other method, by whose number is compared.
+
+    Args:
+        values: what `scores` returns; only runs that are `alike` are compared.
+    Returns: a row a setting of `ours`, with `others` (number of other methods), `seeds` (fewest of any label), and in
+        points the gains under `published` (the paper's choice of role), `student` and `teacher`; no row where there is
+        no other method.
+    """
+    rows = []
+    values = values[values["rule"] == rule].dropna(subset="top1")
+    for (data, backbone, epochs, _), part in values.groupby(["data", "backbone", "epochs", "alike"], sort=False):
+        means = part.groupby(["method", "label", "role"])["top1"].mean().unstack("role")
+        methods = means.index.get_level_values("method")
+        roles = [PUBLISHED_ROLE.get(method, "student") for method in methods]
+        means["published"] = [means[role].iloc[i] for i, role in enumerate(roles)]
+        if set(methods) <= {ours} or ours not in methods:
+            continue
+        best = means[methods != ours].max()
+        seeds = part.groupby("label")["seed"].nunique().min()
+        for (_, label), row in means[methods == ours].iterrows():
+            head = {"data": data, "backbone": backbone, "epochs": epochs, "setting": label}
+            head |= {"others": len(set(methods)) - 1, "seeds": seeds}
+            rows.append(head | (row - best).to_dict())
+    return pd.DataFrame(rows, columns=["data", "backbone", "epochs", "setting", "others", "seeds", "published", *ROLES])

@@ -1,0 +1,193 @@
+"""The Run: one folder, the only hand-over between training, evaluation, notebooks and tables.
+
+    <runs>/<data set>/<method>-<backbone>-s<seed>-<hash>/
+      config.json      the whole config, versions, and every session that trained it
+      history.csv      one row an epoch
+      checkpoint.pt    what training needs to go on bit for bit
+      metrics/<evaluator>.<student|teacher>.json
+      DONE             training finished; written last
+
+Reading a Run needs no torch. Everything is written to a temporary name and renamed.
+"""
+
+import platform
+import subprocess
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from adautomix.config import TrainConfig, from_dict
+from adautomix.runs.identity import NUMERICS_VERSION, run_hash
+from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.files import read_json, write_atomic, write_json
+
+ROLES = ("student", "teacher")
+"""The two networks of every run: what was trained, and its moving average."""
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "scikit-image")
+LOCK_SECONDS = 60
+
+
+class Run:
+    """One training run's folder."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Run({self.id}, {'done' if self.done else 'unfinished'})"
+
+    @property
+    def id(self) -> str:
+        """The folder's name: method, backbone, seed and hash."""
+        return self.path.name
+
+    @property
+    def done(self) -> bool:
+        """Whether training finished."""
+        return (self.path / "DONE").exists()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the checkpoint is."""
+        return self.path / "checkpoint.pt"
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """Content of config.json; raises UserError if there is none."""
+        if not (self.path / "config.json").exists():
+            raise UserError(f"{self.path} is not a Run: it has no config.json")
+        return read_json(self.path / "config.json")
+
+    @property
+    def config(self) -> TrainConfig:
+        """The training config."""
+        return from_dict(TrainConfig, self.info["config"])
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch; empty before the first."""
+        path = self.path / "history.csv"
+        return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+    def metrics(self, evaluator: str, role: str) -> dict[str, Any] | None:
+        """Return one evaluator's result, or None if it was not run."""
+        path = self.path / "metrics" / f"{evaluator}.{role}.json"
+        return read_json(path) if path.exists() else None
+
+    def write_metrics(self, evaluator: str, role: str, result: dict[str, Any]) -> None:
+        """Store one evaluator's result (value, settings, n_images, protocol) with the time."""
+        write_json(self.path / "metrics" / f"{evaluator}.{role}.json", result | {"written": _now()})
+
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        """Write history.csv whole."""
+        write_atomic(self.path / "history.csv", lambda path: pd.DataFrame(rows).to_csv(path, index=False))
+
+    def finish(self) -> None:
+        """Mark training as finished."""
+        write_json(self.path / "DONE", {"finished": _now()})
+
+    def add_session(self, session: dict[str, Any]) -> None:
+        """Record who trained this run from which epoch on: device, threads, versions, commit."""
+        sessions = [*self.info.get("sessions", []), {"started": _now()} | session | environment()]
+        write_json(self.path / "config.json", self.info | {"sessions": sessions})
+        del self.info
+
+    @contextmanager
+    def lock(self, seconds: float = LOCK_SECONDS):
+        """Hold the run for one process; the lock dies with it.
+
+        Raises: UserError if another process still holds it after `seconds`.
+        """
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / ".lock", timeout=seconds):
+                yield
+        except Timeout as error:
+            raise UserError(f"another process is training {self.path}; wait for it or stop it") from error
+
+
+def run_for(runs: str | Path, config: TrainConfig, dataset: dict[str, Any]) -> Run:
+    """Return the Run of a config, which may not exist yet: the same config gives the same folder.
+
+    Args:
+        runs: folder of all runs, e.g. outputs/quick/runs.
+        config: with every option resolved.
+        dataset: what is needed to rebuild the Classifier: label, classes, size, mean, std, fingerprint.
+    """
+    backbone = config.backbone + (f"_w{config.width}" if config.width else "")
+    digest = run_hash(config, dataset["fingerprint"])
+    return Run(Path(runs) / dataset["label"] / f"{config.method}-{backbone}-s{config.seed}-{digest}")
+
+
+def create(run: Run, config: TrainConfig, dataset: dict[str, Any]) -> None:
+    """Write the config of a run that is new; one that is not is left as it is. Hold its lock."""
+    if not (run.path / "config.json").exists():
+        info = {"config": asdict(config), "dataset": dataset, "numerics_version": NUMERICS_VERSION}
+        write_json(run.path / "config.json", info)
+
+
+def find_runs(root: str | Path, *, unfinished: bool = False, **where: Any) -> list[Run]:
+    """Return the runs below a folder, sorted by path.
+
+    Args:
+        root: any folder above runs, e.g. outputs/quick.
+        unfinished: also return runs whose training has not finished.
+        where: config fields and the value wanted, or a list of values; None asks for nothing.
+    Raises: UserError for an unknown field.
+    """
+    fields = TrainConfig.__dataclass_fields__
+    for key in where:
+        if key not in fields:
+            raise unknown("config field", key, fields)
+    found = (Run(path.parent) for path in sorted(Path(root).rglob("config.json")))
+    runs = [run for run in found if (run.done or unfinished) and {"config", "dataset"} <= set(run.info)]
+    return [run for run in runs if _matches(run.info["config"], where)]
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, commit and machine of this process, for a run's record."""
+    import adautomix
+
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return {
+        "adautomix": adautomix.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": versions,
+    }
+
+
+def _matches(config: dict[str, Any], where: dict[str, Any]) -> bool:
+    return all(
+        wanted is None or (config[key] in wanted if isinstance(wanted, (list, tuple)) else config[key] == wanted)
+        for key, wanted in where.items()
+    )
+
+
+def _commit() -> str | None:
+    """Return the checkout's commit, with "+" if it has uncommitted changes; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        ask = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        answer = subprocess.run(ask, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,162 @@
+"""The site in a real browser, opened from the disk: what a reader sees without a server and without the network."""
+
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlparse
+
+import pytest
+from helpers.plans import command
+
+# The site is that of the plan which the notebooks' tests run.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+LOOK = """() => ({
+    images: [...document.querySelectorAll("article img")].map(
+        i => [i.currentSrc.slice(0, 80), i.naturalWidth, i.width]),
+    formulas: document.querySelectorAll("article .math").length,
+    typeset: document.querySelectorAll("article .math mjx-container").length,
+    wrong: [...document.querySelectorAll("mjx-merror")].map(e => e.textContent),
+    links: [...document.querySelectorAll("a[href]")].map(a => a.href),
+    text: document.querySelector("article")?.innerText ?? "",
+})"""
+CUT_TABLES = """() => [...document.querySelectorAll(".bd-article *")]
+    .filter(e => e.querySelector("table") && e.scrollWidth > e.clientWidth + 2)
+    .map(e => e.innerText.slice(0, 60))"""
+TYPESET = "() => !document.querySelector('article .math') || window.MathJax?.startup?.promise"
+
+
+@pytest.fixture(scope="module")
+def site(smoke):
+    folder, _ = smoke
+    result = command(folder, "book", "smoke")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder / "outputs" / "smoke" / "site", result.stdout
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: the site was not opened (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture(scope="module")
+def visited(site, browser):
+    """Return what every page shows, by its path, with the errors and the requests that it made."""
+    root, _ = site
+    page = browser.new_page()
+    page.on("console", lambda message: events.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: events.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("requestfailed", lambda request: events.append(f"failed: {request.url}"))
+    pages = {}
+    for path in sorted(root.rglob("*.html")):
+        events, requests = [], []
+        page.goto(path.as_uri())
+        page.evaluate(TYPESET)
+        pages[path.relative_to(root).as_posix()] = page.evaluate(LOOK) | {"errors": events, "requests": requests}
+    return pages
+
+
+def test_every_notebook_is_a_page_and_so_is_every_module(site, visited):
+    root = Path(__file__).parents[2]
+    notebooks = {f"notebooks/{path.stem}.html" for path in (root / "notebooks").glob("*.ipynb")}
+    modules = {f"api/{path.stem}.html" for path in (root / "adautomix").glob("[a-z]*.py")}
+    assert len(notebooks) > 15
+    assert notebooks | modules | {"index.html", "runs.html", "search.html"} <= set(visited)
+
+
+def test_every_page_loads_without_errors_and_without_the_network(visited):
+    assert len(visited) > 50
+    assert {path: page["errors"] for path, page in visited.items() if page["errors"]} == {}
+    outside = {url for page in visited.values() for url in page["requests"] if not url.startswith(("file:", "data:"))}
+    assert outside == set()
+
+
+def test_every_formula_is_typeset(visited):
+    assert all(visited[f"notebooks/{name}.html"]["typeset"] > 10 for name in ("02_generator", "01_mixing_family"))
+    assert {path: page["wrong"] for path, page in visited.items() if page["wrong"]} == {}
+    missing = {path: page for path, page in visited.items() if page["typeset"] != page["formulas"]}
+    assert list(missing) == []
+
+
+def test_every_figure_has_a_size(visited):
+    images = [(path, *image) for path, page in visited.items() for image in page["images"]]
+    assert len(images) > 60
+    assert [image for image in images if min(image[2:]) < 20] == []
+
+
+def test_every_link_within_the_site_leads_somewhere(visited):
+    dead = set()
+    for path, page in visited.items():
+        for link in page["links"]:
+            target = urlparse(urldefrag(link).url)
+            if target.scheme == "file" and not Path(unquote(target.path)).exists():
+                dead.add((path, link))
+    assert dead == set()
+
+
+def test_sphinx_has_nothing_to_complain_about(site):
+    root, _ = site
+    assert (root.parent / ".site" / "sphinx.log").read_text() == ""
+
+
+def test_flags_are_shown_as_they_are_typed(site):
+    assert "short for --optim.student.lr" in (site[0] / "api" / "cli.html").read_text()
+
+
+def test_no_page_is_wider_than_a_telephone(site, browser, visited):
+    root, _ = site
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    wide = {}
+    for path in (path for path in visited if path.startswith(("index", "runs", "notebooks/", "api/m"))):
+        page.goto((root / path).as_uri())
+        wide[path] = page.evaluate("document.documentElement.scrollWidth")
+    assert len(wide) > 20
+    assert {path: width for path, width in wide.items() if width > 400} == {}
+
+
+def test_no_table_of_a_notebook_is_cut_off_on_a_laptop(site, browser, visited):
+    root, _ = site
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    cut = {}
+    for path in (path for path in visited if path.startswith(("index", "notebooks/"))):
+        page.goto((root / path).as_uri())
+        cut[path] = page.evaluate(CUT_TABLES)
+    assert len(cut) > 18
+    assert {path: tables for path, tables in cut.items() if tables} == {}
+
+
+def test_no_page_shows_a_widget_that_nobody_can_move(visited):
+    shown = [path for path, page in visited.items() if "interactive(children" in page["text"]]
+    assert shown == []
+
+
+def test_the_front_page_shows_the_result_table_the_figures_and_where_to_start(visited):
+    front = visited["index.html"]
+    assert all(word in front["text"] for word in ("adautomix", "mixup", "student", "teacher", "Where to start"))
+    assert len(front["images"]) >= 5
+
+
+def test_search_finds_the_generator(site, browser):
+    root, _ = site
+    page = browser.new_page()
+    page.goto(f"{(root / 'search.html').as_uri()}?q=generator")
+    page.wait_for_selector("#search-results li a", timeout=20_000)
+    found = page.locator("#search-results li a").all_inner_texts()
+    assert any(text.startswith("02 · ") for text in found)
+    assert not any("seed 1" in text for text in found)  # further runs of one notebook do not bury the rest
+
+
+def test_the_command_says_where_the_site_is_and_builds_it_once(smoke, site):
+    folder, _ = smoke
+    root, printed = site
+    assert str(root / "index.html") in printed
+    before = (root / "index.html").stat().st_mtime_ns
+    again = command(folder, "book", "smoke")
+    assert again.returncode == 0
+    assert "nothing changed" in again.stdout
+    assert (root / "index.html").stat().st_mtime_ns == before

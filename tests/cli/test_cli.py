@@ -1,0 +1,143 @@
+"""The command line: it works as the README shows it, and a mistake is one short message and code 2."""
+
+import shlex
+
+import pytest
+from helpers.plans import command, write_notebook, write_plan
+
+from adautomix.cli import main
+from adautomix.recipes import RECIPES
+from adautomix.runs.run import create, find_runs, run_for
+
+
+def call(*args):
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    return caught.value.code
+
+
+def test_train_then_evaluate(tmp_path, capsys):
+    runs = str(tmp_path / "runs")
+    everyday = "--data digits --method mixup --backbone resnet18 --epochs 2 --seed 0 --width 4 --per-class 5"
+    flags = shlex.split(everyday)
+    assert call("train", *flags, "--lr", "0.05", "--option", "alpha=0.4", "--runs", runs) == 0
+    assert "epoch   2/2" in capsys.readouterr().out
+    (run,) = find_runs(runs)
+    assert run.config.options["alpha"] == 0.4
+    assert run.config.optim["student"].lr == 0.05
+    assert call("evaluate", runs) == 0
+    assert run.metrics("accuracy", "teacher")["n_images"] == 797
+    assert call("train", *flags, "--lr", "0.05", "--option", "alpha=0.4", "--runs", runs) == 0
+    assert "already trained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "--method", "mixpu"], "unknown method 'mixpu'; did you mean 'mixup'"),
+        (["train", "--data", "digts"], "unknown data set 'digts'; did you mean 'digits'"),
+        (["train", "--data", "folder", "--root", "nowhere"], "there is no directory nowhere"),
+        (["train", "--option", "alpha"], "expected name=value, got 'alpha'"),
+        (["train", "--option", "aplha=1"], "did you mean 'alpha'"),
+        (["train", "--epochs", "0"], "epochs must be 1 or more, got 0"),
+        (["train", "--epochs", "many"], "--epochs"),
+        (["train", "--epcohs", "3"], "--epochs"),
+        (["train", "--precision", "float16"], "float16"),
+        (["train", "--recipe", "cifar100_resnet18/mixp"], "unknown method of a recipe 'mixp'; did you mean 'mixup'"),
+        (["train", "--recipe", "cifar100_resnet18/mixup", "--budget", "2"], "budget must be above 0 and at most 1"),
+        (["train", "--recipe", "cifar100_resnet18/mixup", "--budget", "all"], "--budget"),
+        (["train", "--budget", "0.1"], "--budget and --fair go with --recipe"),
+        (["train", "--recipe", "cifar100_swin_t/mixup", "--epochs", "100"], "has 200 epochs, got --epochs 100"),
+        (["train", "--lr", "0.5", "--optim.student.lr", "0.01"], "--lr is short for --optim.student.lr"),
+        (["evaluate", "--recipe", "foo"], "--recipe"),
+        (["run", "quick", "--name", "../elsewhere"], "--name is a folder in outputs"),
+        (["recipes", "imagnet"], "no recipe's name contains 'imagnet'"),
+        (["evaluate", "nowhere"], "there are no finished runs in nowhere"),
+        (["run", "quikc"], "unknown plan 'quikc'; did you mean 'quick'"),
+        (["run", "quick", "--set", "epcohs=3"], "no notebook of this plan has a parameter 'epcohs'"),
+        (["run", "quick", "--only", "trian"], "unknown step 'trian'; did you mean 'train'"),
+        (["run", "quick", "--workers", "0"], "workers must be 1 or more"),
+        (["status", "nothing"], "unknown plan 'nothing'"),
+        (["book", "qiuck"], "unknown plan 'qiuck'; did you mean 'quick'"),
+        (["book", "quick", "--name", "never"], "nothing was run under the name 'never'"),
+        (["rnu"], "rnu"),
+        ([], "subcommand"),
+    ],
+)
+def test_a_mistake_is_one_short_message_and_code_2(capsys, args, message):
+    assert call(*args) == 2
+    out = capsys.readouterr()
+    shown = " ".join(out.err.split()) + " ".join(out.out.split())
+    assert message in shown
+    assert "Traceback" not in shown
+    assert len(out.err.splitlines()) < 30
+
+
+def test_recipes_are_listed_one_a_line(capsys):
+    assert call("recipes") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 150
+    assert " ".join(lines[9].split()) == "cifar100_resnet18/adautomix Table 1 800 epochs paper 82.32 %"
+    assert call("recipes", "cars_resnet18/a", "cub200_resnet50/vanilla") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_a_recipe_is_trained_by_name_with_seed_and_budget(tmp_path, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "adautomix.training.train.train", lambda config, runs: seen.append(config) or done(tmp_path, config)
+    )
+    flags = ["--root", str(tmp_path / "data"), "--seed", "1", "--device", "cpu"]
+    recipe = RECIPES["cifar100_resnet18/adautomix"]
+    assert call("train", "--recipe", recipe.name, "--budget", "0.01", *flags) == 0
+    assert seen[-1] == recipe.config(budget=0.01, seed=1, root=str(tmp_path / "data"), device="cpu")
+    assert "8 of 800 epochs: not comparable with the paper; paper 82.32 %" in capsys.readouterr().out
+    assert call("train", "--recipe", recipe.name, "--fair", "--seed", "1", "--optim.student.lr", "0.3") == 0
+    assert seen[-1].optim["student"].lr == 0.3
+    assert seen[-1].optim["generator"] == recipe.config().optim["generator"]
+    assert "no longer the recipe" in capsys.readouterr().out
+
+
+def done(folder, config):
+    """Return a Run that looks trained, on all images of CIFAR-100."""
+    dataset = {"label": "cifar100", "classes": list(range(100)), "n_train": 50_000, "fingerprint": ""}
+    run = run_for(folder, config, dataset)
+    create(run, config, dataset)
+    run.write_history([{"epoch": 1, "student_top1": 1.0, "teacher_top1": 2.0}])
+    return run
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "recipes", "run", "status"])
+def test_help_says_what_every_flag_does(capsys, name):
+    assert call(name, "--help") == 0
+    shown = capsys.readouterr().out
+    assert f"usage: adautomix {name}" in shown
+    if name == "train":
+        assert all(flag in shown for flag in ("--data", "--method", "--backbone", "--epochs", "--seed", "--lr"))
+        assert "cutmix" in shown
+        assert "digits" in shown
+
+
+def test_a_loss_that_is_not_finite_is_a_message_and_code_1(tmp_path, capsys):
+    flags = shlex.split("--data digits --per-class 5 --width 4 --epochs 1 --batch-size 5 --lr 1e30")
+    assert call("train", *flags, "--runs", str(tmp_path)) == 1
+    assert "mixup: loss not finite at step" in capsys.readouterr().err
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adautomix.training.train.train", interrupt)
+    assert call("train") == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_status_of_a_plan_that_never_ran(tmp_path):
+    write_notebook(tmp_path, "ok", 'outputs: str = "x"  # where', "pass")
+    write_plan(tmp_path, {"a": {"notebook": "ok"}})
+    result = command(tmp_path, "status", "tiny")
+    assert result.returncode == 0
+    assert "waiting  a" in result.stdout
+    assert "tiny: 1 waiting" in result.stdout
+    assert not (tmp_path / "outputs").exists()

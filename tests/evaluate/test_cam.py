@@ -1,0 +1,164 @@
+"""Grad-CAM: is the map what the architecture says it must be?"""
+
+import pytest
+import torch
+from conftest import CLASSES, tiny_batch, tiny_classifier
+from helpers.cams import TARGET, classifier
+from torch import nn
+
+from adautomix.evaluate.cam import grad_cam
+from adautomix.models.backbones import build_backbone
+from adautomix.models.classifier import Classifier
+
+
+@pytest.fixture
+def model():
+    return tiny_classifier().eval()
+
+
+def features_of(model, x, layer):
+    found = []
+    hook = model.net.get_submodule(layer).register_forward_hook(lambda module, inputs, output: found.append(output))
+    model(x)
+    hook.remove()
+    return found[0].detach()
+
+
+def by_the_heads_weights(model, x, target, layer):
+    """Return relu(sum_k w_ck A_k): what h*w times the map is where a layer is averaged and a linear head follows."""
+    features = features_of(model, x, layer)
+    return torch.einsum("bk,bkhw->bhw", model.heads["one"].weight[target], features).relu().detach()
+
+
+class Bright(nn.Module):
+    """Feature 0 is the brightness of 4x4 blocks, feature 1 the darkness: known where it must look."""
+
+    def __init__(self):
+        super().__init__()
+        self.cells = nn.AvgPool2d(4)
+        self.both = nn.Conv2d(3, 2, 1)
+        nn.init.constant_(self.both.weight[0], 1 / 3)
+        nn.init.constant_(self.both.weight[1], -1 / 3)
+        nn.init.zeros_(self.both.bias)
+
+    def forward(self, x):
+        return self.both(self.cells(x)).relu()
+
+
+class InPlace(nn.Module):
+    """A layer whose output the next one overwrites."""
+
+    def __init__(self, inplace):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(inplace=inplace)
+
+    def forward(self, x):
+        return self.act(self.conv(x))
+
+
+def test_before_averaging_and_a_linear_head_it_is_the_heads_weighting_of_the_features(model):
+    x, _ = tiny_batch()
+    found = grad_cam(model, x, TARGET, layer="last", upsample=False)
+    assert found.shape == (4, 4, 4)
+    torch.testing.assert_close(found * 16, by_the_heads_weights(model, x, TARGET, "last"))
+
+
+def test_a_timm_networks_default_layer_is_its_last_stage():
+    net, _ = build_backbone("resnet18", image_size=32, width=4)
+    model = classifier(net)
+    x, _ = tiny_batch(size=32)
+    found = grad_cam(model, x, TARGET, upsample=False)
+    assert found.shape == (4, 4, 4)
+    torch.testing.assert_close(found * 16, by_the_heads_weights(model, x, TARGET, "layer4"))
+
+
+def test_at_a_hidden_layer_it_follows_equations_1_and_2(model):
+    x, _ = tiny_batch()
+    features = features_of(model, x, "body")
+    for b in range(len(x)):
+        one = features[b : b + 1].clone().requires_grad_()
+        model.heads["one"](model.net.last(one).mean(dim=(2, 3)))[0, TARGET[b]].backward()
+        weights = one.grad[0].sum(dim=(1, 2)) / 16  # Z = 4*4 places
+        expected = sum(w * a for w, a in zip(weights, features[b], strict=True)).clamp(min=0)
+        torch.testing.assert_close(grad_cam(model, x, TARGET, layer="body", upsample=False)[b], expected)
+
+
+def test_it_equals_captum():
+    captum = pytest.importorskip("captum.attr")
+    net, _ = build_backbone("resnet18", image_size=32, width=4)
+    model = classifier(net)
+    x, _ = tiny_batch(size=32)
+
+    class Logits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            return self.model(x).logits["one"]
+
+    oracle = captum.LayerGradCam(Logits(), model.net.layer3)
+    expected = oracle.attribute(x, target=TARGET, relu_attributions=True)[:, 0]
+    torch.testing.assert_close(grad_cam(model, x, TARGET, layer="layer3", upsample=False), expected.detach())
+
+
+def test_constant_features_give_a_constant_map():
+    net = InPlace(False)
+    nn.init.zeros_(net.conv.weight)
+    nn.init.constant_(net.conv.bias, 2.0)
+    model = classifier(net)
+    nn.init.constant_(model.heads["one"].weight, 0.5)
+    found = grad_cam(model, tiny_batch()[0], TARGET, layer="conv")
+    torch.testing.assert_close(found, torch.full((4, 8, 8), 6 * 2.0 * 0.5 / 64))
+
+
+def test_it_peaks_on_a_planted_blob():
+    model = classifier(Bright(), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    nn.init.zeros_(model.heads["one"].weight)
+    model.heads["one"].weight.data[1, 0] = 1.0  # class 1 is brightness
+    x = torch.full((2, 3, 32, 32), 0.1)
+    x[0, :, 4:8, 20:24] = 0.9
+    x[1, :, 24:28, 8:12] = 0.9
+    found = grad_cam(model, x, torch.tensor([1, 1]), layer="both")
+    peaks = [divmod(int(one.argmax()), 32) for one in found]
+    assert peaks[0][0] in range(4, 8)
+    assert peaks[0][1] in range(20, 24)
+    assert peaks[1][0] in range(24, 28)
+    assert peaks[1][1] in range(8, 12)
+
+
+def test_evidence_against_the_class_gives_zero():
+    model = classifier(Bright(), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    nn.init.zeros_(model.heads["one"].weight)
+    model.heads["one"].weight.data[1, 0] = -1.0
+    assert grad_cam(model, tiny_batch()[0], torch.ones(4, dtype=torch.long), layer="cells").count_nonzero() == 0
+
+
+def test_a_layer_overwritten_in_place_gives_the_same_map():
+    apart, overwritten = classifier(InPlace(False)), classifier(InPlace(True))
+    overwritten.load_state_dict(apart.state_dict())
+    x, _ = tiny_batch()
+    expected = grad_cam(apart, x, TARGET, layer="conv")
+    assert torch.equal(grad_cam(overwritten, x, TARGET, layer="conv"), expected)
+
+
+def test_channels_last_stages_are_read_as_such():
+    import timm
+
+    swin = timm.create_model(
+        "swin_tiny_patch4_window7_224", img_size=32, window_size=4, embed_dim=16, depths=(1, 1), num_heads=(1, 2)
+    )
+    swin.reset_classifier(0)
+    torch.manual_seed(0)
+    model = Classifier(swin, CLASSES, image_size=32).eval()
+    x, _ = tiny_batch(size=32)
+    # before the head: stage 1 [B,4,4,32], LayerNorm, mean over places
+    stage = features_of(model, x, "layers.1")
+    assert stage.shape == (4, 4, 4, 32)
+    leaf = stage.clone().requires_grad_()
+    logits = model.heads["one"](swin.norm(leaf).mean(dim=(1, 2)))
+    (gradient,) = torch.autograd.grad(logits[range(4), TARGET].sum(), leaf)
+    expected = (gradient.mean(dim=(1, 2), keepdim=True) * stage).sum(dim=3).relu()
+    torch.testing.assert_close(grad_cam(model, x, TARGET, upsample=False), expected)
+    patches = grad_cam(model, x, TARGET, layer="patch_embed.proj", upsample=False)  # a convolution: [B,16,8,8]
+    assert patches.shape == (4, 8, 8)

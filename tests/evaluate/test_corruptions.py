@@ -1,0 +1,107 @@
+"""`corrupt`: what does it promise for all 19 corruptions, and what does it refuse?"""
+
+import pytest
+import torch
+from helpers.corrupting import grey, images, run
+
+from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4
+from adautomix.evaluate.draws import Draws
+from adautomix.utils.errors import UserError
+
+ALL = CORRUPTIONS15 + CORRUPTIONS_EXTRA4
+BLURS = ("gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_results_are_new_images_on_the_8_bit_grid_and_leave_no_trace(name):
+    x = images(6)
+    before, state = x.clone(), torch.get_rng_state()
+    for severity in (1, 5):
+        y = run(x, name, severity)
+        assert y.shape == x.shape
+        assert y.dtype == x.dtype
+        assert y.data_ptr() != x.data_ptr()
+        levels = y * 255
+        assert float((levels - levels.round()).abs().max()) < 1e-4
+        assert 0 <= float(y.min()) <= float(y.max()) <= 1
+    assert torch.equal(x, before)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_pixels_do_not_depend_on_the_batch_or_its_order(name):
+    x, index = images(9), torch.tensor([5, 0, 77, 3, 1, 9999, 12, 8, 2])
+    together = run(x, name, index=index)
+    order = torch.tensor([4, 8, 0, 2, 7, 1, 3, 6, 5])
+    assert torch.equal(run(x[order], name, index=index[order]), together[order])
+    for part in (slice(0, 1), slice(1, 4), slice(4, 9)):
+        assert torch.equal(run(x[part], name, index=index[part]), together[part])
+
+
+@pytest.mark.parametrize(
+    "name", ["gaussian_noise", "glass_blur", "snow", "frost", "fog", "elastic_transform", "spatter"]
+)
+def test_draws_change_with_seed_severity_and_image(name):
+    x = images(1).repeat(2, 1, 1, 1)
+    one, other = run(x, name)
+    assert not torch.equal(one, other)
+    assert not torch.equal(run(x, name, seed=1)[0], one)
+    streams = [Draws.of(torch.tensor([0]), 0, n, s).bits(4).tolist() for n, s in ((name, 3), (name, 4), ("x", 3))]
+    assert len({str(s) for s in streams}) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*BLURS, "elastic_transform", "contrast", "pixelate", "saturate"],
+)
+@pytest.mark.parametrize(("table", "side"), [("cifar", 32), ("cifar", 16), ("tiny", 64)])
+def test_a_grey_image_stays_as_it_is(name, table, side):
+    x = grey(77, count=2, side=side)
+    for severity in range(1, 6):
+        if not (name == "saturate" and severity >= 4):  # there grey is given a hue, as published
+            assert torch.equal(run(x, name, severity, table), x), severity
+
+
+@pytest.mark.parametrize("name", ["gaussian_noise", "shot_noise", "contrast", "brightness", "jpeg_compression", "fog"])
+@pytest.mark.parametrize(("table", "side"), [("cifar", 32), ("tiny", 64)])
+def test_a_higher_severity_changes_more(name, table, side):
+    x = images(24, side)
+    change = [float((run(x, name, severity, table) - x).abs().mean()) for severity in range(1, 6)]
+    assert change == sorted(change)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(("table", "shape"), [("cifar", (8, 8)), ("tiny", (40, 64)), ("imagenet", (96, 70))])
+def test_other_sizes_and_sides_that_differ_work(name, table, shape):
+    x = images(2, max(shape))[..., : shape[0], : shape[1]]
+    for severity in (2, 5):
+        assert run(x, name, severity, table).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "gausian_noise"}, "did you mean 'gaussian_noise'"),
+        ({"severity": 0}, "from 1 .mild. to 5, got 0"),
+        ({"severity": 6}, "got 6"),
+        ({"table": "cifar10"}, "did you mean 'cifar'"),
+        ({"table": "imagenet"}, "got 32 x 32: use table 'cifar'"),
+        ({"x": torch.zeros(2, 3, 64, 64)}, "use table 'tiny'"),
+        ({"x": torch.zeros(2, 3, 96, 96)}, "use table 'imagenet'"),
+        ({"x": torch.zeros(2, 3, 48, 48)}, "use table 'tiny'"),
+        ({"x": torch.zeros(2, 3, 4, 4)}, "from 8 px"),
+        ({"x": torch.zeros(2, 1, 32, 32)}, "float .B,3,H,W."),
+        ({"x": torch.zeros(0, 3, 32, 32)}, "nothing to corrupt"),
+        ({"x": torch.full((2, 3, 32, 32), 2.0)}, r"\[0,1\], got \[2.00"),
+        ({"x": torch.zeros(2, 3, 32, 32, dtype=torch.uint8)}, "must be float"),
+        ({"index": torch.arange(3)}, "index must be 2 whole numbers"),
+        ({"index": torch.zeros(2)}, "torch.float32"),
+        ({"textures": torch.zeros(1, 3, 64, 64)}, "textures are for frost"),
+        ({"name": "frost", "textures": torch.zeros(1, 3, 20, 64)}, "at least 32 x 32"),
+    ],
+)
+def test_what_cannot_be_corrupted_is_refused_with_a_way_out(change, message):
+    given = {"x": torch.zeros(2, 3, 32, 32), "name": "snow", "severity": 3, "table": "cifar", "index": torch.arange(2)}
+    given |= change
+    with pytest.raises(UserError, match=message):
+        run(**given)

@@ -1,0 +1,145 @@
+"""Explorables: the still figure, the sliders, and when each of them is shown."""
+
+import io
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+from adautomix.figures import explore
+from adautomix.utils.errors import UserError
+
+LAMS = [k / 20 for k in range(21)]
+WIDGET = "application/vnd.jupyter.widget-view+json"
+CELL = textwrap.dedent("""
+    from adautomix.figures.explore import explore
+    def draw(figure, lam, N):
+        figure.subplots().plot([0, lam], [0, N])
+    explore(draw, lam=[0.2, 0.4, 0.6, 0.8], N=(2, 3))
+""")
+
+
+@pytest.fixture
+def drawn():
+    """Return a draw that writes down what it was called with, and those calls."""
+    calls = []
+
+    def draw(figure, lam, N):
+        calls.append((round(lam, 2), N))
+        figure.subplots().imshow(np.full((4, 4), lam), vmin=0, vmax=1)
+
+    yield draw, calls
+    plt.close("all")
+
+
+def pixels(png):
+    return plt.imread(io.BytesIO(png), format="png")
+
+
+def test_few_values_keep_the_first_the_last_and_even_steps():
+    assert explore.few(LAMS) == pytest.approx([0, 0.35, 0.65, 1])
+    assert explore.few(("paper", "released")) == ["paper", "released"]
+
+
+def test_the_still_figure_has_a_panel_for_every_combination_the_first_choice_from_left_to_right(drawn):
+    draw, calls = drawn
+    figure = explore.small_multiples(draw, lam=LAMS, N=(2, 3))
+    assert calls == [(lam, n) for n in (2, 3) for lam in (0, 0.35, 0.65, 1)]
+    titles = [panel.get_suptitle() for panel in figure.subfigs]
+    assert titles[0] == "λ = 0, N = 2"
+    assert titles[-1] == "λ = 1, N = 3"
+
+
+def test_one_choice_is_one_row(drawn):
+    draw, calls = drawn
+    explore.small_multiples(lambda figure, lam: draw(figure, lam, 2), lam=[0.1, 0.9])
+    assert calls == [(0.1, 2), (0.9, 2)]
+
+
+def test_three_choices_are_refused(drawn):
+    with pytest.raises(UserError, match="one or two choices"):
+        explore.small_multiples(drawn[0], a=[1], b=[2], c=[3])
+
+
+def test_moving_a_slider_draws_the_figure_for_its_value(drawn):
+    draw, calls = drawn
+    box = explore.sliders(draw, lam=LAMS, N=(2, 3))
+    (slider, buttons), picture = box.children[0].children, box.children[1]
+    assert isinstance(slider, ipywidgets.SelectionSlider)
+    assert isinstance(buttons, ipywidgets.ToggleButtons)
+    assert slider.description == "λ"
+    before = pixels(picture.value)
+    slider.value, buttons.value = LAMS[-1], 3
+    assert calls == [(0.5, 2), (1, 2), (1, 3)]
+    after = pixels(picture.value)
+    assert after.shape == before.shape
+    assert not np.array_equal(after, before)
+
+
+def test_a_figure_does_not_change_its_size_with_the_length_of_its_labels():
+    def draw(figure, label):
+        figure.subplots().set_ylabel("\n".join([label] * 3))
+
+    with plt.rc_context({"savefig.bbox": "tight"}):
+        short, long = (pixels(explore.png(draw, (2, 2), label=label)).shape for label in ("a", "long label"))
+    assert short == long
+
+
+def test_pictures_are_painted_on_one_scale_without_ticks():
+    figure, axes = plt.subplots(1, 2)
+    explore.paint(axes, [np.full((4, 4), 0.3), np.zeros((3, 4, 4))], ["mask", "mix"])
+    mask, mix = (axis.get_images()[0] for axis in axes)
+    assert mask.get_clim() == (0, 1)
+    assert mix.get_array().shape == (4, 4, 3)
+    assert [axis.get_title() for axis in axes] == ["mask", "mix"]
+    plt.close(figure)
+
+
+@pytest.mark.slow
+def test_the_sliders_come_when_a_front_end_closes_the_unknown_comm_and_not_before():
+    """A kernel, and this test as its front-end: it answers as JupyterLab does."""
+    manager, client = start_new_kernel()
+    try:
+        messages = []
+        client.execute_interactive(CELL, output_hook=messages.append, timeout=60)
+        shown = [m["content"]["data"] for m in messages if m["msg_type"] == "display_data"]
+        assert ["image/png" in data for data in shown] == [True, False]
+        assert "sliders for λ and N" in shown[1]["text/markdown"]
+        assert not any(WIDGET in data for data in shown)
+        (knock,) = [m["content"]["comm_id"] for m in messages if m["msg_type"] == "comm_open"]
+        close = client.session.msg("comm_close", {"comm_id": knock, "data": {}})
+        client.shell_channel.send(close)
+        update = next(m for m in iter(lambda: client.get_iopub_msg(60), None) if m["msg_type"] == "update_display_data")
+        assert WIDGET in update["content"]["data"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["papermill", "nbconvert"])
+def test_a_notebook_that_runs_by_itself_keeps_the_still_figure_and_no_widget(tmp_path, tool):
+    notebook, out = tmp_path / "in.ipynb", tmp_path / "out.ipynb"
+    write_notebook(notebook)
+    ways = {"papermill": [notebook, out, "-k", "python3"]}
+    ways |= {"nbconvert": ["--execute", "--to", "notebook", "--output", out, notebook]}
+    command = [sys.executable, "-m", tool, *map(str, ways[tool])]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    executed = json.loads(out.read_text())
+    kinds = [set(output["data"]) for cell in executed["cells"] for output in cell["outputs"]]
+    assert [kind - {"text/plain"} for kind in kinds] == [{"image/png"}, {"text/markdown"}]
+    assert "widgets" not in executed["metadata"]
+
+
+def write_notebook(path: Path) -> None:
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": CELL, "outputs": [], "execution_count": None}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path.write_text(json.dumps({"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))

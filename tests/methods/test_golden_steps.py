@@ -1,0 +1,180 @@
+"""Whole steps of AdAutoMix and AutoMix against the authors' released code: losses, gradients, weights after a step?"""
+
+import pytest
+import torch
+from helpers.golden_arrays import MARGIN_BUG, SAME_WEIGHTS, close, files, golden, load_generator, tensor
+from torch import nn
+
+from adautomix.config import EmaConfig
+from adautomix.methods.adautomix import AdAutoMix
+from adautomix.methods.automix import AutoMix, GeneratorDraws
+from adautomix.methods.base import Context
+from adautomix.methods.ops.mixing import blend
+from adautomix.models import ema
+from adautomix.models.classifier import Classifier
+
+
+class GoldenNet(nn.Module):
+    """The small network of golden/README.md; `tanh2` is the feature the generator sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = ((3, 8, 1), (8, 16, 2), (16, 24, 2))
+        self.conv1, self.conv2, self.conv3 = (nn.Conv2d(i, o, 3, stride=s, padding=1) for i, o, s in sizes)
+        self.tanh2 = nn.Tanh()
+
+    def forward(self, x):
+        return self.conv3(self.tanh2(self.conv2(self.conv1(x).tanh()))).tanh()
+
+
+def golden_classifier(d, which):
+    model = Classifier(
+        GoldenNet(),
+        int(d["num_classes"]),
+        tap="tanh2",
+        heads=("one", "mix"),
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+        image_size=8,
+    )
+    names = {
+        f"net.{c}.{k}": f"backbone_{which}.{c}.{k}" for c in ("conv1", "conv2", "conv3") for k in ("weight", "bias")
+    }
+    names |= {f"heads.{h}.{k}": f"head_{h}_{which}.fc.{k}" for h in ("one", "mix") for k in ("weight", "bias")}
+    model.load_state_dict({k: tensor(d[f"w_{v}"]) for k, v in names.items()}, strict=False)
+    return model, names
+
+
+def start(d, method):
+    student, student_names = golden_classifier(d, "q")
+    teacher, teacher_names = golden_classifier(d, "k")
+    generator_names = load_generator(method.generator, d)
+    steps = 10
+    ctx = Context(student, teacher.requires_grad_(False), torch.Generator(), steps, EmaConfig(), student.num_classes)
+    ctx.step = 0 if bool(d.get("adversarial", True)) else 1
+    batch = len(d["labels"])
+    lam, lam_generator = (tensor(d[k], torch.float32).expand(batch, -1) for k in ("lam_bb", "lam_mb"))
+    draws = GeneratorDraws(tensor(d["perm_bb"]), lam, tensor(d["perm_mb"]), lam_generator)
+    return ctx, draws, student_names, teacher_names, generator_names
+
+
+def check_step(d, method):
+    """Replay the step; check masks, images, losses, every gradient, and all weights after SGD and EMA."""
+    ctx, draws, student_names, teacher_names, generator_names = start(d, method)
+    x, y = tensor(d["images"]), tensor(d["labels"]).long()
+    out = method.step(x, y, ctx, draws)
+    made, shown = out.mixed
+    close(made.mask, d["mask_mb"])
+    close(made.x, d["mixed_mb"])
+    close(shown.x, d["mixed_bb"])
+    assert method.too_lopsided(draws.lam) == bool(d["fallback"])
+    tap = method.look(x, ctx).tap
+    close(method.mix_with(x, ctx.targets(y), tap, draws.index, draws.lam).mask, d["mask_bb_generator"])
+    total = sum(out.losses.values())
+    total.backward()
+    close(total, d["loss_total"])
+    for name, key in {"student_mixed": "mixed", "student_clean": "clean", "student_plain": "comix"}.items():
+        if f"loss_ce_student_{key}" in d:
+            close(out.terms[name], d[f"loss_ce_student_{key}"])
+    close(out.terms["teacher_mixed"], d["loss_ce_teacher_mixed"])
+    generator = method.generator
+    for name in generator_names:
+        close(generator.get_parameter(name).grad, d["grad_total_mix_" + name.replace(".", "_")])
+    for name, theirs in student_names.items():
+        close(ctx.student.get_parameter(name).grad, d[f"grad_total_{theirs}"])
+    assert all(p.grad is None for p in ctx.teacher.parameters())
+    rate, momentum, decay = (float(v) for v in d["sgd"])
+    parameters = [*ctx.student.parameters(), *generator.parameters()]
+    torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=decay).step()
+    ema.update(ctx.teacher, ctx.student, float(d["ema_momentum"]), buffers=False)
+    for model, names in ((ctx.student, student_names), (ctx.teacher, teacher_names)):
+        for name, theirs in names.items():
+            close(model.get_parameter(name), d[f"after_{theirs}"], SAME_WEIGHTS)
+    for name in generator_names:
+        close(generator.get_parameter(name), d["after_mix_" + name.replace(".", "_")], SAME_WEIGHTS)
+
+
+def adautomix_for(d):
+    return AdAutoMix(
+        16,
+        n_mix=int(d["N"]),
+        beta=float(d["beta_radio"]),
+        alpha_loss=float(d["mixup_radio"]),
+        margin=float(d["lam_margin"]),
+        mode=str(d["mode"]),
+        lam_channel=bool(d["lam_concat"]),
+    )
+
+
+def automix_for(d):
+    return AutoMix(
+        16,
+        margin=float(d["lam_margin"]),
+        mode=str(d["mode"]),
+        lam_channel=bool(d["lam_concat"]),
+        mask_penalty=float(d["mask_penalty"]),
+    )
+
+
+STEPS = [p for p in files("step") if p.stem != MARGIN_BUG]
+
+
+@pytest.mark.parametrize("path", STEPS, ids=lambda p: p.stem)
+def test_a_step_of_adautomix(path):
+    d = golden(path)
+    check_step(d, adautomix_for(d))
+
+
+@pytest.mark.parametrize("path", STEPS, ids=lambda p: p.stem)
+def test_terms_of_adautomix_and_their_gradients_one_by_one(path):
+    d = golden(path)
+    method = adautomix_for(d)
+    ctx, draws, _, _, names = start(d, method)
+    ctx.step = 0  # the cosine, which our step leaves out where it is not used
+    x, y = tensor(d["images"]), tensor(d["labels"]).long()
+    clean = method.look(x, ctx)
+    made = method.mix_with(x, ctx.targets(y), clean.tap, draws.index_generator, draws.lam_generator)
+    terms = method.generator_terms(made, clean, ctx)
+    close(terms["cosine"], d["loss_cosine"])
+    close(terms["teacher_mixed"], d["loss_ce_teacher_mixed"])
+    for term, key in (("teacher_mixed", "ce_teacher"), ("cosine", "cos")):
+        parameters = [method.generator.get_parameter(name) for name in names]
+        for name, grad in zip(names, torch.autograd.grad(terms[term], parameters, retain_graph=True), strict=True):
+            close(grad, d[f"grad_{key}_mix_" + name.replace(".", "_")])
+    close(method.generator_loss(terms, 0 if bool(d["adversarial"]) else 1), d["loss_k_term"])
+
+
+@pytest.mark.parametrize("path", files("automix"), ids=lambda p: p.stem)
+def test_a_step_of_automix(path):
+    d = golden(path)
+    method = automix_for(d)
+    assert float(d["mask_penalty_margin"]) == 0.1
+    check_step(d, method)
+    ctx, draws, *_ = start(d, method)
+    out = method.step(tensor(d["images"]), tensor(d["labels"]).long(), ctx, draws)
+    close(out.terms["mask_penalty"], d["loss_mask_penalty"])
+
+
+def test_the_ports_margin_bug_is_as_documented_and_not_ours():
+    """The port replaces the student's masks although lam_0 is far from the margin; all else is equal."""
+    (path,) = (p for p in files("step") if p.stem == MARGIN_BUG)
+    d = golden(path)
+    method = adautomix_for(d)
+    ctx, draws, *_ = start(d, method)
+    x, y = tensor(d["images"]), tensor(d["labels"]).long()
+    out = method.step(x, y, ctx, draws)
+    made, shown = out.mixed
+    first = float(draws.lam[0, 0])
+    assert method.margin < first < 1 - method.margin
+    assert bool(d["fallback"])
+    assert not method.too_lopsided(draws.lam)
+    close(made.x, d["mixed_mb"])
+    close(shown.mask, d["mask_bb_generator"])
+    close(blend(x, draws.index, draws.lam), d["mixed_bb"])  # the port's student sees the plain mix ...
+    assert (shown.x - tensor(d["mixed_bb"])).abs().max() > 0.01  # ... and ours the generator's
+    close(out.terms["student_clean"], d["loss_ce_student_clean"])
+    close(out.terms["student_plain"], d["loss_ce_student_comix"])
+    close(out.terms["teacher_mixed"], d["loss_ce_teacher_mixed"])
+    close(method.generator_loss(out.terms, 0), d["loss_k_term"])
+    assert abs(float(out.terms["student_mixed"]) - float(d["loss_ce_student_mixed"])) > 1e-3
+    close(out.terms["student_plain"], d["loss_ce_student_mixed"])

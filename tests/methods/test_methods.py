@@ -1,0 +1,183 @@
+"""The contract of every method in METHODS. A new method is tested here by being there."""
+
+import copy
+
+import pytest
+import torch
+from conftest import CLASSES, tiny_batch, tiny_classifier
+
+from adautomix.methods import METHODS, make_method, resolve_options
+from adautomix.methods.base import Context, telling_draws
+from adautomix.utils.errors import UserError
+
+
+def assert_same_mixed(first, second):
+    assert len(first) == len(second) > 0
+    for a, b in zip(first, second, strict=True):
+        assert torch.equal(a.x, b.x)
+        assert torch.equal(a.y, b.y)
+        assert torch.equal(a.index, b.index)
+
+
+@pytest.mark.parametrize(("batch", "size"), [(2, 8), (5, 8), (4, 16)])
+def test_every_mixed_batch_has_the_promised_shapes_and_ranges(any_method, start, batch, size):
+    method, ctx = start(any_method)
+    x, y = tiny_batch(batch, size)
+    out = method.step(x, y, ctx)
+    assert out.mixed
+    for mixed in out.mixed:
+        slots = mixed.lam.shape[1]
+        assert mixed.x.shape == x.shape
+        assert mixed.y.shape == (batch, CLASSES)
+        assert mixed.lam.shape == (batch, slots)
+        assert mixed.index.shape == (slots, batch)
+        assert mixed.x.min() >= -1e-6
+        assert mixed.x.max() <= 1 + 1e-6
+        torch.testing.assert_close(mixed.y.sum(dim=1), torch.ones(batch))
+        torch.testing.assert_close(mixed.lam.sum(dim=1), torch.ones(batch))
+        if mixed.mask is not None:
+            assert mixed.mask.shape == (batch, slots, size, size)
+            torch.testing.assert_close(mixed.mask.sum(dim=1), torch.ones(batch, size, size))
+
+
+def test_labels_are_the_lam_weighted_labels_of_the_images_mixed(any_method, start):
+    method, ctx = start(any_method)
+    x, y = tiny_batch(5)
+    for mixed in method.step(x, y, ctx).mixed:
+        expected = torch.zeros(5, CLASSES)
+        for b in range(5):
+            for n in range(mixed.lam.shape[1]):
+                expected[b, y[mixed.index[n, b]]] += mixed.lam[b, n]
+        torch.testing.assert_close(mixed.y, expected)
+
+
+def test_same_seed_gives_the_same_batch_and_another_seed_another(any_method, start):
+    x, y = tiny_batch(8)
+    first, second, other = (m.step(x, y, ctx).mixed for m, ctx in (start(any_method, seed=s) for s in (0, 0, 1)))
+    assert_same_mixed(first, second)
+    if any_method != "vanilla":
+        assert not torch.equal(first[0].x, other[0].x)
+
+
+def test_mixing_uses_no_randomness_but_the_contexts(any_method, start):
+    method, ctx = start(any_method)
+    before = torch.get_rng_state()
+    method.step(*tiny_batch(), ctx)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_step_replayed_with_its_draws_is_the_same_step(any_method, start):
+    method, ctx = start(any_method)
+    x, y = tiny_batch()
+    student, method_before = copy.deepcopy(ctx.student.state_dict()), ctx.rng.get_state()
+    first = method.step(x, y, ctx)
+    assert any_method == "vanilla" or not torch.equal(ctx.rng.get_state(), method_before)
+    ctx.student.load_state_dict(student)
+    state = ctx.rng.get_state()
+    again = method.step(x, y, ctx, first.draws)
+    assert torch.equal(ctx.rng.get_state(), state)  # nothing was drawn
+    assert_same_mixed(first.mixed, again.mixed)
+    for name, loss in first.losses.items():
+        assert torch.equal(loss, again.losses[name])
+
+
+def test_losses_are_finite_scalars_for_known_optimisers(any_method, start):
+    method, ctx = start(any_method)
+    out = method.step(*tiny_batch(), ctx)
+    assert set(out.losses) <= {"student", *method.trainables()}
+    assert "student" in out.losses
+    for loss in out.losses.values():
+        assert loss.shape == ()
+        assert torch.isfinite(loss)
+        assert loss.requires_grad
+    for term in out.terms.values():
+        assert not term.requires_grad
+
+
+def test_student_loss_reaches_the_student_and_nothing_else(any_method, start):
+    method, ctx = start(any_method)
+    x, y = tiny_batch()
+    x.requires_grad_(False)
+    method.step(x, y, ctx).losses["student"].backward()
+    assert all(p.grad is not None for n, p in ctx.student.named_parameters() if "heads.mix" not in n)
+    assert all(p.grad is None for p in ctx.teacher.parameters())
+    for module in method.trainables().values():
+        assert all(p.grad is None for p in module.parameters())
+
+
+def test_a_step_changes_no_weights_and_leaves_the_teacher_alone(any_method, start):
+    method, ctx = start(any_method)
+    weights = [p.clone() for p in ctx.student.parameters()]
+    teacher = copy.deepcopy(ctx.teacher.state_dict())
+    method.step(*tiny_batch(), ctx)
+    assert all(torch.equal(a, b) for a, b in zip(weights, ctx.student.parameters(), strict=True))
+    assert all(p.grad is None for p in ctx.student.parameters())
+    assert ctx.student.training
+    for name, value in ctx.teacher.state_dict().items():
+        assert torch.equal(value, teacher[name]), name
+
+
+def test_a_method_keeps_neither_student_nor_teacher(any_method, start):
+    method, ctx = start(any_method)
+    method.step(*tiny_batch(), ctx)
+    kept = list(vars(method).values())
+    assert not any(value is ctx.student or value is ctx.teacher for value in kept)
+
+
+def test_the_classifier_has_the_heads_a_method_names(any_method):
+    student = tiny_classifier(heads=METHODS[any_method].heads)
+    ctx = Context.start(student, steps=3)
+    assert "student" in make_method(any_method, student).step(*tiny_batch(), ctx).losses
+
+
+def test_unknown_option_is_refused_naming_the_closest():
+    with pytest.raises(UserError, match="did you mean 'alpha'"):
+        resolve_options("mixup", {"alpah": 1.0})
+    with pytest.raises(UserError, match="did you mean 'cutmix'"):
+        resolve_options("cutmx", {})
+
+
+def test_option_of_the_wrong_type_or_range_is_refused():
+    with pytest.raises(UserError, match="per_sample of mixup"):
+        resolve_options("mixup", {"per_sample": 1})
+    with pytest.raises(UserError, match="alpha must be positive"):
+        make_method("cutmix", tiny_classifier(), {"alpha": -1.0})
+
+
+def test_options_are_completed_and_whole_numbers_become_floats():
+    assert resolve_options("mixup", {"alpha": 2}) == {"alpha": 2.0, "per_sample": False}
+    assert isinstance(resolve_options("mixup", {"alpha": 2})["alpha"], float)
+
+
+def test_label_smoothing_goes_into_the_targets(student):
+    ctx = Context.start(student, steps=1, label_smoothing=0.1)
+    targets = ctx.targets(torch.tensor([2]))
+    torch.testing.assert_close(targets, torch.tensor([[0.02, 0.02, 0.92, 0.02, 0.02]]))
+
+
+def test_soft_cross_entropy_is_the_weighted_sum_of_hard_ones(start):
+    method, ctx = start("mixup", per_sample=True)
+    x, y = tiny_batch()
+    out = method.step(x, y, ctx)
+    mixed, logits = out.mixed[0], ctx.student(out.mixed[0].x).logits["one"]
+    hard = torch.nn.functional.cross_entropy
+    terms = [mixed.lam[:, n] * hard(logits, y[mixed.index[n]], reduction="none") for n in range(2)]
+    torch.testing.assert_close(out.losses["student"], sum(terms).mean())
+
+
+def test_telling_draws_show_both_images(start):
+    method, ctx = start("cutmix")
+    shown = telling_draws(method, 4, ctx)
+    assert 0.4 < shown.lam[0, 0] < 0.9
+
+
+def test_tables_of_names_are_mappings():
+    assert METHODS.get("nope", "nothing") == "nothing"
+    assert "nope" not in METHODS
+    with pytest.raises(UserError, match="unknown method 'nope'"):
+        METHODS["nope"]
+
+
+def test_a_run_of_no_steps_is_refused(student):
+    with pytest.raises(UserError, match="steps must be 1 or more"):
+        Context.start(student, steps=0)

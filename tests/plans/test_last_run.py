@@ -1,0 +1,63 @@
+"""What a name of outputs stands for: the plan and the settings of its last run, which a mistake does not change."""
+
+import pytest
+from helpers.plans import write_notebook, write_plan
+
+from adautomix.cli import main
+from adautomix.plans.last_run import recall, remember
+from adautomix.plans.tasks import load_plan
+from adautomix.utils.errors import UserError
+from adautomix.utils.files import read_json
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """Return a plan with a seed, named `mine`, after a run with seed 3."""
+    monkeypatch.chdir(tmp_path)
+    write_notebook(tmp_path, "note", "outputs: str = 'x'\nseed: int = 0", "print(seed)")
+    for name in ("tiny", "other"):
+        write_plan(tmp_path, {"note": {"notebook": "note"}}, name=name, parameters={"seed": 1})
+    plan = load_plan("tiny", settings={"seed": 3}, name="mine")
+    remember(plan)
+    return plan
+
+
+def code_of(*args):
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    return caught.value.code
+
+
+def test_the_last_settings_are_recalled(plan):
+    assert recall(plan) == {"seed": 3}
+    assert recall(load_plan("tiny")) is None
+
+
+def test_a_name_belongs_to_one_plan(plan):
+    with pytest.raises(UserError, match="'mine' belongs to plan tiny, not to other; choose another --name"):
+        recall(load_plan("other", name="mine"))
+
+
+@pytest.mark.parametrize("mistake", [["--only", "nothing"], ["--scheduler", "tcp://127.0.0.1:1"]])
+def test_a_mistake_does_not_change_what_a_name_stands_for(plan, mistake, capsys):
+    assert code_of("run", "tiny", "--name", "mine", "--set", "seed=5", *mistake) == 2
+    assert read_json(plan.outputs / "settings.json")["set"] == {"seed": 3}
+
+
+def test_a_mistake_leaves_no_outputs_behind(plan, tmp_path, capsys):
+    assert code_of("run", "tiny", "--name", "fresh", "--only", "nothing") == 2
+    assert not (tmp_path / "outputs" / "fresh").exists()
+
+
+@pytest.mark.slow
+def test_a_further_run_under_a_name_keeps_its_settings(plan, capsys):
+    assert code_of("run", "tiny", "--name", "mine") == 0
+    assert "mine: 1 done" in capsys.readouterr().out
+    assert read_json(plan.outputs / "settings.json") == {"plan": "tiny", "set": {"seed": 3}}
+    assert read_json(plan.outputs / "tasks" / "note" / "DONE")["parameters"]["seed"] == 3
+
+
+@pytest.mark.parametrize("name", ["reference", "runs"])
+def test_names_of_other_outputs_are_refused(plan, name):
+    with pytest.raises(UserError, match=f"outputs/{name} is .*; choose another --name"):
+        load_plan("tiny", name=name)

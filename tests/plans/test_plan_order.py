@@ -1,0 +1,90 @@
+"""Order: which task starts next, and what follows when one fails or does not start?"""
+
+import pytest
+from helpers.plans import plan_of, two_notebooks
+
+import adautomix.plans.execute as execute_module
+from adautomix.plans.execute import Outcome, TaskFailed, execute
+from adautomix.plans.orchestrate import _skipped, _startable
+
+
+@pytest.fixture
+def workbook(tmp_path, monkeypatch):
+    monkeypatch.chdir(two_notebooks(tmp_path))
+    return tmp_path
+
+
+def test_tasks_start_in_order_when_needs_are_done_and_workers_free(workbook):
+    steps = {
+        "a": {"notebook": "train", "grid": {"epochs": [1, 2, 3]}},
+        "b": {"notebook": "train", "needs": "a"},
+        "c": {"notebook": "table"},
+    }
+    waiting = dict(plan_of(workbook, steps).tasks)
+    ids = list(waiting)
+    two, four = [False, False], [False] * 4
+    assert [t.id for t in _startable(waiting, {}, two)] == ["a.epochs=1", "a.epochs=2"]
+    assert [t.id for t in _startable(waiting, {}, four)] == ["a.epochs=1", "a.epochs=2", "a.epochs=3", "c"]
+    running = {name: waiting.pop(name) for name in ids[:3]}
+    assert [t.id for t in _startable(waiting, running, four)] == ["c"]  # b waits for all of a
+    assert _startable(waiting, running, [False] * 3) == []
+    assert _startable(waiting, running, [False]) == []  # workers that went away take their notebooks' places with them
+    assert [t.id for t in _startable(waiting, {}, two)] == ["c", "b"]
+
+
+def test_a_gpu_task_waits_for_a_gpu_and_others_pass_it(workbook):
+    steps = {"a": {"notebook": "train", "gpu": True, "grid": {"epochs": [1, 2]}}, "c": {"notebook": "table"}}
+    waiting = dict(plan_of(workbook, steps).tasks)
+    assert [t.id for t in _startable(waiting, {}, [True, False])] == ["a.epochs=1", "c"]
+    assert [t.id for t in _startable(waiting, {}, [False, False])] == ["a.epochs=1", "a.epochs=2"]  # none anywhere
+
+
+def test_everything_after_a_failure_is_skipped_because_of_it(workbook):
+    steps = {
+        "a": {"notebook": "train"},
+        "b": {"notebook": "train", "needs": "a"},
+        "c": {"notebook": "table", "needs": "b"},
+        "d": {"notebook": "table"},
+    }
+    waiting = dict(plan_of(workbook, steps).tasks)
+    del waiting["a"]
+    skipped = _skipped(waiting, {"a": Outcome("a", "failed", reason="broken")})
+    assert [(o.id, o.reason) for o in skipped] == [("b", "skipped because of a"), ("c", "skipped because of a")]
+
+
+def test_an_error_outside_the_notebook_is_told_as_what_it_is(workbook, monkeypatch):
+    task = plan_of(workbook, {"a": {"notebook": "train"}}).tasks["a"]
+    (workbook / "outputs").write_text("a file where a folder should be")
+    with pytest.raises(TaskFailed) as caught:
+        execute(task)
+    assert "NotADirectoryError" in caught.value.reason
+
+
+def test_a_scheduler_that_starts_a_task_again_is_refused(workbook):
+    task = plan_of(workbook, {"a": {"notebook": "train"}}).tasks["a"]
+    task.folder.mkdir(parents=True)
+    (task.folder / ".started").write_text("this run")
+    with pytest.raises(TaskFailed) as caught:
+        execute(task, submission="this run")
+    assert "worker process was killed" in caught.value.reason
+
+
+@pytest.mark.parametrize(("failures", "works"), [(1, True), (3, False)])
+def test_on_windows_a_kernel_that_did_not_start_is_tried_again(monkeypatch, failures, works):
+    class Papermill:
+        calls = 0
+
+        def execute_notebook(self, config):
+            self.calls += 1
+            if self.calls <= failures:
+                raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr("sys.platform", "win32")
+    papermill = Papermill()
+    if works:
+        execute_module._start_and_run(papermill)
+        assert papermill.calls == failures + 1
+    else:
+        with pytest.raises(RuntimeError):
+            execute_module._start_and_run(papermill)
+        assert papermill.calls == 3

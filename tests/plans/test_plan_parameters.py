@@ -1,0 +1,55 @@
+"""Parameters: what may a notebook's parameters cell hold, and which values fit it?"""
+
+import pytest
+from helpers.plans import plan_of, two_notebooks, write_notebook, write_plan
+
+from adautomix.plans.notebook import parameters_of
+from adautomix.plans.tasks import load_plan
+from adautomix.utils.errors import UserError
+from adautomix.utils.plain_yaml import parse
+
+
+@pytest.fixture
+def workbook(tmp_path, monkeypatch):
+    monkeypatch.chdir(two_notebooks(tmp_path))
+    return tmp_path
+
+
+def test_whole_numbers_serve_as_floats_and_none_where_optional(workbook):
+    plan = plan_of(workbook, {"a": {"notebook": "train", "parameters": {"lr": 1, "size": None, "seeds": [1, 2]}}})
+    assert plan.tasks["a"].parameters["lr"] == 1
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (None, "no cell tagged 'parameters'"),
+        ("epochs = 3", "every line of the parameters cell must read"),
+        ("epochs: int = 1 + n", "needs a literal value"),
+        ("epochs: int = None", "the default of epochs must be int, got None"),
+        ("epochs: number = 1", "a type made of int, float"),
+        ("epochs: int = (", "the parameters cell is not Python"),
+        ("epochs: int = 1  # one of NUMBERS", "unknown table of choices 'NUMBERS'"),
+    ],
+)
+def test_notebooks_whose_parameters_cannot_be_read_are_refused(workbook, cell, message):
+    path = write_notebook(workbook, "odd", cell, "pass")
+    with pytest.raises(UserError, match=message):
+        parameters_of(path)
+
+
+def test_parameters_carry_type_default_help_and_choices(workbook):
+    found = parameters_of(workbook / "notebooks" / "train.ipynb")
+    assert found["epochs"].default == 1
+    assert found["epochs"].help == "passes"
+    assert found["epochs"].choices is None
+    assert found["speed"].choices == ("fast", "slow")
+    assert "cutmix" in found["method"].choices
+    assert found["size"].check(None) is found["size"].check(3) is None
+
+
+def test_numbers_with_an_exponent_are_numbers(workbook):
+    path = write_plan(workbook, {})
+    path.write_text("parameters: {lr: 5e-4}\nsteps: {a: {notebook: train}}")
+    assert load_plan(path).tasks["a"].parameters["lr"] == 5e-4
+    assert [parse(text) for text in ("1e-3", "-2.5E+2", "e5", "1e", "3")] == [1e-3, -250.0, "e5", "1e", 3]

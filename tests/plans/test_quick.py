@@ -1,0 +1,51 @@
+"""The plans that come with the workbook are valid, and `quick` runs everything there is."""
+
+from pathlib import Path
+
+import pytest
+
+from adautomix import METHODS
+from adautomix.evaluate import EVALUATORS
+from adautomix.plans.tasks import load_plan
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PLANS = sorted((ROOT / "notebooks" / "plans").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda p: p.stem)
+def test_every_plan_is_valid(path):
+    plan = load_plan(path)
+    assert plan.description
+    assert len(plan.tasks) >= len(plan.steps)
+
+
+def test_quick_is_small_real_and_repeated():
+    plan = load_plan("quick")
+    train = [t for t in plan.tasks.values() if t.notebook.stem == "10_train"]
+    digits = [t.parameters for t in train if t.parameters["data"] == "digits"]
+    assert {p["method"] for p in digits} == set(METHODS)
+    assert {p["seed"] for p in digits if "seed" in p} >= {0, 1}
+    assert {t.parameters["data"] for t in train} == {"digits", "photos"}
+
+
+def test_quick_runs_every_notebook_and_both_objectives_with_three_seeds():
+    plan = load_plan("quick")
+    assert {t.notebook for t in plan.tasks.values()} == set(NOTEBOOKS)
+    both = {f"objectives.options=objective-{o}.seed={s}" for o in ("released", "paper") for s in range(3)}
+    assert both <= set(plan.tasks)
+    assert both <= set(plan.tasks["evaluate"].needs)
+
+
+def test_quick_runs_every_evaluator_on_one_seed_of_every_method_and_on_a_transformer():
+    plan = load_plan("quick")
+    used = {
+        name
+        for step in ("evaluate", "corruptions", "attacks")
+        for name in plan.tasks[step].parameters.get("evaluators", [])
+    }
+    assert used | {"accuracy"} == set(EVALUATORS)
+    for step, backbones in (("corruptions", {"resnet18"}), ("attacks", {"resnet18", "test_vit"})):
+        trained = [plan.tasks[need].parameters for need in plan.tasks[step].needs]
+        assert {p["method"] for p in trained if p.get("seed", 0) == 0 and p["data"] == "digits"} == set(METHODS)
+        assert {p.get("backbone", "resnet18") for p in trained} == backbones

@@ -1,0 +1,81 @@
+"""The Run folder: what does it record, how is it found, and is it whole at any time?"""
+
+import json
+
+import pandas as pd
+import pytest
+from helpers.run_folders import DATASET, make_run, open_run
+
+from adautomix.config import TrainConfig
+from adautomix.runs.run import Run, find_runs
+from adautomix.utils.errors import UserError
+from adautomix.utils.files import read_json, write_atomic, write_json
+
+
+def test_the_same_config_has_the_same_folder_whose_name_tells_what_it_is(tmp_path):
+    config = TrainConfig(method="cutmix", seed=3, width=16)
+    first, second = (open_run(tmp_path, config, DATASET) for _ in range(2))
+    assert first.path == second.path
+    assert first.path.parent == tmp_path / "tiny"
+    assert first.id.startswith("cutmix-resnet18_w16-s3-")
+    assert first.config == config
+    assert not first.done
+
+
+def test_a_session_is_recorded_with_versions_and_machine(tmp_path):
+    run = open_run(tmp_path, TrainConfig(), DATASET)
+    run.add_session({"from_epoch": 0, "device": "cpu", "threads": 1})
+    run.add_session({"from_epoch": 4, "device": "cpu", "threads": 1})
+    first, second = read_json(run.path / "config.json")["sessions"]
+    assert (first["from_epoch"], second["from_epoch"]) == (0, 4)
+    assert first["versions"]["torch"]
+    assert run.info["sessions"] == [first, second]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="is not a Run"):
+        Run(tmp_path).config  # noqa: B018
+
+
+def test_find_runs_filters_by_config_and_leaves_out_unfinished_ones(tmp_path):
+    for method in ("mixup", "cutmix"):
+        for seed in (0, 1):
+            make_run(tmp_path, 50, method=method, seed=seed)
+    open_run(tmp_path, TrainConfig(method="vanilla"), DATASET)
+    assert len(find_runs(tmp_path)) == 4
+    assert len(find_runs(tmp_path, unfinished=True)) == 5
+    assert [r.config.seed for r in find_runs(tmp_path, method="mixup")] == [0, 1]
+    assert len(find_runs(tmp_path, method=["mixup", "cutmix"], seed=1)) == 2
+    assert len(find_runs(tmp_path, method=None)) == 4
+    assert find_runs(tmp_path / "nowhere") == []
+    with pytest.raises(UserError, match="did you mean 'method'"):
+        find_runs(tmp_path, metod="mixup")
+
+
+def test_a_folder_with_a_foreign_config_is_left_alone(tmp_path):
+    make_run(tmp_path, 50.0)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"name": "something else"}')
+    (tmp_path / "other" / "DONE").touch()
+    assert len(find_runs(tmp_path)) == 1
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+    path = tmp_path / "value.json"
+    write_json(path, {"a": 1})
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, fail)
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_history_is_read_back_as_written(tmp_path):
+    run = open_run(tmp_path, TrainConfig(), DATASET)
+    assert run.history.empty
+    run.write_history([{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 0.05}])
+    assert run.history.equals(pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.05]}))

@@ -1,0 +1,45 @@
+"""Optimisers: who is decayed. The released schedule is in test_golden.py."""
+
+import torch
+from torch import nn
+
+from adautomix.config import OptimConfig
+from adautomix.models.backbones import build_backbone
+from adautomix.models.classifier import Classifier
+from adautomix.training.optim import make_optimizer
+
+ADAMW = OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05, decay_all=False)
+
+
+def decayed(module: nn.Module, config: OptimConfig) -> dict[str, float]:
+    """Return every parameter's weight decay by name."""
+    of = {id(p): g["weight_decay"] for g in make_optimizer(module, config).param_groups for p in g["params"]}
+    return {name: of[id(parameter)] for name, parameter in module.named_parameters()}
+
+
+def test_every_parameter_is_decayed_by_default():
+    assert set(decayed(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), OptimConfig()).values()) == {1e-4}
+
+
+def test_biases_norms_and_position_tables_are_spared_on_request():
+    net, resize = build_backbone("swin_tiny_patch4_window7_224", image_size=32)
+    found = decayed(Classifier(net, 10, resize=resize), ADAMW)
+    spared = {name for name, decay in found.items() if decay == 0}
+    assert {"net.patch_embed.norm.weight", "heads.one.bias"} <= spared
+    assert sum("relative_position_bias_table" in name for name in spared) == 12
+    assert found["net.patch_embed.proj.weight"] == found["heads.one.weight"] == 0.05
+
+
+def test_groups_change_nothing_but_the_decay():
+    torch.manual_seed(0)
+    one, two = nn.Linear(3, 2), nn.Linear(3, 2)
+    two.load_state_dict(one.state_dict())
+    no_decay = OptimConfig(weight_decay=0.0)
+    for module, config in ((one, no_decay), (two, OptimConfig(weight_decay=0.0, decay_all=False))):
+        optimizer = make_optimizer(module, config)
+        for _ in range(3):
+            optimizer.zero_grad()
+            module(torch.ones(1, 3)).square().sum().backward()
+            optimizer.step()
+    assert torch.equal(one.weight, two.weight)
+    assert torch.equal(one.bias, two.bias)

@@ -1,0 +1,59 @@
+"""The Run that training leaves: which config is it, what can be loaded from it, and is it trained only once?"""
+
+import pytest
+import torch
+from conftest import tiny_batch
+from helpers.training import tiny_config
+
+from adautomix.runs import checkpoint
+from adautomix.runs.run import Run
+from adautomix.training.train import train
+from adautomix.training.training import Training
+from adautomix.utils.errors import UserError
+from adautomix.utils.task import LISTED, VARIABLE
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
+    run = train(tiny_config(epochs=1), tmp_path, log=str)
+    monkeypatch.setattr(Training, "step", lambda *args: pytest.fail("trained again"))
+    lines = []
+    assert train(tiny_config(epochs=1), tmp_path, log=lines.append).path == run.path
+    assert "already trained" in lines[0]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_default_and_spelled_out_options_are_the_same_run(tmp_path):
+    first = train(tiny_config(epochs=1), tmp_path, log=str)
+    second = train(tiny_config(epochs=1, options={"alpha": 1}), tmp_path, log=str)
+    assert first.path == second.path
+    assert first.config.options == {"alpha": 1.0, "per_sample": False}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_trained_for_the_runner_is_listed_with_its_task(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    for _ in range(2):
+        run = train(tiny_config(epochs=1), tmp_path / "runs", log=str)
+    assert [(tmp_path / line).resolve() for line in (tmp_path / LISTED).read_text().split()] == [run.path] * 2
+
+
+def test_two_processes_do_not_train_one_run(tmp_path):
+    run = Run(tmp_path / "run")
+    with run.lock(), pytest.raises(UserError, match="another process is training"), Run(run.path).lock(seconds=0.1):
+        pytest.fail("the lock was given twice")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_student_and_teacher_of_a_run_can_be_loaded_and_are_frozen(tmp_path):
+    run = train(tiny_config(epochs=2), tmp_path, log=str)
+    x, _ = tiny_batch()
+    student, teacher = (checkpoint.load_classifier(run, role) for role in ("student", "teacher"))
+    assert not student.training
+    assert not any(p.requires_grad for p in student.parameters())
+    assert not torch.equal(student(x).logits["one"], teacher(x).logits["one"])
+    with pytest.raises(UserError, match="role must be student or teacher"):
+        checkpoint.load_classifier(run, "best")
+    (run.path / "DONE").unlink()
+    with pytest.raises(UserError, match="not trained to its end"):
+        checkpoint.load_classifier(run)
