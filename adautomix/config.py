@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from adautomix.utils.errors import UserError, unknown
-from adautomix.utils.typecheck import coerce, fits, words
+from adautomix.utils.typecheck import coerce, hint_text, matches_hint
 
 RAND_AUGMENT = re.compile(r"rand(-(m|mmax)\d+|-n[1-9]\d*|-(p|mstd)\d+(\.\d+)?|-inc[01]|-t(weights|3a|3aw))*")
 """timm's words for RandAugment; timm itself passes over others in silence."""
@@ -22,8 +22,8 @@ class _Checked:
         for f in fields(self):
             value = coerce(getattr(self, f.name), hints[f.name])  # 1 and 1.0 are one config, so one hash
             object.__setattr__(self, f.name, value)
-            if not fits(value, hints[f.name]):
-                raise UserError(f"{f.name} must be {words(hints[f.name])}, got {value!r}")
+            if not matches_hint(value, hints[f.name]):
+                raise UserError(f"{f.name} must be {hint_text(hints[f.name])}, got {value!r}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise UserError(f"{f.name} must be a finite number, got {value!r}")
         self.check()

@@ -93,7 +93,7 @@ def tiny_dataset():
 @pytest.fixture
 def tiny(monkeypatch, tiny_dataset):
     """Make the trainer see the tiny data set."""
-    monkeypatch.setattr("adautomix.training.train.dataset_for", lambda config: tiny_dataset)
+    monkeypatch.setattr("adautomix.training.loop.dataset_for", lambda config: tiny_dataset)
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,7 @@ def test_training_and_evaluating_need_neither_papermill_nor_dask_nor_the_command
     blocked = ("papermill", "dask", "distributed", "jupyter_client", "IPython", "tyro", "beartype")
     code = (
         f"import sys\nfor name in {blocked}: sys.modules[name] = None\n"
-        "import adautomix.training.train, adautomix.evaluate.runs, adautomix.results.tables\nprint('ok')"
+        "import adautomix.training.loop, adautomix.evaluate.runs, adautomix.results.tables\nprint('ok')"
     )
     assert in_new_process(code) == "ok"
 

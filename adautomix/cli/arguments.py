@@ -7,7 +7,7 @@ import tyro
 
 from adautomix.config import TrainConfig
 from adautomix.utils.errors import UserError
-from adautomix.utils.plain_yaml import parse
+from adautomix.utils.strict_yaml import parse
 
 FAILED = 1
 """Exit code where the work was tried and did not end well; a mistake of the user is 2."""

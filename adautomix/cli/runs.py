@@ -40,7 +40,7 @@ def train_defaults(argv: Sequence[str]) -> Train:
 
 def train_one(args: Train) -> int:
     """Train one network; started again, a run goes on where it stopped."""
-    from adautomix.training.train import train
+    from adautomix.training.loop import train
 
     if args.recipe is None and (args.budget != 1.0 or args.fair):
         raise UserError("--budget and --fair go with --recipe; without one, give --epochs")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adautomix.utils.lazy import LazyTable
+from adautomix.utils.lazy import LazyTable, lazy_exports
 
 if TYPE_CHECKING:
     from adautomix.config import TrainConfig
@@ -56,3 +56,14 @@ def dataset_for(config: "TrainConfig") -> "Dataset":
     """Return the data set that a training config names."""
     named = {name: getattr(config, name) for name in ("root", "size", "per_class", "validation")}
     return load_dataset(config.data, **named)
+
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "base": "Dataset describe read_split",
+        "images": "read_for_test",
+        "loader": "eval_loader train_loader",
+        "photos": "whole_photos write_photo_folder",
+    },
+)

@@ -1,8 +1,8 @@
 """Six real photographs carried by scikit-image and scikit-learn: cat, astronaut, coffee, rocket, flower, temple.
 
 A class each. Training crops come from the left half of every photograph and test crops from the right, so no pixel
-is in both. Too small to measure generalisation; made for seeing what mixing does to a real image. `write_folder` writes
-them as image files, for those who want to see what a folder of their own would give.
+is in both. Too small to measure generalisation; made for seeing what mixing does to a real image. `write_photo_folder`
+writes them as image files, for those who want to see what a folder of their own would give.
 """
 
 from pathlib import Path
@@ -70,7 +70,7 @@ def whole_photos(size: int = 224) -> tuple[Float[Tensor, "6 3 S S"], tuple[str, 
     return torch.stack(squares).float() / 255, tuple(PHOTOS)
 
 
-def write_folder(root: Path, size: int = IN_MEMORY) -> int:
+def write_photo_folder(root: Path, size: int = IN_MEMORY) -> int:
     """Write every crop as `root/train/<class>/NN.png` or `root/test/<class>/NN.png`, and return how many were missing.
 
     Each file is whole or not there, and those that are there are kept: a call cut off is made good by the next.

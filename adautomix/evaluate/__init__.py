@@ -1,6 +1,6 @@
 """Evaluators. Each takes a Classifier in eval mode and test batches, and changes neither. They never import `train`."""
 
-from adautomix.utils.lazy import LazyTable
+from adautomix.utils.lazy import LazyTable, lazy_exports
 
 _FILES = {
     "accuracy": "accuracy",
@@ -24,3 +24,15 @@ ALL_EVALUATORS = _table("evaluate", _FILES | _EXTRAS)
 """Everything that can be asked for by name."""
 SETTINGS = _table("settings", _FILES | _EXTRAS)
 """What a result records of how it was made, known before it is: by the images' side, of corruption by their source."""
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "accuracy": "accuracy_metrics predict",
+        "calibration": "calibration_metrics",
+        "cam": "grad_cam",
+        "occlusion": "patchdrop",
+        "runs": "evaluate_run",
+        "temperature": "cross_fit fit_temperature",
+    },
+)

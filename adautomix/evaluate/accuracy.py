@@ -51,7 +51,7 @@ def predict_each(models: Sequence[nn.Module], batches: Iterable[Any], *, head: s
     return [Predictions(torch.cat(seen).cpu(), truth) for seen in logits]
 
 
-def accuracy(predictions: Predictions) -> dict[str, Any]:
+def accuracy_metrics(predictions: Predictions) -> dict[str, Any]:
     """Return `top1`, `top5` and `per_class` in percent, and the mean cross-entropy `loss` in nats.
 
     A class without test images has None. With fewer than five classes top5 is of all of them, so 100.
@@ -59,12 +59,12 @@ def accuracy(predictions: Predictions) -> dict[str, Any]:
     logits, labels = predictions.logits, predictions.labels
     classes = logits.shape[1]
     ranked = logits.topk(min(5, classes), dim=1).indices == labels[:, None]
-    hits = ranked[:, 0].double()
+    correct = ranked[:, 0].double()
     total = torch.bincount(labels, minlength=classes)
-    right = torch.bincount(labels, weights=hits, minlength=classes)
+    right = torch.bincount(labels, weights=correct, minlength=classes)
     per_class = [100 * r / t if t else None for r, t in zip(right.tolist(), total.tolist(), strict=True)]
     return {
-        "top1": 100 * hits.mean().item(),
+        "top1": 100 * correct.mean().item(),
         "top5": 100 * ranked.any(dim=1).double().mean().item(),
         "loss": F.cross_entropy(logits, labels).item(),
         "per_class": per_class,
@@ -79,7 +79,7 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     predictions = predict(model, batches)
     require_finite(predictions.logits)  # not in `predict`: training looks at the loss of a network that diverges
     return {
-        "value": accuracy(predictions),
+        "value": accuracy_metrics(predictions),
         "settings": settings(),
         "n_images": len(predictions.labels),
         "protocol": "every test image once, no augmentation, eval mode",

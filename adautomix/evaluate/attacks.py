@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.batching import first
+from adautomix.evaluate.batching import take
 from adautomix.evaluate.checks import (
-    hits,
+    correct,
     require_eps,
     require_eval,
     require_finite,
@@ -90,15 +90,15 @@ def adversarial_curve(
     for eps in eps_list:
         require_eps(eps)
     right, count, flat = torch.zeros(len(eps_list) + 1), 0, 0
-    for x, y, index in first(batches, max_images):
+    for x, y, index in take(batches, max_images):
         check_attack(model, x, y, EPS)
         gradient, logits = loss_gradient(model, x, y, head=head)
         flat += int((gradient.flatten(1) == 0).all(dim=1).sum())
-        found = [hits(logits, y)]
+        found = [correct(logits, y)]
         for eps in eps_list:
             attacked = stepped(x, gradient, eps) if attack is None else attack(model, x, y, eps=eps, index=index)
             with torch.no_grad():
-                found.append(hits(model(attacked, heads=(head,)).logits[head], y))
+                found.append(correct(model(attacked, heads=(head,)).logits[head], y))
         right += torch.stack(found).sum(dim=1).cpu()
         count += len(y)
     require_images(count)

@@ -15,7 +15,7 @@ BATCH = 100
 in the results' settings. The released mask falls on all of them alike, so another number is another result."""
 
 
-def first(batches: Iterable[Any], most: int | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def take(batches: Iterable[Any], most: int | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield `x`, `y` and `index` of up to `most` images in all, the last batch cut; None: of all.
 
     Args:

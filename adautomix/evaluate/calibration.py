@@ -37,7 +37,9 @@ class Calibration:
     confidence: Float[Tensor, " bins"]
 
 
-def calibration(values: Float[Tensor, "M K"], labels: Int[Tensor, " M"], *, kind: str, bins: int = BINS) -> Calibration:
+def calibration_metrics(
+    values: Float[Tensor, "M K"], labels: Int[Tensor, " M"], *, kind: str, bins: int = BINS
+) -> Calibration:
     """Return how well the largest probability of every image fits the share of images that are right.
 
     Args:
@@ -45,10 +47,10 @@ def calibration(values: Float[Tensor, "M K"], labels: Int[Tensor, " M"], *, kind
         bins: of equal width.
     Raises: UserError for no images, another kind, probabilities that do not sum to 1, or labels out of range.
     """
-    conf, hits = confidences(values, labels, kind)
+    conf, correct = confidences(values, labels, kind)
     if bins < 1:
         raise UserError(f"bins must be 1 or more, got {bins}")
-    counts, accuracy, confidence = binned(conf, hits, bins)
+    counts, accuracy, confidence = binned(conf, correct, bins)
     gap = (accuracy - confidence).abs()[counts > 0]
     share = counts[counts > 0].double() / len(conf)
     return Calibration((share * gap).sum().item(), gap.max().item(), counts, accuracy, confidence)
@@ -73,13 +75,13 @@ def confidences(
 
 
 def binned(
-    conf: Float[Tensor, " M"], hits: Float[Tensor, " M"], bins: int
+    conf: Float[Tensor, " M"], correct: Float[Tensor, " M"], bins: int
 ) -> tuple[Int[Tensor, " bins"], Float[Tensor, " bins"], Float[Tensor, " bins"]]:
     """Return counts, mean accuracy and mean confidence of bins ((k-1)/bins, k/bins]; means of empty bins are nan."""
     edges = torch.arange(1, bins, dtype=torch.float64) / bins
     place = torch.bucketize(conf.double(), edges)
     counts = torch.bincount(place, minlength=bins)
-    accuracy, confidence = (torch.bincount(place, part.double(), minlength=bins) / counts for part in (hits, conf))
+    accuracy, confidence = (torch.bincount(place, part.double(), minlength=bins) / counts for part in (correct, conf))
     return counts, accuracy, confidence
 
 
@@ -90,8 +92,8 @@ def ece_released(
 
     Equal to the ECE only if no bin is empty and accuracy rises with confidence (an empty bin enters both sorts as 0).
     """
-    conf, hits = confidences(values, labels, kind)
-    counts, accuracy, confidence = (part.nan_to_num(0) for part in binned(conf, hits, bins))
+    conf, correct = confidences(values, labels, kind)
+    counts, accuracy, confidence = (part.nan_to_num(0) for part in binned(conf, correct, bins))
     gap = (accuracy.sort().values - confidence.sort().values).abs()
     return (counts * gap).sum().item() / len(conf)
 
@@ -100,7 +102,7 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     """Return the calibration result a Run stores: ECE, MCE and the released code's "ECE" in percent, and every bin."""
     predictions: Predictions = predict(model, batches)
     require_finite(predictions.logits)
-    result = calibration(predictions.logits, predictions.labels, kind="logits")
+    result = calibration_metrics(predictions.logits, predictions.labels, kind="logits")
     means = {name: getattr(result, name).nan_to_num(-1).tolist() for name in ("accuracy", "confidence")}
     rows = zip(result.counts.tolist(), means["accuracy"], means["confidence"], strict=True)
     bins = [{"count": n, "accuracy": a, "confidence": c} if n else {"count": 0} for n, a, c in rows]

@@ -52,7 +52,7 @@ def require_finite(logits: Tensor) -> None:
         raise UserError("the network's outputs are not finite: its training diverged; train it again, with a lower lr")
 
 
-def hits(logits: Float[Tensor, "B K"], y: Int[Tensor, " B"]) -> Bool[Tensor, " B"]:
+def correct(logits: Float[Tensor, "B K"], y: Int[Tensor, " B"]) -> Bool[Tensor, " B"]:
     """Return which images are answered right, top-1; raises UserError for logits that are not finite."""
     require_finite(logits)
     return logits.argmax(dim=1) == y

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from adautomix.evaluate.checks import hits, require_eval, require_images
+from adautomix.evaluate.checks import correct, require_eval, require_images
 from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4
 from adautomix.evaluate.corruptions.sources import Made, Source
 from adautomix.utils.errors import UserError
@@ -72,7 +72,7 @@ def corruption_table(
         for name in names:
             for i, severity in enumerate(severities):
                 logits = model(source(x, index, name, severity), heads=(head,)).logits[head]
-                right[name][i] += hits(logits, y).sum().cpu()
+                right[name][i] += correct(logits, y).sum().cpu()
         count += len(y)
     require_images(count)
     return CorruptionTable({name: (100 * row / count).tolist() for name, row in right.items()}, count)

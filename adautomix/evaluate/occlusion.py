@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.checks import hits, require_eval, require_images, require_pixels
+from adautomix.evaluate.checks import correct, require_eval, require_images, require_pixels
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import generator_for
 
@@ -91,7 +91,7 @@ def _grid_and_curve(
         for i, ratio in enumerate(ratios):
             occluded = patchdrop(x, ratio, grid=grid, index=index, seed=seed, fill=fill)
             with torch.no_grad():
-                right[i] += hits(model(occluded, heads=(head,)).logits[head], y).sum().cpu()
+                right[i] += correct(model(occluded, heads=(head,)).logits[head], y).sum().cpu()
         count += len(y)
     require_images(count)
     rows = zip(ratios, right.tolist(), strict=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from adautomix.evaluate.attacks import COMMON, EPS, adversarial_curve, attack_result, check_attack, loss_gradient
 from adautomix.evaluate.checks import require_finite
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 from adautomix.utils.errors import UserError
 
 ALPHA, STEPS, SEED = 2 / 255, 20, 0
@@ -56,7 +56,7 @@ def pgd(
     index = torch.arange(len(x), device=x.device) if index is None else index.to(x.device)
     if index.shape != (len(x),):
         raise UserError(f"index must have one number an image, {len(x)}; got {tuple(index.shape)}")
-    draws = Draws.of(index, seed, "pgd")
+    draws = PerImageRNG.of(index, seed, "pgd")
     best, most = x, torch.full((len(x),), -torch.inf, device=x.device)
     for _ in range(restarts):
         start = draws.uniform(-eps, eps, *x.shape[1:]).to(x) if random_start else 0.0

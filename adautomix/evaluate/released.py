@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from adautomix.evaluate.attacks import EPS, check_attack, loss_gradient
 from adautomix.evaluate.batching import BATCH, rebatched
-from adautomix.evaluate.checks import hits, require_eval, require_finite, require_images, require_pixels
+from adautomix.evaluate.checks import correct, require_eval, require_finite, require_images, require_pixels
 from adautomix.evaluate.occlusion import RATIOS, default_grid
 
 PATCHES = 14
@@ -82,7 +82,7 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
         attempts |= {r: occlusion_released(x, r, mean=model.mean, rng=rng, patches=patches) for r in RATIOS}
         with torch.no_grad():
             for name, images in attempts.items():
-                number = hits(model(images, heads=("one",)).logits["one"], y).sum()
+                number = correct(model(images, heads=("one",)).logits["one"], y).sum()
                 right[name] = right.get(name, 0) + int(number)
         count += len(y)
     require_images(count)

@@ -19,9 +19,9 @@ from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.seeding import choose_device
 
-WHOLE = frozenset({"accuracy", "calibration"})
+FULL_TEST_SET = frozenset({"accuracy", "calibration"})
 """Evaluators of one pass: these always take every test image."""
-FEW = {"pgd": 1000, "autoattack": 1000}
+DEFAULT_SAMPLE = {"pgd": 1000, "autoattack": 1000}
 """Forty passes an image, or hundreds: a thousand images, the same for every network, are the field's habit."""
 
 
@@ -129,7 +129,7 @@ def _kept(run: Run, name: str, role: str, sample: int | None, corrupted: Files) 
 
 
 def _sample_of(name: str, sample: int | None) -> int | None:
-    return None if name in WHOLE else sample or FEW.get(name)
+    return None if name in FULL_TEST_SET else sample or DEFAULT_SAMPLE.get(name)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Nothing here imports torch; images may be tensors or arrays [3,H,W] in [0,1].
 from adautomix.figures.ablation import ablation_panels
 from adautomix.figures.curves import learning_curves, run_curves, term_curves
 from adautomix.figures.framework import framework
-from adautomix.figures.look import label_colors, method_colors, save, style
 from adautomix.figures.paper import paper_panels, rule_offsets
 from adautomix.figures.pictures import image_row, label_text, picture_grid
 from adautomix.figures.results import accuracy_bars, per_class_heatmap
@@ -18,12 +17,15 @@ from adautomix.figures.robust import (
     reliability_grid,
     robustness_curves,
 )
+from adautomix.figures.style import by_method, format_table, label_colors, method_colors, save, set_style, short_labels
 
 __all__ = [
     "ablation_panels",
     "accuracy_bars",
+    "by_method",
     "corruption_heatmap",
     "ece_scatter",
+    "format_table",
     "framework",
     "image_row",
     "label_colors",
@@ -40,6 +42,7 @@ __all__ = [
     "rule_offsets",
     "run_curves",
     "save",
-    "style",
+    "set_style",
+    "short_labels",
     "term_curves",
 ]

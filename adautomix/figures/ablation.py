@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from adautomix.figures.look import MARKERS, ROLE_COLORS
+from adautomix.figures.style import MARKERS, ROLE_COLORS
 from adautomix.utils.errors import UserError
 
 NAMES = {

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adautomix.figures.look import ROLE_COLORS, ROLE_DASHES, line_look
+from adautomix.figures.style import ROLE_COLORS, ROLE_DASHES, line_style
 
 COSINE = "loss_cosine"
 """AdAutoMix's L_cosine in a history: a mean cosine in [-1,1], to be high, among losses in nats."""
@@ -25,7 +25,7 @@ def learning_curves(histories: pd.DataFrame, *, value: str = "top1", axes: Seque
     if axes is None:
         _, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True, layout="constrained")
     names = {"top1": "top-1 accuracy on test images (%)", "loss": "cross-entropy on test images (nats)"}
-    look = line_look(histories)
+    look = line_style(histories)
     for axis, role in zip(axes, ROLE_DASHES, strict=True):
         part = histories[histories["role"] == role]
         sns.lineplot(part, x="epoch", y=value, errorbar=("pi", 100), ax=axis, **look)
@@ -68,7 +68,7 @@ def term_curves(epochs: pd.DataFrame, terms: Mapping[str, str], *, columns: int 
         epochs: what `tables.epochs` returns.
         terms: columns of it to draw, with the name and unit for the axis.
     """
-    rows, look = -(-len(terms) // columns), line_look(epochs)
+    rows, look = -(-len(terms) // columns), line_style(epochs)
     size = (4.75 * columns, 3.0 * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for axis in list(axes.flat)[len(terms) :]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from adautomix.figures.board import HEAD, Board
-from adautomix.figures.look import ROLE_COLORS
+from adautomix.figures.style import ROLE_COLORS
 
 WIDTH, HEIGHT = 11.6, 3.15
 """Of a module and of this one, in inches."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from adautomix.figures.board import HEAD, SOFT, Board
 from adautomix.figures.framework_generator import DATA, GENERATOR, TEACHER, WIDTH, Step
-from adautomix.figures.look import ROLE_COLORS
+from adautomix.figures.style import ROLE_COLORS
 
 STUDENT = ROLE_COLORS["student"]
 ROW, BETWEEN, HEADER = 0.62, 0.25, 0.9

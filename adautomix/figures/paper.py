@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from adautomix.figures.look import MARKERS, ROLE_COLORS, label_colors, short_labels
+from adautomix.figures.style import MARKERS, ROLE_COLORS, label_colors, short_labels
 
 PAPER = {"marker": "D", "color": "black", "fillstyle": "none", "linestyle": "none"}
 

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from adautomix.figures.look import ROLE_COLORS
+from adautomix.figures.style import ROLE_COLORS
 
 
 def accuracy_bars(table: pd.DataFrame) -> Figure:

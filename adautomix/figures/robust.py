@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from adautomix.figures.look import ROLE_COLORS, label_colors, line_look, short_labels
+from adautomix.figures.style import ROLE_COLORS, label_colors, line_style, short_labels
 
 RIGHT, OVER, UNDER = "#0072B2", "#D55E00", "#7CC7EF"
 """Accuracy; confidence above it; confidence below it."""
@@ -37,7 +37,7 @@ def robustness_curves(
     panels = list(dict.fromkeys(points[by]))
     size = (2.2 + (5.2 if len(panels) == 1 else 4.2 * len(panels)), 3.8)
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
-    look = line_look(points)
+    look = line_style(points)
     for axis, panel in zip(axes.flat, panels, strict=True):
         part = points[points[by] == panel]
         sns.lineplot(part, x=x, y="top1", errorbar=("pi", 100), ax=axis, legend=panel == panels[-1], **look)

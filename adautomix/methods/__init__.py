@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from adautomix.utils.lazy import LazyTable
+from adautomix.utils.lazy import LazyTable, lazy_exports
 
 if TYPE_CHECKING:
     from adautomix.methods.base import MixMethod
@@ -40,3 +40,24 @@ def resolve_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def make_method(name: str, student: "Classifier", options: Mapping[str, Any] | None = None) -> "MixMethod":
     """Return a method ready to train `student` (which it does not keep)."""
     return METHODS[name].build(student, **options or {})
+
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "adautomix": "AdAutoMix ReverseGradient",
+        "automix": "AutoMix",
+        "base": "Context Draws MixMethod StepOutput draws_near",
+        "cutmix": "CutMixDraws",
+        "fmix": "FMixDraws",
+        "gridmix": "GridMixDraws",
+        "manifoldmix": "ManifoldMixDraws",
+        "ops.losses": "cosine_agreement mask_penalty soft_cross_entropy",
+        "ops.mixing": "Mixed blend draw_index mask_area_gap mask_entropy mixed_from_lam mixed_from_mask sample_lam",
+        "ops.saliency": "gradient_saliency most_salient spectral_residual",
+        "puzzlemix.method": "PuzzleDraws",
+        "puzzlemix.solver": "LabelProblem label_energy solve_labels",
+        "resizemix": "ResizeMixDraws",
+        "smoothmix": "SmoothMixDraws",
+    },
+)

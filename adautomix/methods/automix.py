@@ -130,13 +130,13 @@ class AutoMix(MixMethod):
         return method
 
     @classmethod
-    def sizes(cls, student: nn.Module) -> tuple[int, ...]:
+    def init_args(cls, student: nn.Module) -> tuple[int, ...]:
         """Return the channels of the student's tap."""
         if student.tap_shape is None:
             raise UserError(f'{cls.__name__} reads hidden features: give the Classifier a tap, e.g. tap="layer3"')
         return (student.tap_shape[0],)
 
-    def trainables(self) -> dict[str, nn.Module]:
+    def trainable_modules(self) -> dict[str, nn.Module]:
         """Return the generator."""
         return {"generator": self.generator}
 

@@ -19,7 +19,7 @@ from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.methods.ops.mixing import Mixed
 from adautomix.models.ema import make_teacher, momentum, update
 from adautomix.utils.errors import UserError, unknown
-from adautomix.utils.typecheck import coerce, fits
+from adautomix.utils.typecheck import coerce, matches_hint
 
 
 @dataclass
@@ -109,18 +109,18 @@ class StepOutput:
     """What a step gives.
 
     Attributes:
-        losses: one scalar for every optimiser to step now: "student", and names of `trainables()`.
+        losses: one scalar for every optimiser to step now: "student", and names of `trainable_modules()`.
         terms: every loss term by name, detached, for logs and tests.
         mixed: every Mixed that was used, detached.
         draws: the randomness used; give it back to `step` to replay it.
-        gauges: what is watched but not trained on, by name, e.g. mask_entropy; detached.
+        metrics: what is watched but not trained on, by name, e.g. mask_entropy; detached.
     """
 
     losses: dict[str, Tensor]
     terms: dict[str, Tensor]
     mixed: tuple[Mixed, ...] = ()
     draws: Draws = field(default_factory=Draws)
-    gauges: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
 class MixMethod:
@@ -143,10 +143,10 @@ class MixMethod:
         """
         if missing := [head for head in cls.heads if head not in student.heads]:
             raise UserError(f"{cls.__name__} needs heads {missing}: make the Classifier with heads={cls.heads}")
-        return cls(*cls.sizes(student), **cls.resolve(options))
+        return cls(*cls.init_args(student), **cls.resolve(options))
 
     @classmethod
-    def sizes(cls, student: nn.Module) -> tuple[int, ...]:
+    def init_args(cls, student: nn.Module) -> tuple[int, ...]:
         """Return the constructor's positional arguments, which follow from the student."""
         return ()
 
@@ -159,13 +159,13 @@ class MixMethod:
         for key, value in options.items():
             if key not in defaults:
                 raise unknown(f"option of {name}", key, defaults)
-            if not fits(value, type(defaults[key])):
+            if not matches_hint(value, type(defaults[key])):
                 raise UserError(f"{key} of {name} must be like its default {defaults[key]!r}, got {value!r}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise UserError(f"{key} of {name} must be a finite number, got {value!r}")
         return defaults | {key: coerce(value, type(defaults[key])) for key, value in options.items()}
 
-    def trainables(self) -> dict[str, nn.Module]:
+    def trainable_modules(self) -> dict[str, nn.Module]:
         """Return the modules that the method trains beside the student, by name."""
         return {}
 
@@ -198,7 +198,7 @@ class MixMethod:
         return StepOutput({"student": loss}, {"ce": loss.detach()}, (mixed.detach(),), draws)
 
 
-def telling_draws(method: MixMethod, batch_size: int, ctx: Context, tries: int = 30, share: float = 0.65) -> Draws:
+def draws_near(method: MixMethod, batch_size: int, ctx: Context, tries: int = 30, share: float = 0.65) -> Draws:
     """Return, of several draws, the one whose first share is closest to `share`: near 0 or 1 a figure shows little."""
     draws = [method.draw(batch_size, ctx) for _ in range(tries)]
     return min(draws, key=lambda d: 0.0 if d.lam is None else abs(float(d.lam[0, 0]) - share))

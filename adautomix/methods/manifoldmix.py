@@ -43,7 +43,7 @@ class ManifoldMix(MixMethod):
         self.alpha, self.per_sample = check_alpha(alpha), per_sample
 
     @classmethod
-    def sizes(cls, student: nn.Module) -> tuple[tuple[str, ...]]:
+    def init_args(cls, student: nn.Module) -> tuple[tuple[str, ...]]:
         """Return the names of the student's stages, without a ResNet's stem; of one's own network its tap alone."""
         if student.stages:
             return (student.stages[1:] if len(student.stages) == 5 else student.stages,)

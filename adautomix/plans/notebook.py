@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from adautomix.utils.errors import UserError, unknown
-from adautomix.utils.typecheck import fits, words
+from adautomix.utils.typecheck import hint_text, matches_hint
 
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "Optional": Optional}
 _CHOICE = re.compile(r"\b(?:one|any) of(?:: (?P<listed>[\w\-., ]+)| (?P<table>[A-Z]+))")
@@ -32,8 +32,8 @@ class Parameter:
 
     def check(self, value: Any) -> str | None:
         """Return what is wrong with a value, or None."""
-        if not fits(value, self.hint):
-            return f"{self.name} must be {words(self.hint)}, got {value!r}"
+        if not matches_hint(value, self.hint):
+            return f"{self.name} must be {hint_text(self.hint)}, got {value!r}"
         for item in value if isinstance(value, list) else [value]:
             if self.choices is not None and item is not None and item not in self.choices:
                 return f"{self.name}: {unknown('choice', item, self.choices)}"
@@ -88,8 +88,8 @@ def _parameters(source: str, notebook: str) -> list[Parameter]:
             raise UserError(
                 f"{notebook}: parameter {name} needs a literal value and a type made of {', '.join(_TYPES)} ({error})"
             ) from error
-        if not fits(default, hint):
-            raise UserError(f"{notebook}: the default of {name} must be {words(hint)}, got {default!r}")
+        if not matches_hint(default, hint):
+            raise UserError(f"{notebook}: the default of {name} must be {hint_text(hint)}, got {default!r}")
         found.append(Parameter(name, hint, default, help_, _choices(help_)))
     return found
 

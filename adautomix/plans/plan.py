@@ -22,7 +22,7 @@ from typing import Any
 
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.paths import workbook_root
-from adautomix.utils.plain_yaml import parse
+from adautomix.utils.strict_yaml import parse
 
 KEYS = ("description", "parameters", "steps")
 

@@ -1,1 +1,14 @@
 """Many Runs to one table: accuracies, model selection, the paper's cells, robustness and ablations."""
+
+from adautomix.utils.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "ablations": "ablation_table comparison_counts left_out not_run plan_commands wide_ablations",
+        "reproduction": "cells detail markdown of_kind overview require_runs",
+        "robustness": "corruption_cells curves differences reliability table3_values table3_wide",
+        "selection": "RULES conventions score scores",
+        "tables": "best_methods class_accuracies epochs histories named table wide_table",
+    },
+)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from adautomix.paper import PUBLISHED_ROLE
-from adautomix.results.tables import apart_from_method, named
+from adautomix.results.tables import comparable_key, named
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import unknown
 
@@ -43,14 +43,14 @@ def score(history: pd.DataFrame, role: str, rule: str = "median") -> float:
 
 
 def scores(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return a row for every run, role and rule: what `named` says, epochs, alike, role, rule and top1 (percent).
+    """Return a row for every run, role and rule: what `named` says, epochs, comparable_key, role, rule, top1 (%).
 
-    Runs with the same `alike` differ in method, options, optimisers and teacher only.
+    Runs with the same `comparable_key` differ in method, options, optimisers and teacher only.
     """
     rows = []
     for run, name in named(runs):
         history = run.history
-        common = name | {"epochs": len(history), "alike": apart_from_method(run)}
+        common = name | {"epochs": len(history), "comparable_key": comparable_key(run)}
         rows += [common | {"role": k, "rule": r, "top1": score(history, k, r)} for k in ROLES for r in RULES]
     return pd.DataFrame(rows)
 
@@ -59,14 +59,16 @@ def conventions(values: pd.DataFrame, *, ours: str = "adautomix", rule: str = "m
     """Return how far every setting of one method is ahead of the best other method, by whose number is compared.
 
     Args:
-        values: what `scores` returns; only runs that are `alike` are compared.
+        values: what `scores` returns; only runs with the same `comparable_key` are compared.
     Returns: a row a setting of `ours`, with `others` (number of other methods), `seeds` (fewest of any label), and in
         points the gains under `published` (the paper's choice of role), `student` and `teacher`; no row where there is
         no other method.
     """
     rows = []
     values = values[values["rule"] == rule].dropna(subset="top1")
-    for (data, backbone, epochs, _), part in values.groupby(["data", "backbone", "epochs", "alike"], sort=False):
+    for (data, backbone, epochs, _), part in values.groupby(
+        ["data", "backbone", "epochs", "comparable_key"], sort=False
+    ):
         means = part.groupby(["method", "label", "role"])["top1"].mean().unstack("role")
         methods = means.index.get_level_values("method")
         roles = [PUBLISHED_ROLE.get(method, "student") for method in methods]

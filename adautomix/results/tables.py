@@ -117,7 +117,7 @@ def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=classes, dtype=float)
 
 
-def apart_from_method(run: Run) -> str:
+def comparable_key(run: Run) -> str:
     """Return 8 hex digits for data, network, epochs, batches, augmentation and numerics of a run.
 
     Not for its method, options, optimisers and teacher: runs with the same digits may be compared as methods.

@@ -88,7 +88,7 @@ def load_method(run: Run, device: torch.device | str = "cpu", *, unfinished: boo
     """
     state = _state(run, unfinished)
     method = make_method(run.config.method, build_classifier(run.config, run.info["dataset"]), run.config.options)
-    for name, module in method.trainables().items():
+    for name, module in method.trainable_modules().items():
         module.load_state_dict(state["trainables"][name])
         module.to(device).eval().requires_grad_(False)
     return method

@@ -1,1 +1,10 @@
 """`train()` and its loop, in one file to read top to bottom, and the optimisers."""
+
+from adautomix.utils.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "loop": "train",
+    },
+)

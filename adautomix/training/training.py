@@ -11,7 +11,7 @@ from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset, describe
 from adautomix.data.batches import Batch
 from adautomix.data.loader import eval_loader, train_loader
-from adautomix.evaluate.accuracy import accuracy, predict_each
+from adautomix.evaluate.accuracy import accuracy_metrics, predict_each
 from adautomix.methods import make_method
 from adautomix.methods.base import Context, MixMethod, StepOutput
 from adautomix.models.modes import eval_mode
@@ -55,7 +55,7 @@ class Training:
             raise UserError(
                 f"ema.teacher_bn='batch' needs a method that runs the teacher; {config.method} does not, use 'ema'"
             )
-        trainables = {"student": student} | {k: m.to(device) for k, m in method.trainables().items()}
+        trainables = {"student": student} | {k: m.to(device) for k, m in method.trainable_modules().items()}
         if stray := set(config.optim) - set(trainables):
             raise UserError(f"optim names {sorted(stray)}, but {config.method} trains {sorted(trainables)}")
         batches = train_loader(
@@ -89,7 +89,7 @@ class Training:
         for batch in self.train_batches.epoch(self.epoch):
             out = self.try_step(batch)
             guard.watch(self.context.step, out)
-            for name, value in ({f"loss_{k}": v for k, v in out.terms.items()} | out.gauges).items():
+            for name, value in ({f"loss_{k}": v for k, v in out.terms.items()} | out.metrics).items():
                 total, times = sums.get(name, (0, 0))
                 sums[name] = (total + value, times + 1)
             count += len(batch.y)
@@ -147,7 +147,7 @@ class Training:
         with eval_mode(self.student), eval_mode(self.context.teacher):
             for prefix, batches in self.test_batches.items():
                 for role, predictions in zip(models, predict_each(list(models.values()), batches), strict=True):
-                    result = accuracy(predictions)
+                    result = accuracy_metrics(predictions)
                     row |= {f"{role}_{prefix}top1": result["top1"], f"{role}_{prefix}loss": result["loss"]}
         return row
 
@@ -158,7 +158,7 @@ class Training:
             "history": self.history,
             "student": self.student.state_dict(),
             "context": self.context.state_dict(),
-            "trainables": {k: m.state_dict() for k, m in self.method.trainables().items()},
+            "trainables": {k: m.state_dict() for k, m in self.method.trainable_modules().items()},
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
         }
 
@@ -167,7 +167,7 @@ class Training:
         self.epoch, self.history = state["epoch"], state["history"]
         self.student.load_state_dict(state["student"])
         self.context.load_state_dict(state["context"])
-        for name, module in self.method.trainables().items():
+        for name, module in self.method.trainable_modules().items():
             module.load_state_dict(state["trainables"][name])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])

@@ -1,10 +1,10 @@
-"""A table of names whose values are imported on first use.
+"""Names whose values are imported on first use: tables of them, and the exports of a room.
 
 `METHODS` and `DATASETS` are such tables: the runner and the command line can list and check names without
 importing torch.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -35,3 +35,23 @@ class LazyTable(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"{self._what} table: {', '.join(self._entries)}"
+
+
+def lazy_exports(
+    room: str, files: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return a room's `__getattr__`, `__dir__` and `__all__`, so that importing the room imports none of its files.
+
+    Args:
+        room: the room's `__name__`.
+        files: names, in one string with spaces between, by the file that defines them. No name may be a file's own:
+            once that is imported, Python has the file under it.
+    """
+    place = {name: file for file, names in files.items() for name in names.split()}
+
+    def get(name: str) -> Any:
+        if name not in place:
+            raise AttributeError(f"module {room!r} has no attribute {name!r}")
+        return getattr(import_module(f"{room}.{place[name]}"), name)
+
+    return get, lambda: sorted(place), sorted(place)

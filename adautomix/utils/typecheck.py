@@ -8,7 +8,7 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin
 
 
-def fits(value: Any, hint: Any) -> bool:
+def matches_hint(value: Any, hint: Any) -> bool:
     """Return whether a value is of a type: plain ones, Literal, unions, and list, tuple and dict of such."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
@@ -16,13 +16,15 @@ def fits(value: Any, hint: Any) -> bool:
     if origin is Literal:
         return value in args
     if origin in (Union, types.UnionType):
-        return any(fits(value, arg) for arg in args)
+        return any(matches_hint(value, arg) for arg in args)
     if origin is list:
-        return isinstance(value, list) and all(fits(item, args[0]) for item in value)
+        return isinstance(value, list) and all(matches_hint(item, args[0]) for item in value)
     if origin is tuple:
-        return isinstance(value, tuple) and len(value) == len(args) and all(map(fits, value, args))
+        return isinstance(value, tuple) and len(value) == len(args) and all(map(matches_hint, value, args))
     if origin is dict:
-        return isinstance(value, dict) and all(fits(k, args[0]) and fits(v, args[1]) for k, v in value.items())
+        return isinstance(value, dict) and all(
+            matches_hint(k, args[0]) and matches_hint(v, args[1]) for k, v in value.items()
+        )
     if hint in (int, float) and isinstance(value, bool):
         return False
     return isinstance(value, (int, float) if hint is float else hint)
@@ -41,12 +43,12 @@ def coerce(value: Any, hint: Any) -> Any:
     return value
 
 
-def words(hint: Any) -> str:
+def hint_text(hint: Any) -> str:
     """Return a type hint in words, for a message."""
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(repr, get_args(hint)))
     if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(words(arg) for arg in get_args(hint))
+        return " or ".join(hint_text(arg) for arg in get_args(hint))
     if hint is type(None):
         return "nothing"
     return getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)

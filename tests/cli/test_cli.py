@@ -85,7 +85,7 @@ def test_recipes_are_listed_one_a_line(capsys):
 def test_a_recipe_is_trained_by_name_with_seed_and_budget(tmp_path, capsys, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "adautomix.training.train.train", lambda config, runs: seen.append(config) or done(tmp_path, config)
+        "adautomix.training.loop.train", lambda config, runs: seen.append(config) or done(tmp_path, config)
     )
     flags = ["--root", str(tmp_path / "data"), "--seed", "1", "--device", "cpu"]
     recipe = RECIPES["cifar100_resnet18/adautomix"]
@@ -128,7 +128,7 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("adautomix.training.train.train", interrupt)
+    monkeypatch.setattr("adautomix.training.loop.train", interrupt)
     assert call("train") == 130
     assert "the same command goes on" in capsys.readouterr().err
 

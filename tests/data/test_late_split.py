@@ -8,7 +8,7 @@ from adautomix.config import TrainConfig
 from adautomix.data import load_dataset
 from adautomix.data.loader import eval_loader
 from adautomix.evaluate.runs import evaluate_run
-from adautomix.training.train import train
+from adautomix.training.loop import train
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from adautomix.data import load_dataset
-from adautomix.data.photos import write_folder
+from adautomix.data.photos import write_photo_folder
 from adautomix.utils.errors import UserError
 
 SIZE = 16
@@ -24,7 +24,7 @@ def state(root):
 
 
 def test_the_folder_read_back_holds_the_same_pixels_in_the_same_splits(tmp_path, photos):
-    assert write_folder(tmp_path / "demo", SIZE) == FILES
+    assert write_photo_folder(tmp_path / "demo", SIZE) == FILES
     read = load_dataset("folder", root=tmp_path / "demo", size=SIZE)
     assert read.classes == tuple(sorted(photos.classes))
     for part in ("train", "test"):
@@ -35,14 +35,14 @@ def test_the_folder_read_back_holds_the_same_pixels_in_the_same_splits(tmp_path,
 
 
 def test_nothing_is_written_twice_and_only_what_is_missing_is_made_good(tmp_path):
-    write_folder(tmp_path, SIZE)
+    write_photo_folder(tmp_path, SIZE)
     before = state(tmp_path)
-    assert write_folder(tmp_path, SIZE) == 0
+    assert write_photo_folder(tmp_path, SIZE) == 0
     assert state(tmp_path) == before
     gone = [tmp_path / "train" / "cat" / "07.png", *(tmp_path / "test" / "temple").iterdir()]
     for path in gone:
         path.unlink()
-    assert write_folder(tmp_path, SIZE) == len(gone) == 25
+    assert write_photo_folder(tmp_path, SIZE) == len(gone) == 25
     after = state(tmp_path)
     assert {path: data for path, (data, _) in after.items()} == {path: data for path, (data, _) in before.items()}
     assert sum(after[path] != before[path] for path in before) == len(gone)
@@ -60,15 +60,15 @@ def test_a_write_that_is_cut_off_leaves_no_half_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", save)
     with pytest.raises(KeyboardInterrupt):
-        write_folder(tmp_path, SIZE)
+        write_photo_folder(tmp_path, SIZE)
     monkeypatch.undo()
     assert len(state(tmp_path)) == 3
-    assert write_folder(tmp_path, SIZE) == FILES - 3
+    assert write_photo_folder(tmp_path, SIZE) == FILES - 3
     assert all(Image.open(path).size == (SIZE, SIZE) for path in tmp_path.rglob("*.png"))
     assert sum(len(names) for _, _, names in os.walk(tmp_path)) == FILES
 
 
 def test_files_of_another_size_are_not_taken_for_ours(tmp_path):
-    write_folder(tmp_path, SIZE)
+    write_photo_folder(tmp_path, SIZE)
     with pytest.raises(UserError, match=r"00\.png is 16 x 16 px, not 24; name an empty folder"):
-        write_folder(tmp_path, 24)
+        write_photo_folder(tmp_path, 24)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adautomix.evaluate.batching import first, rebatched
+from adautomix.evaluate.batching import rebatched, take
 
 X, Y = torch.arange(10.0).view(10, 1, 1, 1).expand(10, 3, 2, 2), torch.arange(10)
 
@@ -24,8 +24,8 @@ def test_rebatched_images_come_in_order_and_in_one_size(given, size, wanted):
 
 @pytest.mark.parametrize(("most", "wanted"), [(None, [4, 4, 2]), (10, [4, 4, 2]), (8, [4, 4]), (5, [4, 1]), (1, [1])])
 def test_first_cuts_the_last_batch_and_numbers_images_that_have_no_index(most, wanted):
-    batches = list(first(cut(4, X, Y), most))
+    batches = list(take(cut(4, X, Y), most))
     assert [len(y) for _, y, _ in batches] == wanted
     assert torch.equal(torch.cat([index for _, _, index in batches]), torch.arange(sum(wanted)))
-    numbered = first(cut(4, X, Y, Y + 7), most)
+    numbered = take(cut(4, X, Y, Y + 7), most)
     assert torch.equal(torch.cat([index for _, _, index in numbered]), 7 + torch.arange(sum(wanted)))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adautomix.evaluate.calibration import calibration, ece_released, evaluate
+from adautomix.evaluate.calibration import calibration_metrics, ece_released, evaluate
 from adautomix.utils.errors import UserError
 
 
@@ -14,7 +14,7 @@ def two_classes(conf, right):
 
 
 def ece(conf, right, bins=15):
-    return calibration(*two_classes(conf, right), kind="probabilities", bins=bins).ece
+    return calibration_metrics(*two_classes(conf, right), kind="probabilities", bins=bins).ece
 
 
 def test_eighty_percent_sure_and_eighty_percent_right_is_calibrated():
@@ -27,19 +27,19 @@ def test_always_sure_and_half_right_is_off_by_a_half():
 
 def test_a_confidence_of_one_lies_in_the_last_bin():
     # A bin of its own for 1.0 would give .52.
-    result = calibration(*two_classes([0.96, 1.0], [True, False]), kind="probabilities")
+    result = calibration_metrics(*two_classes([0.96, 1.0], [True, False]), kind="probabilities")
     assert result.ece == pytest.approx(0.48)
     assert result.counts.tolist() == [0] * 14 + [2]
 
 
 @pytest.mark.parametrize("k", range(8, 15))
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below(k):
-    result = calibration(*two_classes([k / 15], [True]), kind="probabilities")
+    result = calibration_metrics(*two_classes([k / 15], [True]), kind="probabilities")
     assert result.counts.nonzero().flatten().tolist() == [k - 1]
 
 
 def test_the_largest_gap_is_the_mce_and_counts_add_up():
-    result = calibration(*two_classes([0.9] * 4 + [0.6] * 2, [True] * 4 + [False] * 2), kind="probabilities")
+    result = calibration_metrics(*two_classes([0.9] * 4 + [0.6] * 2, [True] * 4 + [False] * 2), kind="probabilities")
     assert result.mce == pytest.approx(0.6)
     assert result.ece == pytest.approx((4 * 0.1 + 2 * 0.6) / 6)
     assert result.counts.sum() == 6
@@ -49,15 +49,15 @@ def test_the_largest_gap_is_the_mce_and_counts_add_up():
 def test_logits_and_their_probabilities_agree_and_order_does_not_matter():
     rng = torch.Generator().manual_seed(0)
     logits, labels = torch.randn(300, 5, generator=rng), torch.randint(5, (300,), generator=rng)
-    first = calibration(logits, labels, kind="logits")
+    first = calibration_metrics(logits, labels, kind="logits")
     order = torch.randperm(300, generator=rng)
-    second = calibration(logits[order].softmax(1), labels[order], kind="probabilities")
+    second = calibration_metrics(logits[order].softmax(1), labels[order], kind="probabilities")
     assert first.ece == pytest.approx(second.ece, abs=1e-6)
     assert torch.equal(first.counts, second.counts)
 
 
 def test_uniform_logits_are_sure_of_nothing():
-    result = calibration(torch.zeros(10, 5), torch.arange(10) % 5, kind="logits")
+    result = calibration_metrics(torch.zeros(10, 5), torch.arange(10) % 5, kind="logits")
     assert result.ece == pytest.approx(0, abs=1e-12)  # 1 in 5 sure, 1 in 5 right
 
 
@@ -67,7 +67,7 @@ def test_torchmetrics_agrees_where_no_confidence_is_one():
     logits, labels = 2 * torch.randn(1000, 10, generator=rng), torch.randint(10, (1000,), generator=rng)
     for norm, value in zip(("l1", "max"), ("ece", "mce"), strict=True):
         theirs = metrics.multiclass_calibration_error(logits.softmax(1), labels, 10, n_bins=15, norm=norm).item()
-        assert getattr(calibration(logits, labels, kind="logits"), value) == pytest.approx(theirs, abs=1e-5)
+        assert getattr(calibration_metrics(logits, labels, kind="logits"), value) == pytest.approx(theirs, abs=1e-5)
 
 
 def test_the_released_ece_sorts_the_gaps_away():
@@ -97,4 +97,4 @@ def test_the_stored_result_has_percent_and_every_bin(student):
 )
 def test_what_has_no_calibration_is_refused(values, labels, options, message):
     with pytest.raises(UserError, match=message):
-        calibration(values, labels, **{"kind": "logits"} | options)
+        calibration_metrics(values, labels, **{"kind": "logits"} | options)

@@ -5,7 +5,7 @@ import torch
 from helpers.corrupting import grey, images, run
 
 from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 from adautomix.utils.errors import UserError
 
 ALL = CORRUPTIONS15 + CORRUPTIONS_EXTRA4
@@ -46,7 +46,7 @@ def test_draws_change_with_seed_severity_and_image(name):
     one, other = run(x, name)
     assert not torch.equal(one, other)
     assert not torch.equal(run(x, name, seed=1)[0], one)
-    streams = [Draws.of(torch.tensor([0]), 0, n, s).bits(4).tolist() for n, s in ((name, 3), (name, 4), ("x", 3))]
+    streams = [PerImageRNG.of(torch.tensor([0]), 0, n, s).bits(4).tolist() for n, s in ((name, 3), (name, 4), ("x", 3))]
     assert len({str(s) for s in streams}) == 3
 
 

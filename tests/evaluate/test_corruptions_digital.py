@@ -11,9 +11,9 @@ from PIL import Image
 
 from adautomix.evaluate.corruptions import FUNCTIONS, severities
 from adautomix.evaluate.corruptions.digital import pixelate
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 
-NONE = Draws(torch.zeros(0, dtype=torch.int64))
+NONE = PerImageRNG(torch.zeros(0, dtype=torch.int64))
 
 
 def test_contrast_is_its_closed_form():

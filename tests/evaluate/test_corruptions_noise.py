@@ -7,7 +7,7 @@ from helpers.corrupting import grey, run
 
 from adautomix.evaluate.corruptions import FUNCTIONS
 from adautomix.evaluate.corruptions.noise import poisson_counts
-from adautomix.evaluate.draws import GOLDEN, Draws, mix64, signed
+from adautomix.evaluate.per_image_rng import GOLDEN, PerImageRNG, mix64, signed
 
 
 def test_splitmix64_gives_its_published_numbers():
@@ -17,7 +17,7 @@ def test_splitmix64_gives_its_published_numbers():
 
 def test_gaussian_noise_has_its_mean_and_deviation():
     x = grey(count=40)
-    noise = FUNCTIONS["gaussian_noise"](x, 0.08, Draws.of(torch.arange(40), 0)) - x
+    noise = FUNCTIONS["gaussian_noise"](x, 0.08, PerImageRNG.of(torch.arange(40), 0)) - x
     n = noise.numel()
     assert abs(float(noise.mean())) < 3 * 0.08 / n**0.5
     assert abs(float(noise.std()) - 0.08) < 3 * 0.08 / (2 * n) ** 0.5
@@ -25,7 +25,7 @@ def test_gaussian_noise_has_its_mean_and_deviation():
 
 
 def test_speckle_noise_is_in_proportion_to_the_pixel():
-    draws = [Draws.of(torch.arange(20), 0) for _ in range(2)]
+    draws = [PerImageRNG.of(torch.arange(20), 0) for _ in range(2)]
     dark, light = (
         FUNCTIONS["speckle_noise"](grey(v, 20), 0.1, d) - grey(v, 20) for v, d in zip((50, 200), draws, strict=True)
     )
@@ -43,7 +43,7 @@ def test_impulse_noise_hits_its_fraction_half_black_half_white():
 @pytest.mark.parametrize("rate", [500, 60, 3])
 def test_shot_noise_has_the_mean_of_the_pixel_and_the_variance_mean_over_rate(rate):
     mean, n = 100 / 255, 60 * 3 * 32 * 32
-    y = FUNCTIONS["shot_noise"](grey(100, count=60), rate, Draws.of(torch.arange(60), 0)).double()
+    y = FUNCTIONS["shot_noise"](grey(100, count=60), rate, PerImageRNG.of(torch.arange(60), 0)).double()
     variance = mean / rate
     assert abs(float(y.mean()) - mean) < 3.5 * (variance / n) ** 0.5
     fourth = 3 * variance**2 + variance / rate**2

@@ -8,7 +8,7 @@ from helpers.corrupting import images, run
 from adautomix.evaluate.corruptions.plasma import diamond_square
 from adautomix.evaluate.corruptions.spatter import distance, rims
 from adautomix.evaluate.corruptions.weather import crops, made_up_ice
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 
 
 def slow_plasma(u, decay):
@@ -58,10 +58,10 @@ def test_snow_whitens_and_lies_on_both_diagonals():
 
 def test_frost_crops_the_given_textures_and_uses_the_first_five():
     textures = torch.stack([torch.full((3, 40, 50), i / 10) for i in range(6)])
-    pieces = crops(textures, 32, 32, Draws.of(torch.arange(200), 0))
+    pieces = crops(textures, 32, 32, PerImageRNG.of(torch.arange(200), 0))
     assert {round(v * 10) for v in pieces.flatten(1).mean(1).tolist()} == set(range(5))
     ramp = torch.arange(50.0).div(64).expand(1, 3, 40, 50)
-    left = crops(ramp, 32, 32, Draws.of(torch.arange(200), 0))[:, 0, 0, 0] * 64
+    left = crops(ramp, 32, 32, PerImageRNG.of(torch.arange(200), 0))[:, 0, 0, 0] * 64
     assert left.min() == 0
     assert left.max() == 17  # 50 - 32 is never drawn
     x = images(3)
@@ -70,7 +70,7 @@ def test_frost_crops_the_given_textures_and_uses_the_first_five():
 
 
 def test_made_up_ice_is_bright_and_bluish():
-    ice = made_up_ice(32, 32, Draws.of(torch.arange(100), 0))
+    ice = made_up_ice(32, 32, PerImageRNG.of(torch.arange(100), 0))
     red, green, blue = ice.mean((0, 2, 3)).tolist()
     assert red < green < blue
     assert 0.55 < (red + green + blue) / 3 < 0.72

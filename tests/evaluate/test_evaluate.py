@@ -7,12 +7,12 @@ import torch
 from conftest import tiny_batch
 
 import adautomix.evaluate.runs as runs_module
-import adautomix.training.train as trainer
+import adautomix.training.loop as trainer
 from adautomix.config import TrainConfig
 from adautomix.data.loader import eval_loader
-from adautomix.evaluate.accuracy import Predictions, accuracy, predict
+from adautomix.evaluate.accuracy import Predictions, accuracy_metrics, predict
 from adautomix.evaluate.runs import evaluate_run
-from adautomix.training.train import train
+from adautomix.training.loop import train
 from adautomix.utils.errors import UserError
 
 
@@ -28,7 +28,7 @@ def logits_with_rank(labels, ranks, classes):
 
 def test_accuracy_counts_ranks_and_classes():
     labels = torch.tensor([0, 0, 1, 2])
-    result = accuracy(Predictions(logits_with_rank(labels, [0, 3, 0, 6], 7), labels))
+    result = accuracy_metrics(Predictions(logits_with_rank(labels, [0, 3, 0, 6], 7), labels))
     assert result["top1"] == 50.0
     assert result["top5"] == 75.0
     assert result["per_class"] == [50.0, 100.0, 0.0, None, None, None, None]
@@ -36,7 +36,7 @@ def test_accuracy_counts_ranks_and_classes():
 
 def test_loss_is_the_mean_cross_entropy():
     labels = torch.tensor([0, 1])
-    result = accuracy(Predictions(torch.zeros(2, 4), labels))
+    result = accuracy_metrics(Predictions(torch.zeros(2, 4), labels))
     assert result["loss"] == pytest.approx(torch.tensor(4.0).log().item())
 
 

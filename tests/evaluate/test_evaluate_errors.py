@@ -12,7 +12,7 @@ from adautomix.config import TrainConfig
 from adautomix.evaluate.runs import evaluate_run
 from adautomix.runs.checkpoint import load, save
 from adautomix.runs.run import Run
-from adautomix.training.train import train
+from adautomix.training.loop import train
 from adautomix.utils.errors import UserError
 
 

@@ -56,7 +56,7 @@ def test_accuracy_takes_all_images_whatever_the_sample(opened):
 
 
 def test_pgd_takes_its_own_number_of_images(opened, monkeypatch):
-    monkeypatch.setitem(runs.FEW, "pgd", 5)
+    monkeypatch.setitem(runs.DEFAULT_SAMPLE, "pgd", 5)
     run = opened()
     evaluate(run, "pgd")
     assert run.metrics("pgd", "student")["n_images"] == 5

@@ -14,7 +14,7 @@ from torch import nn
 
 from adautomix import Classifier
 from adautomix.evaluate.attacks import fgsm, loss_gradient
-from adautomix.evaluate.calibration import calibration, ece_released
+from adautomix.evaluate.calibration import calibration_metrics, ece_released
 from adautomix.evaluate.released import fgsm_released, patches_released
 
 ROOT = Path(os.environ.get("ADAUTOMIX_GOLDEN", Path(__file__).parents[1] / "golden")) / "robust"
@@ -61,7 +61,7 @@ def test_both_attacks_give_the_released_images_and_logits(attacked, attack, suff
 def test_ece_standard_and_as_released(case):
     d = golden("ece")
     values, labels, bins = d[f"logits{case}"], d[f"labels{case}"], int(d["n_bins"])
-    close(torch.tensor(calibration(values, labels, kind="logits", bins=bins).ece), d[f"ece_standard{case}"])
+    close(torch.tensor(calibration_metrics(values, labels, kind="logits", bins=bins).ece), d[f"ece_standard{case}"])
     close(torch.tensor(ece_released(values, labels, kind="logits", bins=bins)), d[f"ece_released{case}"])
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 
-from adautomix.evaluate.calibration import calibration
+from adautomix.evaluate.calibration import calibration_metrics
 from adautomix.evaluate.temperature import cross_fit, fit_temperature
 from adautomix.utils.errors import UserError
 
@@ -61,7 +61,7 @@ def test_accuracy_stays_and_calibration_on_other_images_gets_better():
     scaled = logits[2000:] / fit_temperature(logits[:2000], labels[:2000])
     assert torch.equal(logits, before)
     assert torch.equal(scaled.argmax(dim=1), logits[2000:].argmax(dim=1))
-    gaps = [calibration(values, labels[2000:], kind="logits").ece for values in (logits[2000:], scaled)]
+    gaps = [calibration_metrics(values, labels[2000:], kind="logits").ece for values in (logits[2000:], scaled)]
     assert gaps[1] < gaps[0] / 3
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from adautomix import figures
-from adautomix.figures.look import by_method, neat, short_labels
+from adautomix.figures.style import by_method, format_table, short_labels
 from adautomix.methods import METHODS
 
 BINS = [{"count": 2, "accuracy": 0.5, "confidence": 0.4}, {"count": 0}]
@@ -81,7 +81,7 @@ def test_a_table_has_a_true_minus_left_text_and_dashes_for_gaps():
     frame = pd.DataFrame(
         {"data": ["CIFAR-100", "x"], "gain": [-1.036, np.nan], "low": ["[-1.95, 2]", None], "n": [3, 1]}
     )
-    html = neat(frame, digits={"gain": 1}).to_html()
+    html = format_table(frame, digits={"gain": 1}).to_html()
     assert [text in html for text in ("CIFAR-100", ">−1.0<", ">[−1.95, 2]<", ">3<")] == [True] * 4
     assert html.count(">–<") == 2
     sides = re.findall(r"td\.col(\d) {\s+text-align: (\w+)", html)

@@ -7,7 +7,7 @@ import torch
 from conftest import CLASSES, tiny_batch, tiny_classifier
 
 from adautomix.methods import METHODS, make_method, resolve_options
-from adautomix.methods.base import Context, telling_draws
+from adautomix.methods.base import Context, draws_near
 from adautomix.utils.errors import UserError
 
 
@@ -84,7 +84,7 @@ def test_a_step_replayed_with_its_draws_is_the_same_step(any_method, start):
 def test_losses_are_finite_scalars_for_known_optimisers(any_method, start):
     method, ctx = start(any_method)
     out = method.step(*tiny_batch(), ctx)
-    assert set(out.losses) <= {"student", *method.trainables()}
+    assert set(out.losses) <= {"student", *method.trainable_modules()}
     assert "student" in out.losses
     for loss in out.losses.values():
         assert loss.shape == ()
@@ -101,7 +101,7 @@ def test_student_loss_reaches_the_student_and_nothing_else(any_method, start):
     method.step(x, y, ctx).losses["student"].backward()
     assert all(p.grad is not None for n, p in ctx.student.named_parameters() if "heads.mix" not in n)
     assert all(p.grad is None for p in ctx.teacher.parameters())
-    for module in method.trainables().values():
+    for module in method.trainable_modules().values():
         assert all(p.grad is None for p in module.parameters())
 
 
@@ -167,7 +167,7 @@ def test_soft_cross_entropy_is_the_weighted_sum_of_hard_ones(start):
 
 def test_telling_draws_show_both_images(start):
     method, ctx = start("cutmix")
-    shown = telling_draws(method, 4, ctx)
+    shown = draws_near(method, 4, ctx)
     assert 0.4 < shown.lam[0, 0] < 0.9
 
 

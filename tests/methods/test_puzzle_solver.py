@@ -9,7 +9,7 @@ from helpers.puzzle_oracle import by_minimum_cut, by_trying_everything
 
 from adautomix.methods.puzzlemix.exact import solve_exactly
 from adautomix.methods.puzzlemix.method import PuzzleMix
-from adautomix.methods.puzzlemix.solver import Grid, Skewed, energy, pass_ahead, pass_back, solve
+from adautomix.methods.puzzlemix.solver import LabelProblem, Skewed, label_energy, pass_ahead, pass_back, solve_labels
 from adautomix.methods.puzzlemix.terms import negative_log_binomial
 
 
@@ -22,7 +22,7 @@ def random_problem(batch, n, labels, seed, price=1.0):
     prior = 0.2 * negative_log_binomial(torch.rand(batch, generator=rng), labels)[:, None, None] / n**2
     weight = price * 1.2 / (16 * n)
     down, right = (weight * (0.5 + torch.rand(batch, *size, generator=rng)) for size in ((n - 1, n), (n, n - 1)))
-    return Grid(first * (1 - share) + second * share + prior, down, right)
+    return LabelProblem(first * (1 - share) + second * share + prior, down, right)
 
 
 def single(grid, b):
@@ -34,8 +34,8 @@ def single(grid, b):
 @pytest.mark.parametrize("n", [2, 4, 8, 16])
 def test_the_energy_is_within_one_percent_of_the_exact_minimum(n, labels, price):
     grid = random_problem(8, n, labels, seed=n + labels, price=price)
-    exact = energy(solve_exactly(grid), grid).double()
-    found = energy(solve(grid), grid).double()
+    exact = label_energy(solve_exactly(grid), grid).double()
+    found = label_energy(solve_labels(grid), grid).double()
     assert (found >= exact - 1e-5).all()
     assert (found <= 1.01 * exact).all()
 
@@ -43,7 +43,7 @@ def test_the_energy_is_within_one_percent_of_the_exact_minimum(n, labels, price)
 @pytest.mark.parametrize("labels", [2, 3, 4])
 def test_the_bound_is_no_more_than_the_exact_minimum_and_comes_close(labels):
     grid = random_problem(6, 8, labels, seed=labels)
-    exact = energy(solve_exactly(grid), grid).double()
+    exact = label_energy(solve_exactly(grid), grid).double()
     skewed = Skewed.of(grid)
     ahead, back = (torch.zeros_like(skewed.pair[:, :, :, 0]) for _ in range(2))
     for _ in range(30):
@@ -55,7 +55,7 @@ def test_the_bound_is_no_more_than_the_exact_minimum_and_comes_close(labels):
 
 def test_an_image_is_solved_alike_in_any_batch():
     grid = random_problem(12, 8, 3, seed=5)
-    assert torch.equal(solve(grid)[4:6], solve(Grid(*(part[4:6] for part in grid))))
+    assert torch.equal(solve_labels(grid)[4:6], solve_labels(LabelProblem(*(part[4:6] for part in grid))))
 
 
 @pytest.mark.parametrize("labels", [2, 3, 4])
@@ -63,22 +63,22 @@ def test_an_image_is_solved_alike_in_any_batch():
 def test_on_a_small_grid_nothing_is_better_than_what_is_found(labels, price):
     grid = random_problem(2, 3, labels, seed=labels, price=price)
     exact = [by_trying_everything(*single(grid, b)) for b in range(2)]
-    np.testing.assert_allclose(energy(solve_exactly(grid), grid), exact, rtol=1e-5)
-    np.testing.assert_allclose(energy(solve(grid), grid), exact, rtol=1e-2)
+    np.testing.assert_allclose(label_energy(solve_exactly(grid), grid), exact, rtol=1e-5)
+    np.testing.assert_allclose(label_energy(solve_labels(grid), grid), exact, rtol=1e-2)
 
 
 @pytest.mark.parametrize("n", [2, 8, 16])
 def test_of_two_labels_the_exact_solver_finds_the_textbook_cut(n):
     grid = random_problem(4, n, 2, seed=n)
     exact = [by_minimum_cut(*single(grid, b)) for b in range(4)]
-    np.testing.assert_allclose(energy(solve_exactly(grid), grid), exact, rtol=1e-4)
+    np.testing.assert_allclose(label_energy(solve_exactly(grid), grid), exact, rtol=1e-4)
 
 
 def test_energy_adds_up_by_hand():
     unary = torch.tensor([[[[1.0, 2, 4], [8, 16, 32]], [[64, 128, 256], [512, 1024, 2048]]]])
-    grid = Grid(unary, torch.tensor([[[1.0, 10.0]]]), torch.tensor([[[100.0], [1000.0]]]))
+    grid = LabelProblem(unary, torch.tensor([[[1.0, 10.0]]]), torch.tensor([[[100.0], [1000.0]]]))
     labels = torch.tensor([[[0, 1], [2, 2]]])
-    assert energy(labels, grid).tolist() == [1 + 16 + 256 + 2048 + 1 + 10 / 4 + 100 / 4 + 0]
+    assert label_energy(labels, grid).tolist() == [1 + 16 + 256 + 2048 + 1 + 10 / 4 + 100 / 4 + 0]
 
 
 def test_the_problem_is_the_papers_for_two_labels_but_for_a_constant():
@@ -89,7 +89,7 @@ def test_the_problem_is_the_papers_for_two_labels_but_for_a_constant():
     grid = method.problem(x, saliency, torch.tensor([1, 0]), lam, 2)
     masks = torch.tensor(list(product((0, 1), repeat=4))).view(-1, 2, 2)
     for b in range(2):
-        found = energy(masks, Grid(*(part[b].expand(len(masks), *part[b].shape) for part in grid)))
+        found = label_energy(masks, LabelProblem(*(part[b].expand(len(masks), *part[b].shape) for part in grid)))
         pair, maps = (x[b], x[1 - b]), (saliency[b], saliency[1 - b])
         expected = torch.tensor([slow_energy(pair, maps, mask, float(lam[b, 0])) for mask in masks])
         torch.testing.assert_close(found - found[0], expected - expected[0], rtol=1e-4, atol=1e-6)

@@ -6,7 +6,7 @@ from helpers.plans import plan_of, two_notebooks, write_notebook, write_plan
 from adautomix.plans.notebook import parameters_of
 from adautomix.plans.tasks import load_plan
 from adautomix.utils.errors import UserError
-from adautomix.utils.plain_yaml import parse
+from adautomix.utils.strict_yaml import parse
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import os, signal, time
 from pathlib import Path
 import psutil
 from adautomix import TrainConfig
-from adautomix.training.train import train
+from adautomix.training.loop import train
 
 first = not Path(outputs, f"killed {kill}").exists()
 

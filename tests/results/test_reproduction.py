@@ -128,7 +128,7 @@ def test_the_published_study_has_every_method_of_the_paper_with_three_seeds():
     values = pd.read_csv(folder / "scores.csv")
     assert set(values["method"]) == set(METHODS)
     assert (values.groupby("method")["seed"].nunique() >= 3).all()
-    assert values["alike"].nunique() == 1
+    assert values["comparable_key"].nunique() == 1
     found = values[(values["rule"] == "last") & (values["role"] == "student")].groupby("method")["top1"].mean()
     readme = (folder.parent / "README.md").read_text()
     (rows,) = [part for part in readme.split("\n## ") if part.startswith("ten_methods")]

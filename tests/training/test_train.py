@@ -7,7 +7,7 @@ from helpers.training import tiny_config
 
 from adautomix.config import OptimConfig, TrainConfig
 from adautomix.methods.base import Context, MixMethod
-from adautomix.training.train import train
+from adautomix.training.loop import train
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from adautomix.runs import checkpoint
 from adautomix.runs.checkpoint import load_classifier
 from adautomix.runs.run import find_runs
 from adautomix.training.guard import LAG, FiniteGuard
-from adautomix.training.train import train
+from adautomix.training.loop import train
 from adautomix.training.training import Training
 from adautomix.utils.errors import UserError
 

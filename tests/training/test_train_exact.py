@@ -11,11 +11,11 @@ import torch
 from helpers.training import tiny_config, weights
 from torch import nn
 
-import adautomix.training.train as trainer
+import adautomix.training.loop as trainer
 from adautomix.config import OptimConfig
 from adautomix.runs import checkpoint
 from adautomix.runs.run import Run, find_runs
-from adautomix.training.train import train
+from adautomix.training.loop import train
 from adautomix.training.training import Training
 
 
@@ -96,7 +96,7 @@ def test_going_on_is_exact_with_dropout_bfloat16_channels_last_and_adamw(tmp_pat
 def test_a_killed_process_goes_on_to_the_same_weights(tmp_path):
     code = (
         "import sys, torch; torch.set_num_threads(1)\n"
-        "from adautomix import TrainConfig; from adautomix.training.train import train\n"
+        "from adautomix import TrainConfig; from adautomix.training.loop import train\n"
         "train(TrainConfig(method='cutmix', width=4, epochs=4, per_class=20, batch_size=20, device='cpu'), sys.argv[1])"
     )
 

@@ -12,7 +12,7 @@ from adautomix.config import EmaConfig, OptimConfig
 from adautomix.methods.base import MixMethod, StepOutput
 from adautomix.runs import checkpoint
 from adautomix.runs.checkpoint import load_method
-from adautomix.training.train import train
+from adautomix.training.loop import train
 from adautomix.training.training import Training
 from adautomix.utils.errors import UserError
 
@@ -55,7 +55,7 @@ class WithGenerator(MixMethod):
     def __init__(self) -> None:
         self.generator = nn.Linear(2, 1)
 
-    def trainables(self):
+    def trainable_modules(self):
         return {"generator": self.generator}
 
     def step(self, x, y, ctx, draws=None):

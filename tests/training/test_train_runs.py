@@ -7,7 +7,7 @@ from helpers.training import tiny_config
 
 from adautomix.runs import checkpoint
 from adautomix.runs.run import Run
-from adautomix.training.train import train
+from adautomix.training.loop import train
 from adautomix.training.training import Training
 from adautomix.utils.errors import UserError
 from adautomix.utils.task import LISTED, VARIABLE

@@ -22,7 +22,7 @@ from adautomix.evaluate.corruptions.noise import gaussian_noise, impulse_noise, 
 from adautomix.evaluate.corruptions.spatter import spatter
 from adautomix.evaluate.corruptions.tables import CORRUPTIONS15, CORRUPTIONS_EXTRA4, severities
 from adautomix.evaluate.corruptions.weather import fog, frost, require_textures, snow
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 from adautomix.utils.errors import UserError, unknown
 
 __all__ = ["CORRUPTIONS15", "CORRUPTIONS_EXTRA4", "corrupt", "load_cifar_c", "severities"]
@@ -76,7 +76,7 @@ def corrupt(
             raise UserError(f"textures are for frost, got them for {name}: leave them out")
         require_textures(textures, *x.shape[-2:])
         options["textures"] = textures
-    draws = Draws.of(index.to(x.device), seed, name, severity)
+    draws = PerImageRNG.of(index.to(x.device), seed, name, severity)
     return cut_off(FUNCTIONS[name](to_grid(x), settings[severity - 1], draws, **options)).to(x.dtype)
 
 

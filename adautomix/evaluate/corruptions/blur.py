@@ -16,12 +16,12 @@ from torch import Tensor
 
 from adautomix.evaluate.corruptions.grid import separable
 from adautomix.evaluate.corruptions.tables import Number, Numbers
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 
 NEGLIGIBLE = 1e-6
 
 
-def gaussian_blur(x: Float[Tensor, "B 3 H W"], sd_px: Number, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def gaussian_blur(x: Float[Tensor, "B 3 H W"], sd_px: Number, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x smoothed as scikit-image does by default: borders repeated, four standard deviations. Draws nothing."""
     return smooth(x, sd_px)
 
@@ -57,7 +57,7 @@ def gaussian_matrix(side: int, sd_px: Number, edge: str, truncate: Number) -> Fl
     return torch.from_numpy(matrix).float()
 
 
-def defocus_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def defocus_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x under a disk whose edge is softened. Draws nothing.
 
     Borders are mirrored about the last pixel. The published disks of radius 8 and 10 are softened within their own
@@ -85,7 +85,7 @@ def disk_kernel(radius: Number, soft_px: Number) -> Float[Tensor, "K K"]:
     return torch.from_numpy(kernel[half - used : half + used + 1, half - used : half + used + 1]).float()
 
 
-def motion_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def motion_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x moved in a direction of its own, within 45 degrees of the horizontal. Not ImageMagick's, see above."""
     weights = motion_weights(*setting)
     return move(x, weights, motion_offsets(draws.uniform(-45, 45), len(weights)))
@@ -126,7 +126,7 @@ def move(x: Float[Tensor, "B C H W"], weights: list[float], offsets: Int[Tensor,
     return out
 
 
-def zoom_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def zoom_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return the mean of x and its zooms by 1, 1 + step, ... Draws nothing; x itself counts twice, as published."""
     stop, step = setting
     factors = np.arange(1, stop, step).tolist()

@@ -14,23 +14,23 @@ from torch import Tensor
 
 from adautomix.evaluate.corruptions.grid import GUARD, separable
 from adautomix.evaluate.corruptions.tables import Number, Numbers
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 
 
-def brightness(x: Float[Tensor, "B 3 H W"], added: Number, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def brightness(x: Float[Tensor, "B 3 H W"], added: Number, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x with its HSV value (the largest of red, green, blue) raised, at most to 1; hue and saturation stay."""
     value = x.amax(1, keepdim=True)
     brighter = (value + added).clamp(max=1)
     return torch.where(value > 0, x * (brighter / value.clamp(min=1e-6)), brighter)  # black has no hue: it turns grey
 
 
-def contrast(x: Float[Tensor, "B 3 H W"], factor: Number, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def contrast(x: Float[Tensor, "B 3 H W"], factor: Number, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x drawn towards the mean of each image's channels."""
     mean = x.mean((2, 3), keepdim=True)
     return (x - mean) * factor + mean
 
 
-def saturate(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def saturate(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x with its HSV saturation times a factor plus a summand, clipped; grey counts as red, as hue 0 is."""
     factor, summand = setting
     value, least = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
@@ -41,7 +41,7 @@ def saturate(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Flo
     return value * (1 - (saturation * factor + summand).clamp(0, 1) * depth)
 
 
-def pixelate(x: Float[Tensor, "B 3 H W"], factor: Number, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def pixelate(x: Float[Tensor, "B 3 H W"], factor: Number, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x made smaller and larger again, equal to Pillow's BOX filter bit by bit: every pass rounds to 8 bits."""
     height, width = x.shape[-2:]
     low, narrow = int(height * factor), int(width * factor)
@@ -71,7 +71,7 @@ def box_matrix(side: int, new: int) -> Float[Tensor, "M N"]:
     return torch.from_numpy(matrix / matrix.sum(1, keepdims=True)).float()
 
 
-def jpeg_compression(x: Float[Tensor, "B 3 H W"], quality: int, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def jpeg_compression(x: Float[Tensor, "B 3 H W"], quality: int, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x as JPEG gives it back; x must lie on the k/255 grid. Pillow's defaults, colours at half resolution."""
     pixels = x.mul(255).round_().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
     decoded = np.stack([_through_jpeg(image, quality) for image in pixels])

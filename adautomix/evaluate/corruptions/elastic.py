@@ -7,10 +7,10 @@ from torch import Tensor
 
 from adautomix.evaluate.corruptions.blur import smooth
 from adautomix.evaluate.corruptions.tables import Numbers
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 
 
-def elastic_transform(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def elastic_transform(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x bent. The affine step interpolates exactly; OpenCV, which made the published files, in 1/32 px."""
     height, width = x.shape[-2:]
     strength, sd_px, shift = (part * min(height, width) for part in setting)

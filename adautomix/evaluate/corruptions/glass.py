@@ -13,10 +13,10 @@ from torch import Tensor
 from adautomix.evaluate.corruptions.blur import smooth
 from adautomix.evaluate.corruptions.grid import cut_off
 from adautomix.evaluate.corruptions.tables import Numbers
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 
 
-def glass_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def glass_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x blurred, shuffled and blurred again."""
     sd_px, reach, rounds = setting
     height, width = x.shape[-2:]

@@ -13,29 +13,29 @@ from scipy.stats import poisson
 from torch import Tensor
 
 from adautomix.evaluate.corruptions.tables import Number
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 
 COARSE_BITS = 11
-"""Draws that agree in so many leading bits share one entry of the coarse table."""
+"""PerImageRNG that agree in so many leading bits share one entry of the coarse table."""
 
 
-def gaussian_noise(x: Float[Tensor, "B 3 H W"], sd: Number, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def gaussian_noise(x: Float[Tensor, "B 3 H W"], sd: Number, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x plus normal noise."""
     return x + draws.normal(*x.shape[1:]) * sd
 
 
-def speckle_noise(x: Float[Tensor, "B 3 H W"], sd: Number, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def speckle_noise(x: Float[Tensor, "B 3 H W"], sd: Number, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x plus normal noise in proportion to x."""
     return x + x * (draws.normal(*x.shape[1:]) * sd)
 
 
-def impulse_noise(x: Float[Tensor, "B 3 H W"], amount: Number, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def impulse_noise(x: Float[Tensor, "B 3 H W"], amount: Number, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x with a fraction of its values (of channels, not whole pixels) set to 0 or 1, each as likely."""
     u = draws.uniform(0, 1, *x.shape[1:])
     return torch.where(u < amount / 2, 0.0, torch.where(u < amount, 1.0, x))
 
 
-def shot_noise(x: Float[Tensor, "B 3 H W"], rate: Number, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def shot_noise(x: Float[Tensor, "B 3 H W"], rate: Number, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return Poisson(x * rate) / rate; x must lie on the k/255 grid."""
     level = x.mul(255).round_().long()
     return poisson_counts(level, rate, draws.bits(*x.shape[1:])).float() / rate

@@ -5,10 +5,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from adautomix.evaluate.corruptions.tables import Number
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 
 
-def plasma(height: int, width: int, decay: Number, draws: Draws) -> Float[Tensor, "B H W"]:
+def plasma(height: int, width: int, decay: Number, draws: PerImageRNG) -> Float[Tensor, "B H W"]:
     """Return clouds in [0,1], a map an image; the upper left of the next square whose side is a power of two."""
     side = 1 << (max(height, width) - 1).bit_length()
     return diamond_square(draws.uniform(-1, 1, side, side), decay)[:, :height, :width]

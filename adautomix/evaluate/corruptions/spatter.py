@@ -15,7 +15,7 @@ from torch import Tensor
 from adautomix.evaluate.corruptions.blur import smooth
 from adautomix.evaluate.corruptions.grid import GUARD
 from adautomix.evaluate.corruptions.tables import Numbers
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 
 WATER, MUD = (175 / 255, 238 / 255, 238 / 255), (63 / 255, 42 / 255, 20 / 255)
 """Red, green and blue: pale turquoise and brown."""
@@ -26,7 +26,7 @@ SHADE = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
 """Filter that lights the rims from one side."""
 
 
-def spatter(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def spatter(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x behind drops of water (added) or mud (covering)."""
     mean, sd, blur_px, threshold, strength, muddy = setting
     drops = smooth(draws.normal(1, *x.shape[-2:]) * sd + mean, blur_px)

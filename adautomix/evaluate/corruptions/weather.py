@@ -14,7 +14,7 @@ from adautomix.evaluate.corruptions.blur import clipped_zoom, motion_offsets, mo
 from adautomix.evaluate.corruptions.grid import cut_off, to_grid
 from adautomix.evaluate.corruptions.plasma import plasma
 from adautomix.evaluate.corruptions.tables import Numbers
-from adautomix.evaluate.draws import Draws
+from adautomix.evaluate.per_image_rng import PerImageRNG
 from adautomix.utils.errors import UserError
 from adautomix.utils.grey import LUMA
 
@@ -25,7 +25,7 @@ PUBLISHED_TEXTURES = 5
 """The published code owns six photographs and draws among the first five."""
 
 
-def fog(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def fog(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x behind clouds; white stays as bright as it was."""
     strength, decay = setting
     clouds = plasma(*x.shape[-2:], decay, draws)[:, None]
@@ -33,7 +33,7 @@ def fog(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Te
     return (x + strength * clouds) * brightest / (brightest + strength)
 
 
-def snow(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def snow(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return x whitened, with flakes blown in one direction and, turned by half, in the other."""
     mean, sd, zoom, threshold, radius, sd_px, keep = setting
     flakes = clipped_zoom(draws.normal(1, *x.shape[-2:]) * sd + mean, zoom)
@@ -48,7 +48,7 @@ def snow(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: Draws) -> Float[T
 def frost(
     x: Float[Tensor, "B 3 H W"],
     setting: Numbers,
-    draws: Draws,
+    draws: PerImageRNG,
     textures: Float[Tensor, "T 3 h w"] | None = None,
 ) -> Float[Tensor, "B 3 H W"]:
     """Return a weighted sum of x and ice: a random piece of a random texture, or made up if there are none."""
@@ -57,7 +57,7 @@ def frost(
     return image_weight * x + ice_weight * ice
 
 
-def made_up_ice(height: int, width: int, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def made_up_ice(height: int, width: int, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return ice-like textures in [0,1]: bright ridges of two fine plasmas, bluish. No photograph, not the published
     ones."""
     ridges = sum(1 - (2 * plasma(height, width, decay, draws) - 1).abs() for decay in (1.2, 1.6))
@@ -68,7 +68,7 @@ def made_up_ice(height: int, width: int, draws: Draws) -> Float[Tensor, "B 3 H W
     return (grey[:, None] + tint).clamp(0, 1)
 
 
-def crops(textures: Float[Tensor, "T 3 h w"], height: int, width: int, draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def crops(textures: Float[Tensor, "T 3 h w"], height: int, width: int, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
     """Return a piece of one of the first five textures an image."""
     count, _, tall, wide = textures.shape
     which = draws.below(min(count, PUBLISHED_TEXTURES))

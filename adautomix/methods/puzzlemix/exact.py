@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from adautomix.methods.puzzlemix.solver import Grid
+from adautomix.methods.puzzlemix.solver import LabelProblem
 
 LARGEST = 10**6
 """What the largest capacity is scaled to; the sum of a few hundred must fit into 32 bits."""
 
 
-def solve_exactly(grid: Grid) -> Int[Tensor, "B n n"]:
+def solve_exactly(grid: LabelProblem) -> Int[Tensor, "B n n"]:
     """Return a labelling of least energy of every problem, on the problem's device."""
     unary, down, right = (part.double().cpu().numpy() for part in grid)
     labels = np.stack([_solve_one(*problem) for problem in zip(unary, down, right, strict=True)])

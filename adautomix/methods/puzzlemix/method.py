@@ -17,12 +17,12 @@ from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
 from adautomix.methods.ops.mixing import Mixed, blend, draw_index, sample_lam
 from adautomix.methods.ops.saliency import gradient_saliency
 from adautomix.methods.puzzlemix.exact import solve_exactly
-from adautomix.methods.puzzlemix.solver import Grid, solve
+from adautomix.methods.puzzlemix.solver import LabelProblem, solve_labels
 from adautomix.methods.puzzlemix.terms import block_shares, enlarge, negative_log_binomial, seam_differences
 from adautomix.methods.puzzlemix.transport import move_blocks, transport
 from adautomix.utils.errors import UserError
 
-SOLVERS = {"trws": solve, "exact": solve_exactly}
+SOLVERS = {"trws": solve_labels, "exact": solve_exactly}
 MAX_CELLS = 16
 """Most cells a side that transport moves; the released code has cost matrices for 2, 4, 8 and 16 only."""
 
@@ -134,7 +134,7 @@ class PuzzleMix(MixMethod):
             )
         return fitting
 
-    def problem(self, x: Tensor, saliency: Tensor, partner: Tensor, lam: Tensor, n: int) -> Grid:
+    def problem(self, x: Tensor, saliency: Tensor, partner: Tensor, lam: Tensor, n: int) -> LabelProblem:
         """Return the labelling problem of a batch; label i shows slot 0 with share i / (n_labels - 1).
 
         A block that is not shown costs its saliency, a seam costs the difference of the colours that meet there.
@@ -155,7 +155,7 @@ class PuzzleMix(MixMethod):
         share = torch.linspace(0, 1, self.n_labels, device=x.device)
         unary = cost[0, ..., None] * (1 - share) + cost[1, ..., None] * share
         prior = self.eta * negative_log_binomial(lam[:, 0], self.n_labels) / n**2
-        return Grid(unary + prior[:, None, None], *weights)
+        return LabelProblem(unary + prior[:, None, None], *weights)
 
     def moved(
         self, images: tuple[Tensor, ...], saliency: tuple[Tensor, ...], masks: tuple[Tensor, ...]

@@ -25,7 +25,7 @@ TOLERANCE = 0.005
 """An image is solved once its energy is at most this share above the bound; the issue asks for 1 %."""
 
 
-class Grid(NamedTuple):
+class LabelProblem(NamedTuple):
     """A batch of labelling problems on an n x n grid.
 
     Attributes:
@@ -45,7 +45,7 @@ def label_distance(labels: int, device: torch.device | None = None) -> Float[Ten
     return (share[:, None] - share).square()
 
 
-def energy(labels: Int[Tensor, "B n n"], grid: Grid) -> Float[Tensor, " B"]:
+def label_energy(labels: Int[Tensor, "B n n"], grid: LabelProblem) -> Float[Tensor, " B"]:
     """Return the cost of one labelling of every problem: unary costs plus weighted distances of neighbours."""
     share = labels.to(grid.unary.dtype) / (grid.unary.shape[-1] - 1)
     unary = grid.unary.gather(-1, labels[..., None]).sum(dim=(1, 2, 3))
@@ -54,7 +54,7 @@ def energy(labels: Int[Tensor, "B n n"], grid: Grid) -> Float[Tensor, " B"]:
     return unary + down.sum(dim=(1, 2)) + right.sum(dim=(1, 2))
 
 
-def solve(grid: Grid, tolerance: float = TOLERANCE, rounds: int = ROUNDS) -> Int[Tensor, "B n n"]:
+def solve_labels(grid: LabelProblem, tolerance: float = TOLERANCE, rounds: int = ROUNDS) -> Int[Tensor, "B n n"]:
     """Return a labelling of every problem whose energy is close to the least one; deterministic.
 
     Args:
@@ -69,9 +69,9 @@ def solve(grid: Grid, tolerance: float = TOLERANCE, rounds: int = ROUNDS) -> Int
         for _ in range(SWEEPS):
             pass_ahead(skewed, ahead, back)
             bound = pass_back(skewed, ahead, back)
-        here = Grid(*(part[left] for part in grid))
+        here = LabelProblem(*(part[left] for part in grid))
         best[left] = better(best[left], polish(read_off(skewed, back), here), here)
-        reached = energy(best[left], here)
+        reached = label_energy(best[left], here)
         unproven = torch.nonzero(reached - bound > tolerance * reached.abs())[:, 0]
         if len(unproven) == 0:
             break
@@ -80,13 +80,13 @@ def solve(grid: Grid, tolerance: float = TOLERANCE, rounds: int = ROUNDS) -> Int
     return best
 
 
-def better(first: Int[Tensor, "B n n"], second: Int[Tensor, "B n n"], grid: Grid) -> Int[Tensor, "B n n"]:
+def better(first: Int[Tensor, "B n n"], second: Int[Tensor, "B n n"], grid: LabelProblem) -> Int[Tensor, "B n n"]:
     """Return for every problem the labelling with less energy."""
-    return torch.where((energy(second, grid) < energy(first, grid))[:, None, None], second, first)
+    return torch.where((label_energy(second, grid) < label_energy(first, grid))[:, None, None], second, first)
 
 
 class Skewed(NamedTuple):
-    """A Grid by antidiagonals d = r + c, so that a sweep takes a few operations per d; node (r,c) is at [d,...,r,:].
+    """A problem by antidiagonals d = r + c, so that a sweep takes a few operations per d; node (r,c) is at [d,...,r,:].
 
     Edges of a node at [d,...,r]: 0 goes right, to [d+1,...,r], and 1 goes down, to [d+1,...,r+1]. Where there is no
     node or no edge everything is zero, and then messages are zero by themselves.
@@ -104,8 +104,8 @@ class Skewed(NamedTuple):
     edge: Float[Tensor, "D 2 n 1"]
 
     @classmethod
-    def of(cls, grid: Grid) -> "Skewed":
-        """Return a Grid laid out by antidiagonals."""
+    def of(cls, grid: LabelProblem) -> "Skewed":
+        """Return a LabelProblem laid out by antidiagonals."""
         n, labels = grid.unary.shape[1], grid.unary.shape[-1]
         weight = torch.stack([F.pad(grid.right, (0, 1)), F.pad(grid.down, (0, 0, 0, 1))], dim=-1)
         pair = skew(weight)[:, :, None, None] * label_distance(labels, weight.device)[:, :, None, None]
@@ -186,7 +186,7 @@ def read_off(skewed: Skewed, back: Tensor) -> Int[Tensor, "B n n"]:
     return unskew(torch.stack(chosen))
 
 
-def polish(labels: Int[Tensor, "B n n"], grid: Grid, rounds: int = 2) -> Int[Tensor, "B n n"]:
+def polish(labels: Int[Tensor, "B n n"], grid: LabelProblem, rounds: int = 2) -> Int[Tensor, "B n n"]:
     """Return labels after `rounds` of best single changes, the black and the white squares of a chessboard in turn."""
     n, count = grid.unary.shape[1], grid.unary.shape[-1]
     row = torch.arange(n, device=labels.device)
@@ -197,7 +197,7 @@ def polish(labels: Int[Tensor, "B n n"], grid: Grid, rounds: int = 2) -> Int[Ten
     return labels
 
 
-def neighbour_cost(distance: Float[Tensor, "B n n L"], grid: Grid) -> Float[Tensor, "B n n L"]:
+def neighbour_cost(distance: Float[Tensor, "B n n L"], grid: LabelProblem) -> Float[Tensor, "B n n L"]:
     """Return what every label of a node would pay to the node's neighbours, given their distance to every label."""
     down, right = grid.down[..., None], grid.right[..., None]
     cost = F.pad(down * distance[:, 1:], (0, 0, 0, 0, 0, 1)) + F.pad(down * distance[:, :-1], (0, 0, 0, 0, 1, 0))

@@ -25,7 +25,7 @@ DARKER = {"resizemix": to_rgb("#7a1f5c"), "automix": to_rgb("#7040d8")}
 """Farther from every other colour, for the colour-blind too, than seaborn's, at four times the contrast on white."""
 
 
-def style() -> None:
+def set_style() -> None:
     """Set the look of every figure: seaborn's white grid, sizes that read well in a notebook."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
     plt.rcParams.update({"figure.dpi": 110, "savefig.dpi": 200, "savefig.bbox": "tight", "axes.titlelocation": "left"})
@@ -57,7 +57,7 @@ def label_colors(named: pd.DataFrame) -> dict[str, Any]:
     return colors
 
 
-def line_look(named: pd.DataFrame) -> dict[str, Any]:
+def line_style(named: pd.DataFrame) -> dict[str, Any]:
     """Return seaborn's options for lines by `label`: a colour and a marker each, to tell neighbours apart."""
     colors = label_colors(named)
     marks = dict(zip(colors, itertools.cycle(MARKERS), strict=False))
@@ -80,7 +80,9 @@ def by_method(named: pd.DataFrame, *first: str) -> pd.DataFrame:
     return ordered.sort_values(list(first), kind="stable") if first else ordered
 
 
-def neat(frame: pd.DataFrame, *, digits: int | dict[str, int] = 2, empty: str = "–", caption: str | None = None) -> Any:
+def format_table(
+    frame: pd.DataFrame, *, digits: int | dict[str, int] = 2, empty: str = "–", caption: str | None = None
+) -> Any:
     """Return a table for a notebook (a pandas Styler): text to the left, numbers to the right with a true minus.
 
     The index is hidden: `reset_index` what a reader needs.

@@ -33,7 +33,7 @@ def mix64(z: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
     return z
 
 
-class Draws:
+class PerImageRNG:
     """The stream of one corruption's random numbers, a row an image; each call goes on where the last one ended."""
 
     def __init__(self, keys: Int[Tensor, " B"]) -> None:
@@ -41,7 +41,7 @@ class Draws:
         self.used = 0
 
     @classmethod
-    def of(cls, index: Int[Tensor, " B"], seed: int, *names: str | int) -> "Draws":
+    def of(cls, index: Int[Tensor, " B"], seed: int, *names: str | int) -> "PerImageRNG":
         """Return the streams of the images with these numbers under a seed and names, on the index's device."""
         base = signed(seed_for(seed, *names))
         return cls(mix64(mix64(index.long() * signed(GOLDEN)) ^ base))
