@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "models.classifier": "Classifier",
         "models.generator": "MixBlock",
         "results.tables": "table",
-        "runs.checkpoint": "load_classifier load_method",
+        "runs.networks": "load_classifier load_method",
         "runs.run": "Run find_runs",
         "training.loop": "train",
         "utils.errors": "UserError",

@@ -47,6 +47,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "adautomix": "AdAutoMix ReverseGradient",
         "automix": "AutoMix",
+        "learned": "GeneratorDraws within_margin",
         "base": "Context Draws MixMethod StepOutput draws_near",
         "cutmix": "CutMixDraws",
         "fmix": "FMixDraws",

@@ -10,17 +10,25 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from adautomix.methods.automix import AutoMix, GeneratorDraws, Look
-from adautomix.methods.base import Context
+from adautomix.methods.automix import draw_pairs
+from adautomix.methods.base import Context, StepOutput
+from adautomix.methods.learned import (
+    GeneratorDraws,
+    GeneratorMethod,
+    cross_entropy_of,
+    step_output,
+    teacher_pass,
+    within_margin,
+)
 from adautomix.methods.ops.losses import cosine_agreement, soft_cross_entropy
-from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
+from adautomix.methods.ops.mixing import draw_index, mixed_from_lam, sample_lam
 from adautomix.models.generator import MixBlock
 from adautomix.utils.errors import UserError
 
 OBJECTIVES = ("released", "paper", "cooperative")
 
 
-class AdAutoMix(AutoMix):
+class AdAutoMix(GeneratorMethod):
     """N images mixed by masks that a generator learns to make hard for the student (or, as released, the teacher).
 
     Student: L_amce + (1 - alpha_loss) L_ace + alpha_loss L_mce (Eq. 3); with two images L_amce + L_ace, as released.
@@ -62,9 +70,10 @@ class AdAutoMix(AutoMix):
         activation: str = "relu",
         norm: str = "none",
     ) -> None:
-        named = {"activation": activation, "norm": norm}
-        self.block_options = {name: None if value == "none" else value for name, value in named.items()}
-        super().__init__(channels, alpha=alpha, margin=margin, mode=mode, reduction=reduction, lam_channel=lam_channel)
+        block = {
+            name: None if value == "none" else value for name, value in (("activation", activation), ("norm", norm))
+        }
+        super().__init__(MixBlock(channels, reduction, lam_channel, **block), alpha, margin, mode)
         if n_mix < 2 or adversarial_interval < 1:
             raise UserError(f"need n_mix >= 2, adversarial_interval >= 1; got {n_mix=}, {adversarial_interval=}")
         if not (0 <= beta <= 1 and 0 <= alpha_loss <= 1):
@@ -74,10 +83,6 @@ class AdAutoMix(AutoMix):
         self.n_mix, self.random_n, self.beta, self.alpha_loss = n_mix, random_n, beta, alpha_loss
         self.objective, self.adversarial_interval = objective, adversarial_interval
 
-    def make_generator(self, channels: int, reduction: int, lam_channel: bool) -> MixBlock:
-        """Return a new generator."""
-        return MixBlock(channels, reduction, lam_channel, **self.block_options)
-
     def draw(self, batch_size: int, ctx: Context) -> GeneratorDraws:
         """Return lam and index of both mixes: for N=2 as in AutoMix; for more, one lam and every slot permuted.
 
@@ -85,7 +90,7 @@ class AdAutoMix(AutoMix):
         """
         n = int(torch.randint(2, self.n_mix + 1, (), generator=ctx.rng)) if self.random_n else self.n_mix
         if n == 2:
-            draws = super().draw(batch_size, ctx)
+            draws = draw_pairs(batch_size, self.alpha, ctx)
         else:
             lam = sample_lam(batch_size, n, self.alpha, ctx.rng)
             index, other = (draw_index(batch_size, n, ctx.rng, keep_first=False) for _ in range(2))
@@ -100,53 +105,50 @@ class AdAutoMix(AutoMix):
             return step % self.adversarial_interval == 0
         return self.objective == "paper"
 
-    def teacher_heads(self, step: int) -> tuple[str, ...]:
-        """Return the head whose clean logits the cosine needs, on the steps that use it."""
-        return ("mix",) if self.adversarial(step) else ()
+    def step(self, x: Tensor, y: Tensor, ctx: Context, draws: GeneratorDraws | None = None) -> StepOutput:
+        """Return the student's and the generator's loss; `mixed` holds the generator's mix, then the student's."""
+        draws = self.draw(len(x), ctx) if draws is None else draws
+        targets, adversarial = ctx.targets(y), self.adversarial(ctx.step)
 
-    def too_lopsided(self, lam: Tensor) -> bool:
-        """Return whether lam_0 is within the margin; the upper test is strict for N > 2, as released."""
-        first = float(lam[0, 0])
-        return super().too_lopsided(lam) if lam.shape[1] == 2 else first <= self.margin or 1 - first < self.margin
+        # Mix the batch by masks from what the teacher sees in it; the cosine needs its clean logits, too.
+        clean_pass = teacher_pass(ctx.teacher, x, heads=("mix",) if adversarial else ())
+        generator_mix = self.mix_by_masks(x, targets, clean_pass.tap, draws.index_generator, draws.lam_generator)
+        if self.objective == "paper" and not within_margin(draws.lam, self.margin):
+            # One mix for both: the student's loss trains the student downhill and the generator uphill.
+            student_mix = replace(generator_mix, x=ReverseGradient.apply(generator_mix.x))
+        else:
+            student_mix = self.mix_for_student(x, targets, clean_pass.tap, draws)  # detached
 
-    def shown_to_student(self, x: Tensor, targets: Tensor, tap: Tensor, made: Mixed, draws: GeneratorDraws) -> Mixed:
-        """Return the student's mix; in `paper` it is the generator's own, behind a gradient reversal."""
-        if self.objective == "paper" and not self.too_lopsided(draws.lam):
-            return replace(made, x=ReverseGradient.apply(made.x))
-        return super().shown_to_student(x, targets, tap, made, draws)
+        # Minimise over the student (Eq. 3): L_ace, L_mce and L_amce. The passes stay apart and in this, the released,
+        # order: BatchNorm's running statistics weigh the last batch most.
+        terms = {"student_clean": cross_entropy_of(ctx.student, x, targets, "one")}
+        if draws.lam.shape[1] > 2:
+            plain = mixed_from_lam(x, targets, student_mix.index, student_mix.lam)
+            terms["student_plain"] = cross_entropy_of(ctx.student, plain.x, plain.y, "mix")
+        terms["student_mixed"] = cross_entropy_of(ctx.student, student_mix.x, student_mix.y, "mix")
 
-    def student_terms(self, x: Tensor, targets: Tensor, shown: Mixed, ctx: Context) -> dict[str, Tensor]:
-        """Return L_ace, for more than two images L_mce, and L_amce; in the released order of passes."""
-        if shown.lam.shape[1] == 2:
-            return super().student_terms(x, targets, shown, ctx)
-        plain = mixed_from_lam(x, targets, shown.index, shown.lam)
-        return {
-            "student_clean": self.student_term(x, targets, "one", ctx),
-            "student_plain": self.student_term(plain.x, plain.y, "mix", ctx),
-            "student_mixed": self.student_term(shown.x, shown.y, "mix", ctx),
-        }
+        # Move the generator (Eq. 4): L_amce of the teacher and L_cosine.
+        logits = ctx.teacher(generator_mix.x, heads=("mix",)).logits["mix"]
+        terms["teacher_mixed"] = soft_cross_entropy(logits, generator_mix.y)
+        if adversarial:
+            terms["cosine"] = cosine_agreement(logits, clean_pass.mix, generator_mix.index, generator_mix.lam)
+        # The released code passes the clean images through the teacher N more times here, for the cosine: the same
+        # logits, but N more updates of its BatchNorm statistics, if they are its own.
+        clean_pass.statistics.repeat(draws.lam.shape[1])
+
+        losses = {"student": self.student_loss(terms), "generator": self.generator_loss(terms)}
+        return step_output(losses, terms, generator_mix, student_mix, draws)
 
     def student_loss(self, terms: dict[str, Tensor]) -> Tensor:
-        """Return Eq. 3's minimum over the classifier."""
+        """Return Eq. 3's minimum over the classifier; with two images, which have no L_mce, as released."""
         if "student_plain" not in terms:
-            return super().student_loss(terms)
+            return terms["student_clean"] + terms["student_mixed"]
         clean, plain = terms["student_clean"], terms["student_plain"]
         return terms["student_mixed"] + (1 - self.alpha_loss) * clean + self.alpha_loss * plain
 
-    def generator_terms(self, made: Mixed, clean: Look, ctx: Context) -> dict[str, Tensor]:
-        """Return L_amce(teacher) and, on adversarial steps, L_cosine."""
-        logits = ctx.teacher(made.x, heads=("mix",)).logits["mix"]
-        # The released code passes the clean images through the teacher N more times here, for the cosine: the same
-        # logits, but N more updates of its BatchNorm statistics, if they are its own.
-        clean.statistics.repeat(made.lam.shape[1])
-        terms = {"teacher_mixed": soft_cross_entropy(logits, made.y)}
-        if clean.mix is not None:
-            terms["cosine"] = cosine_agreement(logits, clean.mix, made.index, made.lam)
-        return terms
-
-    def generator_loss(self, terms: dict[str, Tensor], step: int) -> Tensor:
+    def generator_loss(self, terms: dict[str, Tensor]) -> Tensor:
         """Return what the generator minimises; the student's term of `paper` comes through the gradient reversal."""
-        if not self.adversarial(step):
+        if "cosine" not in terms:
             return terms["teacher_mixed"]
         sign = 1 if self.objective == "paper" else -1
         return sign * (self.beta * terms["teacher_mixed"] - (1 - self.beta) * terms["cosine"])

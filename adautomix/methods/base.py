@@ -110,17 +110,22 @@ class StepOutput:
 
     Attributes:
         losses: one scalar for every optimiser to step now: "student", and names of `trainable_modules()`.
-        terms: every loss term by name, detached, for logs and tests.
+        graph_terms: every loss term by name, with its graph; `terms` are the same, detached, for logs and tests.
         mixed: every Mixed that was used, detached.
         draws: the randomness used; give it back to `step` to replay it.
         metrics: what is watched but not trained on, by name, e.g. mask_entropy; detached.
     """
 
     losses: dict[str, Tensor]
-    terms: dict[str, Tensor]
+    graph_terms: dict[str, Tensor]
     mixed: tuple[Mixed, ...] = ()
     draws: Draws = field(default_factory=Draws)
     metrics: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def terms(self) -> dict[str, Tensor]:
+        """Every loss term by name, detached."""
+        return {name: term.detach() for name, term in self.graph_terms.items()}
 
 
 class MixMethod:
@@ -195,7 +200,7 @@ class MixMethod:
         draws = self.draw(len(x), ctx) if draws is None else draws
         mixed = self.mix(x, y, ctx, draws)
         loss = soft_cross_entropy(ctx.student(mixed.x).logits["one"], mixed.y)
-        return StepOutput({"student": loss}, {"ce": loss.detach()}, (mixed.detach(),), draws)
+        return StepOutput({"student": loss}, {"ce": loss}, (mixed.detach(),), draws)
 
 
 def draws_near(method: MixMethod, batch_size: int, ctx: Context, tries: int = 30, share: float = 0.65) -> Draws:

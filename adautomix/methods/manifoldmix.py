@@ -69,7 +69,7 @@ class ManifoldMix(MixMethod):
             at = self.stages[draws.layer - 1]
             out = ctx.student(x, at=at, edit=lambda hidden: blend_hidden(hidden, mixed.index, mixed.lam))
         loss = soft_cross_entropy(out.logits["one"], mixed.y)
-        return StepOutput({"student": loss}, {"ce": loss.detach()}, (mixed.detach(),), draws)
+        return StepOutput({"student": loss}, {"ce": loss}, (mixed.detach(),), draws)
 
 
 def blend_hidden(

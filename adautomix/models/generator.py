@@ -1,7 +1,7 @@
-"""MixBlock, the generator: N feature maps and lam in, N soft masks out.
+"""The generators: N feature maps and lam in, N soft masks out.
 
-Adversarial AutoMixup (ICLR 2024), Eq. 1-2, as released. What a reader gets wrong: the released code passes queries and
-keys through a ReLU that the paper does not mention (a library default); without it the masks differ by 0.2-0.6.
+MixBlock: Adversarial AutoMixup (ICLR 2024), Eq. 1-2. AutoMixBlock: AutoMix (ECCV 2022). Both as released, where
+queries and keys of MixBlock pass a ReLU that the paper lacks (a library default); without it masks differ by 0.2-0.6.
 """
 
 import math
@@ -92,6 +92,37 @@ class MixBlock(nn.Module):
         return self.activation(projected).flatten(3).transpose(2, 3)
 
 
+class AutoMixBlock(nn.Module):
+    """AutoMix's generator: one projection serves query and key, and only the second image has values.
+
+    mask_1 = sigmoid(upsample(softmax(q_0 k_1^T / sqrt(d)) v_1)), mask_0 = 1 - mask_1. Arguments as for MixBlock.
+    """
+
+    def __init__(self, channels: int, reduction: int = 2, lam_channel: bool = False) -> None:
+        super().__init__()
+        self.lam_channel = lam_channel
+        self.query = nn.Conv2d(channels + lam_channel, reduced(channels, reduction), 1)
+        self.value = nn.Conv2d(channels + lam_channel, 1, 1)
+        for conv in (self.query, self.value):
+            init_projection(conv)
+
+    def forward(
+        self,
+        features: Float[Tensor, "2 B C h w"],
+        lam: Float[Tensor, "B 2"] | Float[Tensor, " 2"],
+        scale: Scale,
+        mode: Mode = "nearest",
+    ) -> Float[Tensor, "B 2 H W"]:
+        """Return the masks of both slots, which sum to 1 at every pixel, in float32."""
+        z = append_lam(features, lam) if self.lam_channel else features
+        query, key = self.query(z.flatten(0, 1)).flatten(2).transpose(1, 2).chunk(2)  # [B,P,d] each
+        value = self.value(z[1]).flatten(1)  # [B,P]
+        with torch.autocast(z.device.type, enabled=False):
+            logits = (attend(query.float(), key.float()) @ value.float()[..., None])[..., 0]
+        second = upsample(logits[:, None].unflatten(-1, z.shape[-2:]), scale, mode).sigmoid()
+        return torch.cat([1 - second, second], dim=1)
+
+
 def reduced(channels: int, reduction: int) -> int:
     """Return the channels of queries and keys; raises UserError unless there is at least one."""
     if not 1 <= reduction <= channels:
@@ -120,6 +151,12 @@ def upsample(logits: Float[Tensor, "B N h w"], scale: Scale, mode: Mode) -> Floa
     if mode == "bilinear":
         return F.interpolate(logits, **target, mode="bilinear", align_corners=False)
     return F.interpolate(logits, **target, mode="nearest")
+
+
+def scale_to(x: Tensor, tap: Tensor) -> Scale:
+    """Return how much larger the images are than the tap: a factor, or their size where it is not whole."""
+    (height, width), (h, w) = x.shape[-2:], tap.shape[-2:]
+    return float(height // h) if height % h == width % w == 0 and height * w == width * h else (height, width)
 
 
 def init_projection(conv: nn.Conv2d) -> None:

@@ -5,7 +5,7 @@ from adautomix.utils.lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "checkpoint": "load_classifier load_method",
+        "networks": "build_classifier load_classifier load_method",
         "run": "ROLES Run find_runs",
     },
 )

@@ -1,4 +1,4 @@
-"""One training loop for every method; it knows nothing about any of them.
+"""One training loop for every method; it knows nothing about any of them. Read it from top to bottom.
 
 A step: the method gives one loss for each optimiser to step now; one backward of their sum (they reach disjoint
 parameters); those optimisers step; the teacher follows. After every epoch student and teacher are evaluated and a
@@ -6,21 +6,35 @@ checkpoint is written. Everything random is a function of (seed, epoch) or store
 killed and started again ends, on a CPU and with the same number of threads, with the same weights bit for bit.
 """
 
+import math
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from adautomix.config import TrainConfig
 from adautomix.data import dataset_for
-from adautomix.data.base import describe
-from adautomix.methods import resolve_options
+from adautomix.data.base import Dataset, describe
+from adautomix.data.batches import Batch
+from adautomix.data.loader import eval_loader, train_loader
+from adautomix.evaluate.accuracy import accuracy_metrics, predict_each
+from adautomix.methods import make_method, resolve_options
+from adautomix.methods.base import Context, MixMethod, StepOutput
+from adautomix.models.modes import eval_mode
 from adautomix.runs import checkpoint
+from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import Run, create, run_for
-from adautomix.training.training import Training
+from adautomix.training.optim import lr_at, make_optimizer, parameters_of
 from adautomix.utils import task
-from adautomix.utils.seeding import choose_device, current
+from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import choose_device, current, seed_for
+
+LOOK_EVERY = 50
+"""Steps between two looks at the losses on a GPU: looking at each would make the CPU wait for every step."""
 
 
 def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callable[[str], None] = print) -> Run:
@@ -47,23 +61,200 @@ def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callab
             create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
             if run.checkpoint.exists():
                 training.load_state_dict(checkpoint.load(run.checkpoint))
+                run.write_history(training.history)  # the kill may have come before it was
                 log(f"{run.id}: goes on after epoch {training.epoch}")
                 note_other_threads(run, log)
-            run.add_session(
-                {
-                    "from_epoch": training.epoch,
-                    "device": device_name(device),
-                    "threads": torch.get_num_threads(),
-                }
-            )
+            threads = torch.get_num_threads()
+            run.add_session({"from_epoch": training.epoch, "device": device_name(device), "threads": threads})
             while training.epoch < config.epochs:
                 row = training.run_epoch(run)
                 checkpoint.save(run.checkpoint, training.state_dict())
                 run.write_history(training.history)
                 log(epoch_line(row, config.epochs))
-        run.write_history(training.history)
         run.finish()
     return run
+
+
+@dataclass
+class Training:
+    """A run in progress: networks, optimisers, batches and history."""
+
+    config: TrainConfig
+    device: torch.device
+    student: nn.Module
+    method: MixMethod
+    context: Context
+    optimizers: dict[str, torch.optim.Optimizer]
+    train_batches: Any
+    test_batches: dict[str, Any]
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, config: TrainConfig, dataset: Dataset, device: torch.device, *, resumes: bool = False) -> "Training":
+        """Return a new run's state; weights depend on the seed alone.
+
+        Args:
+            resumes: a checkpoint will be loaded: nothing pretrained is fetched.
+        """
+        torch.manual_seed(seed_for(config.seed, "weights"))
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        student = build_classifier(config, describe(dataset), pretrained=config.pretrained and not resumes)
+        student = student.to(device, memory_format=layout).train()
+        method = make_method(config.method, student, config.options)
+        trained = {"student": student} | {k: m.to(device) for k, m in method.trainable_modules().items()}
+        require_fit(config, method, trained)
+        optimizers = {k: make_optimizer(m, config.optim_for(k)) for k, m in trained.items()}
+
+        where = {"device": device, "workers": config.workers}
+        seed = seed_for(config.seed, "data")
+        batches = train_loader(dataset, config.batch_size, seed=seed, rand_augment=config.rand_augment, **where)
+        tests = {"": eval_loader(dataset, **where)}
+        if dataset.validation is not None:
+            tests["val_"] = eval_loader(dataset, split="validation", **where)
+
+        steps, seed = config.epochs * len(batches), seed_for(config.seed, "mixing")
+        context = Context.start(student, steps, seed, ema=config.ema, label_smoothing=config.label_smoothing)
+        return cls(config, device, student, method, context, optimizers, batches, tests)
+
+    def run_epoch(self, run: Run) -> dict[str, float]:
+        """Train one epoch, evaluate student and teacher, and return the history row."""
+        torch.manual_seed(seed_for(self.config.seed, "epoch", self.epoch))  # dropout and stochastic depth
+        began, images, means, recent = time.perf_counter(), 0, Means(), []
+        for batch in self.train_batches.epoch(self.epoch):
+            out = self.step(batch)
+            means.add({f"loss_{name}": term for name, term in out.terms.items()} | out.metrics)
+            images += len(batch.y)
+            losses = {name: loss.detach() for name, loss in out.losses.items()}
+            recent.append((self.context.step, losses, [mixed.lam for mixed in out.mixed]))
+            if len(recent) == (LOOK_EVERY if self.device.type == "cuda" else 1):
+                require_finite(recent, self.config.method, run)
+        require_finite(recent, self.config.method, run)
+        terms = means.values()  # waits for a GPU
+        rate = images / (time.perf_counter() - began)
+        self.epoch += 1
+        lr = self.optimizers["student"].param_groups[0]["lr"]
+        row = {"epoch": self.epoch, "lr": lr, **terms, **self.evaluate()}
+        require_finite_tests(row, self.config.method, run)  # the last update came after the last look
+        row |= {"images_per_s": rate, "seconds": time.perf_counter() - began}
+        self.history.append(row)
+        return row
+
+    def step(self, batch: Batch) -> StepOutput:
+        """Update every network the method asks for, from one batch."""
+        config = self.config
+        for name, optimizer in self.optimizers.items():
+            lr = lr_at(config.optim_for(name), self.context.step, len(self.train_batches), config.epochs)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        x = batch.x.contiguous(memory_format=torch.channels_last) if config.channels_last else batch.x
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            out = named_if_too_small(self.method.step, x, batch.y, self.context)
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(out.losses.values())).sum().backward()
+        for name in out.losses:
+            if config.clip_grad is not None:
+                nn.utils.clip_grad_norm_(parameters_of(self.optimizers[name]), config.clip_grad)
+            self.optimizers[name].step()
+        self.context.after_step()
+        return out
+
+    def evaluate(self) -> dict[str, float]:
+        """Return top-1 (percent) and loss of student and teacher on test and validation images; modes are kept."""
+        models, row = {"student": self.student, "teacher": self.context.teacher}, {}
+        with eval_mode(self.student), eval_mode(self.context.teacher):
+            for prefix, batches in self.test_batches.items():
+                for role, predictions in zip(models, predict_each(list(models.values()), batches), strict=True):
+                    result = accuracy_metrics(predictions)
+                    row |= {f"{role}_{prefix}top1": result["top1"], f"{role}_{prefix}loss": result["loss"]}
+        return row
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on bit for bit; tensors, numbers and strings only."""
+        return {
+            "epoch": self.epoch,
+            "history": self.history,
+            "student": self.student.state_dict(),
+            "context": self.context.state_dict(),
+            "trainables": {k: m.state_dict() for k, m in self.method.trainable_modules().items()},
+            "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.epoch, self.history = state["epoch"], state["history"]
+        self.student.load_state_dict(state["student"])
+        self.context.load_state_dict(state["context"])
+        for name, module in self.method.trainable_modules().items():
+            module.load_state_dict(state["trainables"][name])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+
+
+class Means:
+    """Means of values that not every step has, summed on their device."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, tuple[Tensor, int]] = {}
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Take one step's values."""
+        for name, value in values.items():
+            total, times = self.sums.get(name, (0, 0))
+            self.sums[name] = (total + value, times + 1)
+
+    def values(self) -> dict[str, float]:
+        """Return each mean, over the steps that had it."""
+        return {name: float(total) / times for name, (total, times) in self.sums.items()}
+
+
+def require_fit(config: TrainConfig, method: MixMethod, trained: dict[str, nn.Module]) -> None:
+    """Raise UserError for a teacher or an optimiser that the method has no use for."""
+    if config.ema.teacher_bn == "batch" and not method.runs_teacher:
+        raise UserError(
+            f"ema.teacher_bn='batch' needs a method that runs the teacher; {config.method} does not, use 'ema'"
+        )
+    if stray := set(config.optim) - set(trained):
+        raise UserError(f"optim names {sorted(stray)}, but {config.method} trains {sorted(trained)}")
+
+
+def named_if_too_small(step: Callable[..., StepOutput], x: Tensor, *rest: Any) -> StepOutput:
+    """Return `step(x, *rest)`; raises UserError for images too small for the network's BatchNorm."""
+    try:
+        return step(x, *rest)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"BatchNorm needs more than one value a channel, and a batch of {'x'.join(map(str, x.shape))} leaves it "
+            "one: give a larger batch_size or size"
+        ) from error
+
+
+def require_finite(recent: list[tuple[int, dict[str, Tensor], list[Tensor]]], method: str, run: Run) -> None:
+    """Raise FloatingPointError at the first of some steps (number, losses, lams) with a bad loss; forget good ones."""
+    if recent and not torch.stack([loss for _, losses, _ in recent for loss in losses.values()]).isfinite().all():
+        step, losses, lams = next(s for s in recent if not all(loss.isfinite() for loss in s[1].values()))
+        values = ", ".join(f"{name} {loss.item()}" for name, loss in losses.items())
+        if lams:
+            lam = torch.cat([lam.flatten() for lam in lams])
+            values += f"; lam in [{lam.min().item():.4f}, {lam.max().item():.4f}]"
+        stop(f"loss not finite at step {step} ({values})", method, run)
+    recent.clear()
+
+
+def require_finite_tests(row: dict[str, float], method: str, run: Run) -> None:
+    """Raise FloatingPointError if student or teacher give no finite loss on the test images."""
+    for name in ("student_loss", "teacher_loss"):
+        if not math.isfinite(row[name]):
+            stop(f"{name} on the test images is {row[name]} after epoch {row['epoch']:.0f}", method, run)
+
+
+def stop(what: str, method: str, run: Run) -> None:
+    """Raise FloatingPointError, with the checkpoint to go back to."""
+    good = f"last good checkpoint: {run.checkpoint}" if run.checkpoint.exists() else "no checkpoint yet"
+    raise FloatingPointError(f"{method}: {what}; {good}. Try a smaller learning rate, a warm-up or clip_grad")
 
 
 def note_other_threads(run: Run, log: Callable[[str], None]) -> None:

@@ -4,7 +4,7 @@ import math
 
 import torch
 from timm.optim import param_groups_weight_decay
-from torch import nn
+from torch import Tensor, nn
 
 from adautomix.config import OptimConfig
 
@@ -45,3 +45,8 @@ def lr_at(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> 
         epoch = math.floor(epoch)
     done = max(0.0, epoch - config.warmup_epochs) / max(epochs - config.warmup_epochs, 1e-9)
     return config.final_lr + (config.lr - config.final_lr) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Return every parameter that an optimiser moves."""
+    return [p for group in optimizer.param_groups for p in group["params"]]

@@ -7,6 +7,8 @@ import torch
 from conftest import tiny_batch
 from helpers.learned import EVERY, begin, grads
 
+from adautomix.methods.learned import within_margin
+
 
 def test_draws_of_two_images_are_independent_and_keep_the_batch_in_slot_0():
     for name in ("automix", "adautomix"):
@@ -57,5 +59,5 @@ def test_within_the_margin_the_student_sees_the_plain_mix_and_the_generator_stil
 def test_the_upper_end_of_the_margin_counts_for_two_images_only(n_mix, at_the_upper_end):
     method, _ = begin("adautomix", {"n_mix": n_mix, "margin": 0.25})
     rest = [1.0] * (n_mix - 1)
-    lopsided = [method.too_lopsided(torch.tensor([[first, *rest]])) for first in (0.25, 0.5, 0.75, 0.76)]
+    lopsided = [within_margin(torch.tensor([[first, *rest]]), method.margin) for first in (0.25, 0.5, 0.75, 0.76)]
     assert lopsided == [True, False, at_the_upper_end, True]

@@ -6,12 +6,10 @@ from helpers.training import tiny_config, weights
 
 from adautomix.config import EmaConfig, OptimConfig
 from adautomix.methods.base import MixMethod, StepOutput
-from adautomix.runs import checkpoint
-from adautomix.runs.checkpoint import load_classifier
-from adautomix.runs.run import find_runs
-from adautomix.training.guard import LAG, FiniteGuard
-from adautomix.training.loop import train
-from adautomix.training.training import Training
+from adautomix.runs import checkpoint, networks
+from adautomix.runs.networks import load_classifier
+from adautomix.runs.run import Run, find_runs
+from adautomix.training.loop import Training, require_finite, train
 from adautomix.utils.errors import UserError
 
 
@@ -45,12 +43,13 @@ def test_weights_ruined_by_the_last_step_are_noticed_too(tmp_path):
     assert not run.checkpoint.exists()
 
 
-def test_a_lagging_guard_names_the_step_that_went_wrong(tmp_path):
-    guard = FiniteGuard("mine", tmp_path / "checkpoint.pt", lagging=True)
-    for step in range(1, LAG):
-        guard.watch(step, StepOutput({"student": torch.tensor(torch.nan if step >= 7 else 1.0)}, {}))
+def test_of_many_steps_looked_at_together_the_one_that_went_wrong_is_named(tmp_path):
+    steps = [(step, {"student": torch.tensor(torch.nan if step >= 7 else 1.0)}, []) for step in range(1, 50)]
     with pytest.raises(FloatingPointError, match=r"mine: loss not finite at step 7 \(student nan\); no checkpoint yet"):
-        guard.watch(LAG, StepOutput({"student": torch.tensor(1.0)}, {}))
+        require_finite(steps, "mine", Run(tmp_path))
+    good = steps[:6]
+    require_finite(good, "mine", Run(tmp_path))
+    assert good == []
 
 
 @pytest.mark.usefixtures("tiny")
@@ -107,13 +106,13 @@ def test_a_finished_run_without_its_checkpoint_says_so(tmp_path):
 
 @pytest.mark.usefixtures("tiny")
 def test_a_run_that_goes_on_fetches_no_weights_again(tmp_path, monkeypatch):
-    fetched, build = [], checkpoint.build_backbone
+    fetched, build = [], networks.build_backbone
 
     def without_the_hub(name, *, pretrained=False, **options):
         fetched.append(pretrained)
         return build(name, **options)
 
-    monkeypatch.setattr(checkpoint, "build_backbone", without_the_hub)
+    monkeypatch.setattr(networks, "build_backbone", without_the_hub)
     run_epoch = Training.run_epoch
     monkeypatch.setattr(Training, "run_epoch", lambda self, run: 1 / 0 if self.epoch else run_epoch(self, run))
     config = tiny_config(pretrained=True)

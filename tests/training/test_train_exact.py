@@ -13,10 +13,9 @@ from torch import nn
 
 import adautomix.training.loop as trainer
 from adautomix.config import OptimConfig
-from adautomix.runs import checkpoint
+from adautomix.runs import checkpoint, networks
 from adautomix.runs.run import Run, find_runs
-from adautomix.training.loop import train
-from adautomix.training.training import Training
+from adautomix.training.loop import Training, train
 
 
 def assert_same_weights(first: Run, second: Run) -> None:
@@ -67,7 +66,7 @@ class Droppy(nn.Module):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("fast", [False, True])
 def test_going_on_is_exact_with_dropout_bfloat16_channels_last_and_adamw(tmp_path, monkeypatch, optimizer, fast):
-    monkeypatch.setattr(checkpoint, "build_backbone", lambda *args, **kwargs: (Droppy(), None))
+    monkeypatch.setattr(networks, "build_backbone", lambda *args, **kwargs: (Droppy(), None))
     config = tiny_config(
         precision="bfloat16" if fast else "float32",
         channels_last=fast,

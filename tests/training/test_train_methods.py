@@ -7,13 +7,12 @@ import torch
 from helpers.training import tiny_config
 from torch import nn
 
-import adautomix.training.training as trainer
+import adautomix.training.loop as trainer
 from adautomix.config import EmaConfig, OptimConfig
 from adautomix.methods.base import MixMethod, StepOutput
 from adautomix.runs import checkpoint
-from adautomix.runs.checkpoint import load_method
-from adautomix.training.loop import train
-from adautomix.training.training import Training
+from adautomix.runs.networks import load_method
+from adautomix.training.loop import Training, train
 from adautomix.utils.errors import UserError
 
 

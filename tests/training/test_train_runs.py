@@ -5,10 +5,9 @@ import torch
 from conftest import tiny_batch
 from helpers.training import tiny_config
 
-from adautomix.runs import checkpoint
+from adautomix.runs.networks import load_classifier
 from adautomix.runs.run import Run
-from adautomix.training.loop import train
-from adautomix.training.training import Training
+from adautomix.training.loop import Training, train
 from adautomix.utils.errors import UserError
 from adautomix.utils.task import LISTED, VARIABLE
 
@@ -48,12 +47,12 @@ def test_two_processes_do_not_train_one_run(tmp_path):
 def test_student_and_teacher_of_a_run_can_be_loaded_and_are_frozen(tmp_path):
     run = train(tiny_config(epochs=2), tmp_path, log=str)
     x, _ = tiny_batch()
-    student, teacher = (checkpoint.load_classifier(run, role) for role in ("student", "teacher"))
+    student, teacher = (load_classifier(run, role) for role in ("student", "teacher"))
     assert not student.training
     assert not any(p.requires_grad for p in student.parameters())
     assert not torch.equal(student(x).logits["one"], teacher(x).logits["one"])
     with pytest.raises(UserError, match="role must be student or teacher"):
-        checkpoint.load_classifier(run, "best")
+        load_classifier(run, "best")
     (run.path / "DONE").unlink()
     with pytest.raises(UserError, match="not trained to its end"):
-        checkpoint.load_classifier(run)
+        load_classifier(run)

@@ -1,0 +1,75 @@
+"""The networks of a Run: made new from its config, or as training left them."""
+
+from typing import Any
+
+import torch
+
+from adautomix.config import TrainConfig
+from adautomix.methods import METHODS, make_method
+from adautomix.methods.base import MixMethod
+from adautomix.models.backbones import build_backbone
+from adautomix.models.classifier import Classifier
+from adautomix.runs import checkpoint
+from adautomix.runs.run import ROLES, Run
+from adautomix.utils.errors import UserError
+
+
+def build_classifier(config: TrainConfig, dataset: dict[str, Any], *, pretrained: bool = False) -> Classifier:
+    """Return a new Classifier for a config, with the heads its method needs, on the CPU.
+
+    Args:
+        dataset: `classes`, `size`, `mean` and `std`, as a Run records them.
+        pretrained: load timm's weights; not wanted where a checkpoint follows.
+    """
+    size = dataset["size"]
+    options = {"width": config.width, "pretrained": pretrained, "drop_path": config.drop_path}
+    net, resize = build_backbone(config.backbone, image_size=size, **options)
+    return Classifier(
+        net,
+        len(dataset["classes"]),
+        heads=METHODS[config.method].heads,
+        mean=dataset["mean"],
+        std=dataset["std"],
+        image_size=size,
+        resize=resize,
+    )
+
+
+def load_classifier(
+    run: Run, role: str = "student", device: torch.device | str = "cpu", *, unfinished: bool = False
+) -> Classifier:
+    """Return a run's student or teacher in eval mode, without gradients.
+
+    Args:
+        unfinished: accept a run whose training has not finished.
+    Raises: UserError for an unknown role, or a run without a finished checkpoint.
+    """
+    if role not in ROLES:
+        raise UserError(f"role must be student or teacher, got {role!r}")
+    state = _state(run, unfinished)
+    model = build_classifier(run.config, run.info["dataset"]).to(device)
+    model.load_state_dict(state["student"] if role == "student" else state["context"]["teacher"])
+    return model.eval().requires_grad_(False)
+
+
+def load_method(run: Run, device: torch.device | str = "cpu", *, unfinished: bool = False) -> MixMethod:
+    """Return a run's method with what it trained beside the student: AutoMix's and AdAutoMix's generator.
+
+    Args and errors as for `load_classifier`.
+    """
+    state = _state(run, unfinished)
+    method = make_method(run.config.method, build_classifier(run.config, run.info["dataset"]), run.config.options)
+    for name, module in method.trainable_modules().items():
+        module.load_state_dict(state["trainables"][name])
+        module.to(device).eval().requires_grad_(False)
+    return method
+
+
+def _state(run: Run, unfinished: bool) -> dict[str, Any]:
+    if run.done and not run.checkpoint.exists():
+        raise UserError(
+            f"{run.path} is trained, but its {run.checkpoint.name} is gone; delete the folder to train again"
+        )
+    if not run.checkpoint.exists() or not (run.done or unfinished):
+        raise UserError(f"{run.path} is not trained to its end; train it with the same config again, it will go on")
+    return checkpoint.load(run.checkpoint)
