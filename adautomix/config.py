@@ -118,7 +118,7 @@ class TrainConfig(_Checked):
     backbone: str = "resnet18"
     """timm name of the network."""
     width: int | None = None
-    """Channels of a ResNet's first stage (default: 64); 16 makes a small network for a CPU."""
+    """Channels of a ResNet's first stage (default: 64), not of its stem; 16 makes a small network for a CPU."""
     pretrained: bool = False
     """Start from timm's ImageNet weights."""
     drop_path: float | None = None

@@ -1,7 +1,7 @@
 """AutoMix: a small network learns where to mix, from the features of a momentum teacher.
 
 Liu et al.: "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers", ECCV 2022, and its released code.
-What a reader gets wrong: generator and student are given different mixes of the same batch, and the student's are
+Generator and student are given different mixes of the same batch, and the student's are
 detached, so the student's loss never trains the generator.
 """
 

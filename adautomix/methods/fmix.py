@@ -1,6 +1,6 @@
 """FMix: two images mixed by a random blob, cut from low-frequency noise.
 
-Harris et al.: "FMix: Enhancing Mixed Sample Data Augmentation", 2020, section 4. What a reader gets wrong: the noise is
+Harris et al.: "FMix: Enhancing Mixed Sample Data Augmentation", 2020, section 4. The noise is
 thresholded at the pixel that gives the mask the area lam, not at a fixed value.
 """
 

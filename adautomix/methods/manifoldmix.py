@@ -1,7 +1,7 @@
 """Manifold mixup: mix the hidden features of a layer that is drawn anew for every batch.
 
 Verma et al.: "Manifold Mixup: Better Representations by Interpolating Hidden States", ICML 2019, section 2.
-What a reader gets wrong: the input is one of the layers drawn from, so some of the batches are plain mixup.
+The input is one of the layers drawn from, so some of the batches are plain mixup.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """MixUp: convex combinations of images and of labels.
 
 Zhang, Cisse, Dauphin, Lopez-Paz: "mixup: Beyond Empirical Risk Minimization", ICLR 2018, Eq. 1.
-What a reader gets wrong: the paper and the released benchmark draw one lam a batch, not one an image.
+The paper and the released benchmark draw one lam a batch, not one an image.
 """
 
 from torch import Tensor

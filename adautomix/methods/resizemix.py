@@ -1,7 +1,7 @@
 """ResizeMix: the whole second image, made small, pasted into the first; labels by area.
 
 Qin et al.: "ResizeMix: Mixing Data with Preserved Object Information and True Labels", 2020, section 3.3.
-What a reader gets wrong: what is drawn is the side ratio, not lam. lam follows from the pasted area.
+What is drawn is the side ratio, not lam. lam follows from the pasted area.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from adautomix.methods.base import Context, Draws, MixMethod
-from adautomix.methods.cutmix import box_mask, one_box_mask
+from adautomix.methods.cutmix import box_mask
 from adautomix.methods.ops.mixing import Mixed, blend, draw_index
 from adautomix.utils.errors import UserError
 
@@ -57,8 +57,7 @@ class ResizeMix(MixMethod):
             small, mask = resample(x.index_select(0, index[1]), place), box_mask(place, size)
             mixed = torch.where(mask[:, 1:].bool(), small, x)
         else:
-            one = box[0].tolist()
-            mixed, mask = paste(x, index[1], one), one_box_mask(one, size, x.device)
+            mixed, mask = paste(x, index[1], box[0].tolist()), box_mask(box[:1].to(x.device, non_blocking=True), size)
         lam = mask.mean(dim=(2, 3)).expand(len(x), -1)
         targets = blend(ctx.targets(y), index, lam)
         return Mixed(mixed, targets, lam, index, mask.expand(len(x), -1, -1, -1))

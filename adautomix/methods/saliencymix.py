@@ -1,7 +1,7 @@
 """SaliencyMix: CutMix whose box lies on the most salient pixel of the image it is cut from.
 
 Uddin et al.: "SaliencyMix: A Saliency Guided Data Augmentation Strategy for Better Regularization", ICLR 2021,
-section 3. What a reader gets wrong: the salient image is the one that is pasted, and common code computes one map, of
+section 3. The salient image is the one that is pasted, and common code computes one map, of
 one image, for the whole batch. Here every image has its own.
 """
 

@@ -1,7 +1,7 @@
 """SmoothMix: a Gaussian spot of one image in another, labels by the spot's weight.
 
 Lee et al.: "SmoothMix: A Simple Yet Effective Data Augmentation to Train Robust Classifiers", CVPR Workshops 2020, its
-circular mask (SmoothMix-C). What a reader gets wrong: lam is not drawn. Place and width of the spot are, and lam is the
+circular mask (SmoothMix-C). lam is not drawn. Place and width of the spot are, and lam is the
 mean of the mask; no edge is left for a network to find.
 """
 

@@ -1,7 +1,7 @@
 """The paper's tables as data frames: what was published, to be set beside what was measured.
 
 Source: the poster of Qin et al., "Adversarial AutoMixup", ICLR 2024, and, for four rows of Table 2 that cannot be read
-there, the authors' repository. Cells that cannot be read are missing here. What a reader gets wrong: AdAutoMix's
+there, the authors' repository. Cells that cannot be read are missing here. AdAutoMix's
 numbers are its EMA teacher's, the plain mixups' are the student's, which had no teacher (the authors' log and code).
 """
 

@@ -58,6 +58,8 @@ def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callab
             left_by_a_kill.unlink()
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())), current(device):
             training = Training.start(config, dataset, device, resumes=run.checkpoint.exists())
+            if (side := training.student.resize) is not None:
+                log(f"{run.id}: {config.backbone} sees images of {dataset.size} px enlarged to {side} px, at that cost")
             create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
             if run.checkpoint.exists():
                 training.load_state_dict(checkpoint.load(run.checkpoint))

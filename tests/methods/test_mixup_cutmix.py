@@ -9,7 +9,7 @@ from timm.data.mixup import rand_bbox
 from torchvision.transforms import v2
 
 from adautomix.methods.base import Draws
-from adautomix.methods.cutmix import CutMixDraws, box_mask, boxes, one_box, one_box_mask
+from adautomix.methods.cutmix import CutMixDraws, box_mask, boxes
 
 
 def rolled(batch):
@@ -92,15 +92,6 @@ def test_cutmix_lam_is_the_area_left_by_the_clipped_box(start):
     torch.testing.assert_close(mixed.lam, mixed.mask.mean(dim=(2, 3)))
     box = torch.tensor([[0, 4, 0, 8]])
     assert box_mask(box, (16, 16))[0, 1].sum() == 32
-
-
-def test_plain_numbers_give_the_same_boxes_and_masks():
-    lam, centre, size = torch.rand(200), torch.rand(200, 2), (15, 32)
-    box = boxes(lam, (centre.double() * torch.tensor(size)).long(), size)
-    for b in range(200):
-        assert one_box(lam[b].item(), centre[b].tolist(), size) == box[b].tolist()
-    for b in range(5):
-        assert torch.equal(one_box_mask(box[b].tolist(), size, box.device), box_mask(box[b : b + 1], size))
 
 
 def test_one_box_a_batch_gives_the_same_result_as_one_a_sample(start):

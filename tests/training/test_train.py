@@ -7,6 +7,7 @@ from helpers.training import tiny_config
 
 from adautomix.config import OptimConfig, TrainConfig
 from adautomix.methods.base import Context, MixMethod
+from adautomix.runs import networks
 from adautomix.training.loop import train
 
 
@@ -72,3 +73,13 @@ def test_held_out_images_are_evaluated_every_epoch_and_not_trained_on(tmp_path):
         assert (run.history[f"{role}_val_top1"] % 5 == 0).all()  # of twenty images
         assert (run.history[f"{role}_val_loss"] > 0).all()
     assert run.id != train(tiny_config(epochs=2, per_class=8), tmp_path, log=str).id
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_network_that_sees_small_images_enlarged_is_named_once(tmp_path, monkeypatch):
+    build = networks.build_backbone
+    monkeypatch.setattr(networks, "build_backbone", lambda *args, **options: (build(*args, **options)[0], 24))
+    lines = []
+    train(tiny_config(epochs=2), tmp_path, log=lines.append)
+    assert [line for line in lines if "enlarged" in line] == [lines[0]]
+    assert "resnet18 sees images of 8 px enlarged to 24 px" in lines[0]

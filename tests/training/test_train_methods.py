@@ -1,10 +1,13 @@
 """A method's own networks: are they stepped when named, kept in the checkpoint, followed and loaded again?"""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from helpers.training import tiny_config
+from helpers.learned import LEARNED
+from helpers.training import tiny_config, weights
+from helpers.trees import insects
 from torch import nn
 
 import adautomix.training.loop as trainer
@@ -89,3 +92,26 @@ def test_a_methods_own_weights_are_in_the_checkpoint(tmp_path):
     state = checkpoint.load(run.checkpoint)
     assert state["trainables"]["generator"]["weight"].shape == (1, 2)
     assert set(state["optimizers"]) == {"student", "generator"}
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"channels_last": True}], ids=["bfloat16", "nhwc"])
+@pytest.mark.parametrize(("method", "options"), LEARNED)
+def test_learned_methods_train_alike_in_bfloat16_and_channels_last(tmp_path, method, options, changes):
+    base = {"method": method, "options": options, "epochs": 1}
+    plain, other = (train(tiny_config(**base | more), tmp_path, log=str) for more in ({}, changes))
+    for name in (n for n in plain.history if n.startswith("loss_")):
+        assert other.history[name].item() == pytest.approx(plain.history[name].item(), abs=0.1), name
+    a, b = (checkpoint.load(run.checkpoint)["trainables"]["generator"] for run in (plain, other))
+    assert all(torch.isfinite(b[name]).all() for name in b)
+    assert any(not torch.equal(a[name], b[name]) for name in b)
+
+
+@pytest.mark.parametrize("method", ["vanilla", "adautomix"])
+def test_images_read_by_worker_processes_are_trained_on_and_the_number_of_workers_does_not_matter(tmp_path, method):
+    root = insects(tmp_path)
+    config = tiny_config(data="folder", root=str(root), size=72, method=method, epochs=2, batch_size=6)
+    first, second = (train(replace(config, workers=n), tmp_path / str(n), log=str) for n in (0, 2))
+    assert first.history.filter(like="loss").notna().all().all()
+    a, b = weights(first), weights(second)
+    assert all(torch.equal(a[name], b[name]) for name in a)

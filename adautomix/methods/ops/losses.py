@@ -1,6 +1,6 @@
 """The loss terms of Eq. 3-4, in float32 whatever the precision around them.
 
-Adversarial AutoMixup (ICLR 2024). What a reader gets wrong: with soft targets the cross-entropy of a mixed image *is*
+Adversarial AutoMixup (ICLR 2024). With soft targets the cross-entropy of a mixed image *is*
 the lam-weighted sum of hard cross-entropies, sum_n lam_n CE(z, y[index_n]), so one function serves every term that is a
 cross-entropy: which image and which head it is given makes it L_ace, L_mce or L_amce.
 """

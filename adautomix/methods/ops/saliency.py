@@ -2,7 +2,7 @@
 
 Spectral residual: Hou and Zhang, "Saliency Detection: A Spectral Residual Approach", CVPR 2007; what is transformed
 back is the residual of the *log* amplitude with the image's own phase. Input gradient: Kim et al. 2020 (Puzzle Mix).
-What a reader gets wrong: a pass through the student to look at gradients is not free of traces. In train mode it moves
+A pass through the student to look at gradients is not free of traces. In train mode it moves
 BatchNorm's running statistics, `backward` writes into every `.grad`, dropout consumes random numbers. None of that may
 happen, or a method that only looks would train another student than one that does not.
 """

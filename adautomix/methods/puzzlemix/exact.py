@@ -3,7 +3,7 @@
 The distance between labels is convex, so a cut through one chain of vertices a block finds the minimum for any number
 of labels (Ishikawa, "Exact Optimization for Markov Random Fields with Convex Priors", PAMI 2003). The packages that the
 literature uses are not free to use (gco: research only; PyMaxflow: GPL); SciPy's maximum flow is, and is exact too.
-What a reader gets wrong: maximum flow takes whole numbers, so costs are rounded to a millionth of the largest.
+Maximum flow takes whole numbers, so costs are rounded to a millionth of the largest.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 Kim, Choo and Song: "Puzzle Mix: Exploiting Saliency and Local Statistics for Optimal Mixup", ICML 2020, and its
 released code (snu-mllab/PuzzleMix: mixup.py for the method; README.md and main.py for the values, CIFAR-100).
-What a reader gets wrong: lam is only wished for. It enters the prior of the labelling, and the label's shares are the
+lam is only wished for. It enters the prior of the labelling, and the label's shares are the
 areas of the mask that comes out. Transport changes the images, never the mask, so it never changes the label.
 """
 

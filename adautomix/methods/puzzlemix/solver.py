@@ -6,7 +6,7 @@ The released code calls a graph-cut library (gco, alpha-beta swap) image by imag
 "Convergent Tree-Reweighted Message Passing for Energy Minimization", PAMI 2006): sweeps of messages over the grid's
 antidiagonals, whose nodes are not neighbours and so are updated together, for all images. For these energies (weights
 of zero or more, a convex distance between labels) the relaxation that TRW-S works on has an integral optimum.
-What a reader gets wrong: TRW-S gives a bound and beliefs, not a labelling. Labels are read off in the order of a sweep,
+TRW-S gives a bound and beliefs, not a labelling. Labels are read off in the order of a sweep,
 every node given the labels before it, and then improved one node at a time (`polish`).
 """
 

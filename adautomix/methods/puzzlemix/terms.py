@@ -1,7 +1,7 @@
 """The terms of Puzzle Mix's energy, before their weights: saliency by block, the prior of lam, colours along seams.
 
 Kim et al. 2020 (Puzzle Mix), as in the released `mixup_graph` and `neigh_penalty` (snu-mllab/PuzzleMix, mixup.py).
-What a reader gets wrong: colours are compared where two blocks meet, between images too: what matters of a seam is how
+Colours are compared where two blocks meet, between images too: what matters of a seam is how
 well the lower edge of a block of one image goes with the upper edge of the next block of the other.
 """
 

@@ -4,7 +4,7 @@ Kim et al. 2020 (Puzzle Mix): the masked transport, `mask_transport` of the rele
 j costs eps * distance(i, j)^2 - saliency_i * shown_j. Every block claims its cheapest place, the cheapest claim on a
 place wins, and the losers may not claim that place again. A block that is shown claims its own place first, so what a
 shown place costs can only fall.
-What a reader gets wrong: what happens to blocks at places that are not shown is no part of the price, since nobody sees
+What happens to blocks at places that are not shown is no part of the price, since nobody sees
 it. In the released code those places come out black behind the mask; here whoever is left over fills them, so that the
 result is a permutation, and the rounds go on to the end instead of stopping after as many as the grid has rows.
 """
