@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "backbones": "build_backbone",
         "classifier": "Classifier Output",
         "ema": "momentum",
-        "generator": "AutoMixBlock MixBlock attend upsample",
+        "generator": "AutoMixBlock MixBlock attend scale_to upsample",
     },
 )

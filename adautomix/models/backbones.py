@@ -32,9 +32,9 @@ def build_backbone(
     every image enlarged to that size; pretrained ConvNeXts, whose stem cannot be replaced, see small images at 224 px.
 
     Args:
-        width: channels of a ResNet's first stage, the later ones double it. The stem keeps timm's 64: with width 16 that
-            is 27 % of the arithmetic and a quarter of the time at 32 px. It stays so, because a narrow stem would be
-            another network than that of every Run of that width before.
+        width: channels of a ResNet's first stage, the later ones double it. The stem keeps timm's 64: at width 16
+            that is a fifth of the arithmetic and a quarter of the time at 32 px. It stays so: a narrow one would be
+            another network than that of all Runs of a width so far.
         pretrained: timm's ImageNet weights, downloaded on first use.
         drop_path: rate of stochastic depth; None: timm's for that network.
     Raises: UserError for a name timm does not know, a width where none applies, or weights out of reach.

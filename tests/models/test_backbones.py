@@ -6,9 +6,10 @@ import torch
 from conftest import tiny_batch
 from torch import nn
 
-from adautomix.methods.automix import AutoMix
+from adautomix.methods import make_method
 from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
+from adautomix.models.generator import scale_to
 from adautomix.utils.errors import UserError
 
 
@@ -66,8 +67,8 @@ def test_the_papers_networks_are_tapped_at_their_last_stage_but_one(name, channe
     side = seen // 16 if seen > 64 else seen // 4
     assert model.tap_shape == (channels, side, side)
     expected = size // side if size % side == 0 else (size, size)
-    assert AutoMix.scale(torch.empty(1, 3, size, size), torch.empty(1, *model.tap_shape)) == expected
-    method = AutoMix.build(Classifier(net, 3, image_size=size, resize=resize, heads=("one", "mix")))
+    assert scale_to(torch.empty(1, 3, size, size), torch.empty(1, *model.tap_shape)) == expected
+    method = make_method("automix", Classifier(net, 3, image_size=size, resize=resize, heads=("one", "mix")))
     tap = torch.zeros(2, 2, *model.tap_shape)
     mask = method.generator(tap, torch.full((2, 2), 0.5), expected)
     assert mask.shape == (2, 2, size, size)

@@ -22,7 +22,7 @@ SWEEPS = 3
 ROUNDS = 12
 """Most such looks. At Puzzle Mix's defaults most images are solved at the first, nearly all by the third."""
 TOLERANCE = 0.005
-"""An image is solved once its energy is at most this share above the bound; the issue asks for 1 %."""
+"""An image is solved once its energy is at most this share above the bound."""
 
 
 class LabelProblem(NamedTuple):
