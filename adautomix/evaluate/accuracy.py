@@ -76,7 +76,11 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
 
     Raises: UserError as `predict`, and for outputs that are not finite.
     """
-    predictions = predict(model, batches)
+    return result_of(predict(model, batches))
+
+
+def result_of(predictions: Predictions) -> dict[str, Any]:
+    """Return what `evaluate` does, of predictions that were made already."""
     require_finite(predictions.logits)  # not in `predict`: training looks at the loss of a network that diverges
     return {
         "value": accuracy_metrics(predictions),

@@ -21,7 +21,7 @@ from adautomix.data import dataset_for
 from adautomix.data.base import Dataset, describe
 from adautomix.data.batches import Batch
 from adautomix.data.loader import eval_loader, train_loader
-from adautomix.evaluate.accuracy import accuracy_metrics, predict_each
+from adautomix.evaluate.accuracy import Predictions, accuracy_metrics, predict_each, result_of
 from adautomix.methods import make_method, resolve_options
 from adautomix.methods.base import Context, MixMethod, StepOutput
 from adautomix.models.modes import eval_mode
@@ -73,6 +73,7 @@ def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callab
                 checkpoint.save(run.checkpoint, training.state_dict())
                 run.write_history(training.history)
                 log(epoch_line(row, config.epochs))
+            training.write_accuracy(run)
         run.finish()
     return run
 
@@ -91,6 +92,7 @@ class Training:
     test_batches: dict[str, Any]
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    predictions: dict[str, Predictions] = field(default_factory=dict)
 
     @classmethod
     def start(cls, config: TrainConfig, dataset: Dataset, device: torch.device, *, resumes: bool = False) -> "Training":
@@ -167,10 +169,18 @@ class Training:
         models, row = {"student": self.student, "teacher": self.context.teacher}, {}
         with eval_mode(self.student), eval_mode(self.context.teacher):
             for prefix, batches in self.test_batches.items():
-                for role, predictions in zip(models, predict_each(list(models.values()), batches), strict=True):
+                made = dict(zip(models, predict_each(list(models.values()), batches), strict=True))
+                self.predictions = self.predictions if prefix else made
+                for role, predictions in made.items():
                     result = accuracy_metrics(predictions)
                     row |= {f"{role}_{prefix}top1": result["top1"], f"{role}_{prefix}loss": result["loss"]}
         return row
+
+    def write_accuracy(self, run: Run) -> None:
+        """Store the accuracy after the last epoch as the evaluator would, which need not measure it again."""
+        for role, predictions in self.predictions.items():
+            where = {"images": "all", "device": str(self.device)}
+            run.write_metrics("accuracy", role, result_of(predictions) | where)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on bit for bit; tensors, numbers and strings only."""

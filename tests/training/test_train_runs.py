@@ -5,8 +5,11 @@ import torch
 from conftest import tiny_batch
 from helpers.training import tiny_config
 
+from adautomix.data import eval_loader
+from adautomix.evaluate.accuracy import evaluate
+from adautomix.evaluate.runs import evaluate_run
 from adautomix.runs.networks import load_classifier
-from adautomix.runs.run import Run
+from adautomix.runs.run import ROLES, Run
 from adautomix.training.loop import Training, train
 from adautomix.utils.errors import UserError
 from adautomix.utils.task import LISTED, VARIABLE
@@ -56,3 +59,21 @@ def test_student_and_teacher_of_a_run_can_be_loaded_and_are_frozen(tmp_path):
     (run.path / "DONE").unlink()
     with pytest.raises(UserError, match="not trained to its end"):
         load_classifier(run)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_final_accuracy_is_stored_as_the_evaluator_would_and_not_measured_twice(
+    tmp_path, tiny_dataset, monkeypatch
+):
+    run = train(tiny_config(epochs=2), tmp_path, log=str)
+    batches = eval_loader(tiny_dataset, device=torch.device("cpu"))
+    for role in ROLES:
+        stored = run.metrics("accuracy", role)
+        ours = evaluate(load_classifier(run, role), batches)
+        assert stored["value"] == pytest.approx(ours["value"])
+        assert all(stored[key] == ours[key] for key in ("settings", "n_images", "protocol"))
+        assert stored["value"]["top1"] == run.history[f"{role}_top1"].iloc[-1]
+    monkeypatch.setattr("adautomix.evaluate.runs.dataset_for", lambda config: pytest.fail("measured again"))
+    lines = []
+    evaluate_run(run, ["accuracy"], log=lines.append)
+    assert lines == [f"{run.id}: already evaluated"]
