@@ -17,6 +17,7 @@ from adautomix.figures.robust import (
     reliability_grid,
     robustness_curves,
 )
+from adautomix.figures.sliders import explore, paint
 from adautomix.figures.style import by_method, format_table, label_colors, method_colors, save, set_style, short_labels
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "by_method",
     "corruption_heatmap",
     "ece_scatter",
+    "explore",
     "format_table",
     "framework",
     "image_row",
@@ -32,6 +34,7 @@ __all__ = [
     "label_text",
     "learning_curves",
     "method_colors",
+    "paint",
     "paper_panels",
     "per_class_heatmap",
     "picture_grid",

@@ -56,7 +56,7 @@ def rule_offsets(values: pd.DataFrame, *, base: str = "median") -> Figure:
     Rules differ in shape and grey: the colours belong to the methods.
 
     Args:
-        values: what `reproduction.scores` returns, of one data set and network.
+        values: what `results.scores` returns, of one data set and network.
         base: the rule the others are measured from.
     """
     values = short_labels(values)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from adautomix.figures import explore
+from adautomix.figures import sliders
 from adautomix.utils.errors import UserError
 
 LAMS = [k / 20 for k in range(21)]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 CELL = textwrap.dedent("""
-    from adautomix.figures.explore import explore
+    from adautomix.figures import explore
     def draw(figure, lam, N):
         figure.subplots().plot([0, lam], [0, N])
     explore(draw, lam=[0.2, 0.4, 0.6, 0.8], N=(2, 3))
@@ -44,13 +44,13 @@ def pixels(png):
 
 
 def test_few_values_keep_the_first_the_last_and_even_steps():
-    assert explore.few(LAMS) == pytest.approx([0, 0.35, 0.65, 1])
-    assert explore.few(("paper", "released")) == ["paper", "released"]
+    assert sliders.few(LAMS) == pytest.approx([0, 0.35, 0.65, 1])
+    assert sliders.few(("paper", "released")) == ["paper", "released"]
 
 
 def test_the_still_figure_has_a_panel_for_every_combination_the_first_choice_from_left_to_right(drawn):
     draw, calls = drawn
-    figure = explore.small_multiples(draw, lam=LAMS, N=(2, 3))
+    figure = sliders.small_multiples(draw, lam=LAMS, N=(2, 3))
     assert calls == [(lam, n) for n in (2, 3) for lam in (0, 0.35, 0.65, 1)]
     titles = [panel.get_suptitle() for panel in figure.subfigs]
     assert titles[0] == "λ = 0, N = 2"
@@ -59,18 +59,18 @@ def test_the_still_figure_has_a_panel_for_every_combination_the_first_choice_fro
 
 def test_one_choice_is_one_row(drawn):
     draw, calls = drawn
-    explore.small_multiples(lambda figure, lam: draw(figure, lam, 2), lam=[0.1, 0.9])
+    sliders.small_multiples(lambda figure, lam: draw(figure, lam, 2), lam=[0.1, 0.9])
     assert calls == [(0.1, 2), (0.9, 2)]
 
 
 def test_three_choices_are_refused(drawn):
     with pytest.raises(UserError, match="one or two choices"):
-        explore.small_multiples(drawn[0], a=[1], b=[2], c=[3])
+        sliders.small_multiples(drawn[0], a=[1], b=[2], c=[3])
 
 
 def test_moving_a_slider_draws_the_figure_for_its_value(drawn):
     draw, calls = drawn
-    box = explore.sliders(draw, lam=LAMS, N=(2, 3))
+    box = sliders.sliders(draw, lam=LAMS, N=(2, 3))
     (slider, buttons), picture = box.children[0].children, box.children[1]
     assert isinstance(slider, ipywidgets.SelectionSlider)
     assert isinstance(buttons, ipywidgets.ToggleButtons)
@@ -88,13 +88,13 @@ def test_a_figure_does_not_change_its_size_with_the_length_of_its_labels():
         figure.subplots().set_ylabel("\n".join([label] * 3))
 
     with plt.rc_context({"savefig.bbox": "tight"}):
-        short, long = (pixels(explore.png(draw, (2, 2), label=label)).shape for label in ("a", "long label"))
+        short, long = (pixels(sliders.png(draw, (2, 2), label=label)).shape for label in ("a", "long label"))
     assert short == long
 
 
 def test_pictures_are_painted_on_one_scale_without_ticks():
     figure, axes = plt.subplots(1, 2)
-    explore.paint(axes, [np.full((4, 4), 0.3), np.zeros((3, 4, 4))], ["mask", "mix"])
+    sliders.paint(axes, [np.full((4, 4), 0.3), np.zeros((3, 4, 4))], ["mask", "mix"])
     mask, mix = (axis.get_images()[0] for axis in axes)
     assert mask.get_clim() == (0, 1)
     assert mix.get_array().shape == (4, 4, 3)

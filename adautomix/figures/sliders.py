@@ -1,7 +1,7 @@
 """A figure for many values of a setting: still ones side by side, and sliders where somebody can move them.
 
-What a reader gets wrong: a cell that runs cannot know whether a browser is looking, and a widget shown to nobody stays
-in the notebook as a line of text. So the still figure is always drawn, and the sliders come when a front-end has
+A cell that runs cannot know whether a browser is looking, and a widget shown to nobody stays in the notebook as a line
+of text. So the still figure is always drawn, and the sliders come when a front-end has
 answered. JupyterLab answers as soon as the cell has run; papermill and nbconvert never do.
 """
 
