@@ -1,4 +1,4 @@
-"""What the fork server imports once for all kernels: see `warm`."""
+"""What the fork server imports once for all kernels: see `forked_kernels`."""
 
 import ipykernel.ipkernel
 import ipykernel.kernelapp  # noqa: F401

@@ -2,7 +2,7 @@
 
 A parameter is one line of the cell tagged `parameters`: `name: type = literal  # help`. A type that may be None is
 written "Optional[int]", with the quotes: that is what papermill's own inspection understands. A help that says
-"one of METHODS" (or COLUMNS, DATASETS, EVALUATORS) or "one of: a, b" limits the choices; "any of" does so for lists.
+"one of METHODS" (or RECIPE_METHODS, COLUMNS, DATASETS, EVALUATORS) or "one of: a, b" limits the choices; "any of" does so for lists.
 """
 
 import ast
@@ -17,7 +17,7 @@ from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.typecheck import hint_text, matches_hint
 
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "Optional": Optional}
-_CHOICE = re.compile(r"\b(?:one|any) of(?:: (?P<listed>[\w\-., ]+)| (?P<table>[A-Z]+))")
+_CHOICE = re.compile(r"\b(?:one|any) of(?:: (?P<listed>[\w\-., ]+)| (?P<table>[A-Z_]+))")
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,10 @@ def _table(name: str) -> Any:
     from adautomix.evaluate import ALL_EVALUATORS
     from adautomix.methods import METHODS
     from adautomix.recipes import COLUMNS
+    from adautomix.recipes import METHODS as RECIPE_METHODS
 
     tables = {"METHODS": METHODS, "DATASETS": DATASETS, "EVALUATORS": ALL_EVALUATORS, "COLUMNS": COLUMNS}
+    tables["RECIPE_METHODS"] = RECIPE_METHODS
     if name not in tables:
         raise unknown("table of choices", name, tables)
     return tables[name]

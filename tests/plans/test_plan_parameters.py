@@ -53,3 +53,11 @@ def test_numbers_with_an_exponent_are_numbers(workbook):
     path.write_text("parameters: {lr: 5e-4}\nsteps: {a: {notebook: train}}")
     assert load_plan(path).tasks["a"].parameters["lr"] == 5e-4
     assert [parse(text) for text in ("1e-3", "-2.5E+2", "e5", "1e", "3")] == [1e-3, -250.0, "e5", "1e", 3]
+
+
+def test_a_method_without_recipe_is_refused_before_anything_starts():
+    with pytest.raises(UserError) as caught:
+        load_plan("table1", settings={"method": ["gridmix"]})
+    assert "gridmix" in str(caught.value)
+    assert "resizemix" in str(caught.value)  # those that there are
+    assert load_plan("table1", settings={"method": ["resizemix"]}).tasks
