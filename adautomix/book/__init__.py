@@ -17,17 +17,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from adautomix.book.front import front_page
-from adautomix.book.pages import Page, notebook_pages, runs_page
-from adautomix.book.reference import PACKAGE, reference_pages
-from adautomix.book.sources import Sources
+from adautomix.book.front import front_page, key_figures
+from adautomix.book.pages import PACKAGE, notebook_pages, reference_pages
 from adautomix.plans.tasks import Plan
 from adautomix.utils.errors import UserError
-from adautomix.utils.files import write_atomic
 
 NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
-BUILT = ".built"
-"""Inside the site: hash of what it was built from."""
+BUILT = ".built"  # inside the site: hash of what it was built from
 
 
 @dataclass(frozen=True)
@@ -45,80 +41,54 @@ def build(plan: Plan) -> Site:
     Raises: UserError if nothing of the plan was run yet, a package of the extra `book` is missing, another process
         builds it, or Sphinx failed; the site as it was stays.
     """
-    _require_packages()
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"the site needs {', '.join(missing)}; install them: pip install -e '.[book]'")
     pages = notebook_pages(plan)
-    if not any(page.task for page in pages):
-        raise UserError(f"nothing of plan {plan.name} was run yet; run it first: adautomix run {plan.call}")
+    figures = {f"figures/{path.name}": path.read_bytes() for path in key_figures(plan)}
+    texts = pages | reference_pages() | {"index.md": front_page(plan, list(pages))}
+    sources = figures | {name: text.encode() for name, text in texts.items()}
+    code = [path.read_bytes() for path in sorted(PACKAGE.rglob("*")) if path.suffix in (".py", ".css")]
+    digest = hashlib.sha256(repr((sorted(sources.items()), code)).encode()).hexdigest()
     cache, site = plan.outputs / ".site", plan.outputs / "site"
     cache.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(cache / ".lock", timeout=0):
-            digest = _write_sources(plan, pages, cache / "source")
-            front, built = site / "index.html", site / BUILT
-            if front.exists() and built.exists() and built.read_text() == digest:
-                return Site(front, built=False)
+            if (site / BUILT).exists() and (site / BUILT).read_text() == digest:
+                return Site(site / "index.html", built=False)
+            _write(sources, cache / "source")
             log = _sphinx(cache, cache / "html")
-            _publish(cache / "html", site, digest)
-            return Site(front, built=True, warnings=log if log.stat().st_size else None)
+            (cache / "html" / BUILT).write_text(digest)
+            shutil.rmtree(site, ignore_errors=True)
+            (cache / "html").rename(site)
+            return Site(site / "index.html", built=True, warnings=log if log.stat().st_size else None)
     except Timeout:
         raise UserError(f"another process is building the site of {plan.name}; wait for it") from None
 
 
-def _require_packages() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"the site needs {', '.join(missing)}; install them: pip install -e '.[book]'")
-
-
-def _write_sources(plan: Plan, pages: list[Page], folder: Path) -> str:
-    """Write every source of the site, and return a hash of them and of the package."""
-    sources = Sources(folder)
-    sources.copy(Path(__file__).with_name("conf.py"), "conf.py")
-    sources.copy_mathjax()
-    for page in pages:
-        sources.write(page.path, page.text)
-    sources.write("runs.md", runs_page(plan, pages))
-    for name, text in reference_pages().items():
-        sources.write(name, text)
-    front, figures = front_page(plan, pages)
-    sources.write("index.md", front)
-    for figure in figures:
-        sources.copy(figure, f"figures/{figure.name}")
-    sources.remove_others()
-    code = [path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))]  # its docstrings are shown
-    return hashlib.sha256(sources.digest().encode() + b"".join(code)).hexdigest()
+def _write(sources: dict[str, bytes], folder: Path) -> None:
+    """Write the sources that changed, so that Sphinx reads only those again, and remove all others."""
+    for path in folder.rglob("*.*"):
+        if path.relative_to(folder).as_posix() not in sources:
+            path.unlink()
+    for name, content in sources.items():
+        path = folder / name
+        if not path.exists() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
 def _sphinx(cache: Path, html: Path) -> Path:
-    """Render every page into an empty folder (that of an earlier build would keep pages that are gone).
+    """Render every page into an empty folder: that of an earlier build would keep pages that are gone.
 
     Returns: the file that holds Sphinx's warnings; empty if there are none.
     """
-    log = cache / "sphinx.log"
     shutil.rmtree(html, ignore_errors=True)
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-j", str(min(4, os.cpu_count() or 1))]
-    own = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:8]
-    read = cache / f"doctrees-{own}"  # Sphinx reads again what changed, but would not notice a change of this room
-    for old in cache.glob("doctrees*"):
-        if old != read:
-            shutil.rmtree(old)
-    command += ["-d", str(read), str(cache / "source"), str(html)]
+    log, jobs = cache / "sphinx.log", str(min(4, os.cpu_count() or 1))
+    command = [sys.executable, "-m", "sphinx", "-q", "-j", jobs, "-c", Path(__file__).parent, "-w", log]
+    command += ["-d", cache / "doctrees", cache / "source", html]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    write_atomic(log, lambda path: path.write_text(done.stdout + done.stderr, encoding="utf-8"))
     if done.returncode != 0:
         last = "\n".join(done.stderr.strip().splitlines()[-12:])
-        raise UserError(f"Sphinx could not build the site (whole output: {log}):\n{last}")
-    for template in (html / "_static").glob("*.html"):  # the theme leaves its own there: no pages, and broken as such
-        template.unlink()
+        raise UserError(f"Sphinx could not build the site (its warnings: {log}):\n{last}")
     return log
-
-
-def _publish(html: Path, site: Path, digest: str) -> None:
-    """Put the built pages in the site's place in one move."""
-    (html / BUILT).write_text(digest)
-    old = site.with_name(".site.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if site.exists():
-        site.rename(old)
-    html.rename(site)
-    shutil.rmtree(old, ignore_errors=True)

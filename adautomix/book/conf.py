@@ -1,50 +1,56 @@
-"""Sphinx's settings for the site; copied beside its sources."""
+"""Sphinx's settings for the site, and the form in which it reads the package's docstrings."""
 
-from adautomix.book.docstrings import process, signature
+import hashlib
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
 
-project = "The AdAutoMix workbook"
+project = html_title = "The AdAutoMix workbook"
 author = "the AdAutoMix workbook's authors"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_static"]
+version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # another one, and Sphinx reads every page again
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 default_role = "code"  # `name` in a docstring
 
 nb_execution_mode = "off"  # pages show what the plan executed
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # widgets would come from the network; the notebooks draw a static figure instead
 myst_enable_extensions = ["amsmath", "dollarmath", "colon_fence"]
-myst_heading_anchors = 3
-
 smartquotes_action = "qe"  # quotes and ellipses, but two hyphens begin a flag
 
+autodoc_default_options = {"members": True, "ignore-module-all": True}  # a room's exports are shown where they are
 autodoc_member_order = "bysource"
-autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 add_module_names = False
-napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
-napoleon_custom_sections = ["Source"]
+napoleon_custom_sections = ["Source", ("Raises", "returns_style")]  # an error needs no colon after its name
 
 html_theme = "sphinx_book_theme"
-html_title = project
-html_static_path = ["_static"]
-html_css_files = ["workbook.css"]
-html_domain_indices = False  # api/index lists the modules
-html_copy_source = False
-html_show_sourcelink = False
-html_show_search_summary = False  # the summaries are fetched, which a browser refuses for file://
+html_theme_options = {"show_toc_level": 2, "use_download_button": False, "show_navbar_depth": 1}
+html_theme_options |= {"navbar_persistent": [], "collapse_navigation": True}
 html_context = {"default_mode": "light"}
-html_theme_options = {
-    "show_toc_level": 2,
-    "use_download_button": False,
-    "show_navbar_depth": 1,
-    "navbar_persistent": [],
-    "collapse_navigation": True,
-}
+html_css_files = ["workbook.css"]
+html_domain_indices = html_copy_source = html_show_sourcelink = False
+html_show_search_summary = False  # the summaries are fetched, which a browser refuses for file://
 mathjax_path = "mathjax/tex-chtml.js"
+mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).with_name("static")
+html_static_path = ["workbook.css", str(mathjax)]
+exclude_patterns = ["mathjax/[!iot]*", "mathjax/tex-[!c]*", "mathjax/tex-chtml-*", "mathjax/*/[!ct]*"]  # 20 of 24 MB
+
+LITERAL = re.compile(r"`[^`]*`|\n\n    [^\0]*?(?=\n\n\S|\Z)|(?<!\\)[|*]")
 
 
-def setup(app):
-    app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon
-    app.connect("autodoc-process-signature", signature)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}  # else Sphinx reads one page after the other
+def docstring(_app: Any, what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Edit a docstring in place: sections of one line spread over two, examples as such, | and * without a meaning."""
+    text = re.sub(r"^(Returns|Raises|Source): ", r"\n\1:\n    ", "\n".join(lines), flags=re.MULTILINE)
+    text = LITERAL.sub(lambda found: {"`": "", "\n": "\n\n::"}.get(found[0][0], "\\") + found[0], text)
+    if what in ("data", "attribute"):
+        text = f"..\n\n{text}"  # an empty comment: of "Side: in px" in the first line napoleon would make a type
+    lines[:] = text.split("\n")
+
+
+def setup(app: Any) -> None:
+    """Connect the hooks; a dataclass's <factory> is no Python, and Sphinx would not parse the signature."""
+    app.connect("autodoc-process-docstring", docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", lambda *a: (a[5] and a[5].replace("<factory>", "..."), a[6]))

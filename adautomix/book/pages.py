@@ -1,19 +1,15 @@
-"""Notebooks as pages: what a plan executed where it did, and the plain notebook where it did not.
+"""The site's pages but for the front: executed notebooks, everything that was run, and the package's docstrings.
 
 The first task of a notebook takes the notebook's own name, so that links from one notebook to another hold; further
-tasks are pages below `tasks/`.
+tasks are pages below `tasks/`. A notebook that the plan did not execute is shown as it is.
 """
 
-import html
 import json
 import os
 import re
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adautomix.plans.headers import header
 from adautomix.plans.notebook import parameters_of
 from adautomix.plans.report import state_of
 from adautomix.plans.tasks import Plan, Task
@@ -21,143 +17,102 @@ from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json
 from adautomix.utils.paths import workbook_root
 
-FILES = {"failed": "notebook.failed.ipynb"}
-"""The executed notebook of a task, by its state; in all others it is `notebook.ipynb`, the last that went through."""
-REMARKS = {
-    "done": "",
-    "stale": " The code or what it reads changed since.",
-    "running": " It is being run again now.",
-    "waiting": " It is to be run again.",
-    "failed": " **It failed**, and this is how far it came.",
-}
-"""What a page's note says besides."""
-PLAIN = {
-    True: "> This plan has not run this notebook yet: text and code, without results.",
-    False: "> This plan does not run this notebook: text and code, without results.",
-}
-"""The note of a page without results, by whether the plan has the notebook."""
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOMS = ("utils", "paper", "config", "models", "methods", "runs", "recipes", "data", "figures", "evaluate", "results")
+ROOMS += ("training", "plans", "book", "cli")  # ground first
 
 
-@dataclass(frozen=True)
-class Page:
-    """A notebook's page: its path among the sources, its text (JSON), and the task that executed it, if any."""
+def notebook_pages(plan: Plan) -> dict[str, str]:
+    """Return, by path, a page for every notebook of plan and workbook, one for every further task, and `runs.md`.
 
-    path: str
-    text: str
-    notebook: Path
-    task: Task | None = None
-
-
-def notebook_pages(plan: Plan) -> list[Page]:
-    """Return a page for every notebook of the workbook and of the plan, and one for every further task."""
-    pages: dict[str, Page] = {}
-    planned = {task.notebook for task in plan.tasks.values()}
-    for task in _plainest_first(plan):
-        name = f"notebooks/{_slug(task.notebook.stem)}.ipynb"
-        if (task.folder / FILES.get(state_of(task)[0], "notebook.ipynb")).exists():
-            page = _executed_page(plan, task, None if name in pages else name)
-            pages[page.path] = page
-    for path in _notebooks(plan):
-        name = f"notebooks/{_slug(path.stem)}.ipynb"
-        if name not in pages:
-            pages[name] = Page(name, _page_text(read_json(path), path, PLAIN[path in planned]), path)
-    return sorted(pages.values(), key=lambda page: (page.path.startswith("tasks/"), page.path))
-
-
-def runs_page(plan: Plan, pages: list[Page]) -> str:
-    """Return the page that lists every task with its state, its time and a link."""
-    paths = {page.task.id: page for page in pages if page.task}
-    rows = []
-    for task in plan.tasks.values():
-        state, remark = state_of(task)
-        page = paths.get(task.id)
-        name = f"[{task.id}]({page.path})" if page else task.id
-        why = {"done": remark.removesuffix(" s"), "failed": f"<code>{html.escape(remark)}</code>"}.get(state, "")
-        rows.append(f"| {name} | {task.notebook.stem} | {state} | {why.replace('|', '&#124;')} |")
-    table = "| task | notebook | state | seconds, or why |\n|---|---|---|---|\n" + "\n".join(rows)
-    return f"# Everything plan `{plan.call}` ran\n\n{plan.description.strip()}\n\n{table}\n"
-
-
-def _plainest_first(plan: Plan) -> list[Task]:
-    """Return the tasks, those first that leave most of their notebook's parameters at the defaults."""
-
-    def changed(task: Task) -> int:
-        known = parameters_of(task.notebook)
-        return sum(known[name].default != value for name, value in task.parameters.items() if name != "outputs")
-
-    return sorted(plan.tasks.values(), key=changed)
-
-
-def _notebooks(plan: Plan) -> list[Path]:
-    """Return the plan's notebooks, then the workbook's."""
-    own = dict.fromkeys(task.notebook for task in plan.tasks.values())
-    return [*own, *(p.resolve() for p in sorted((workbook_root() / "notebooks").glob("[0-9]*.ipynb")))]
-
-
-def _executed_page(plan: Plan, task: Task, path: str | None) -> Page:
-    """Return a task's page, at `path` or at one of its own below `tasks/`."""
-    state, remark = state_of(task)
-    notebook = read_json(task.folder / FILES.get(state, "notebook.ipynb"))
-    took = f" in {remark.removesuffix(' s')} s" if state == "done" else ""
-    note = f"> Executed by plan `{plan.call}` as `{task.id}`{took}, {_day(notebook)}.{REMARKS[state]}"
-    note += " All tasks: [runs](../runs.md)."
-    if path is not None:
-        return Page(path, _page_text(notebook, task.notebook, note), task.notebook, task)
-    point = task.id.removeprefix(task.step).strip(".").replace(".", ", ").replace("=", " ")
-    notebook["metadata"] |= {"orphan": True, "nosearch": True}  # thirty alike would bury side bar and search
-    text = _page_text(notebook, task.notebook, note, f" ({point or task.step})", up="../notebooks/")
-    return Page(f"tasks/{_slug(task.id)}.ipynb", text, task.notebook, task)
-
-
-def _page_text(notebook: dict[str, Any], path: Path, note: str, suffix: str = "", up: str = "") -> str:
-    """Return the notebook for the site: a note under the title, imports folded, links that lead to pages.
-
-    Args:
-        suffix: what the title says besides.
-        up: where the pages of notebooks are, seen from this one.
+    Raises: UserError if nothing of the plan was run yet.
     """
+    states = {task.id: state_of(task) for task in plan.tasks.values()}
+    pages, paths = {}, {}
+    for task in sorted(plan.tasks.values(), key=_changed):
+        file = task.folder / ("notebook.failed.ipynb" if states[task.id][0] == "failed" else "notebook.ipynb")
+        if file.exists():
+            own = _path("notebooks", task.notebook.stem)
+            paths[task.id] = path = _path("tasks", task.id) if own in pages else own
+            pages[path] = _executed_page(plan, task, read_json(file), *states[task.id], further=path != own)
+    if not pages:
+        raise UserError(f"nothing of plan {plan.name} was run yet; run it first: adautomix run {plan.call}")
+    return _plain_pages(plan) | pages | {"runs.md": _runs_page(plan, states, paths)}
+
+
+def reference_pages() -> dict[str, str]:
+    """Return, by path, a page of docstrings for every room of the package, and `api/index.md` that lists them."""
+    summary = "\n   ".join(f"~adautomix.{room}" for room in ROOMS)
+    index = (
+        "# The package\n\nThe rooms of `adautomix`, ground first: a file imports from its room or one above it."
+        f"\n\n```{{eval-rst}}\n.. autosummary::\n\n   {summary}\n```\n\n"
+        "```{toctree}\n:hidden:\n\n" + "\n".join(ROOMS) + "\n```\n"
+    )
+    return {"api/index.md": index} | {f"api/{room}.md": _room_page(room) for room in ROOMS}
+
+
+def _room_page(room: str) -> str:
+    files = [path.relative_to(PACKAGE).with_suffix("").parts for path in (PACKAGE / room).rglob("*.py")]
+    names = sorted(".".join(parts).removesuffix(".__init__") for parts in files if parts[-1] != "__main__") or [room]
+    block = "{} {}\n\n```{{eval-rst}}\n.. automodule:: adautomix.{}\n```\n"
+    return "\n".join(block.format("#" if n == room else "##", n.removeprefix(f"{room}."), n) for n in names)
+
+
+def _changed(task: Task) -> int:
+    """Return how many of its notebook's parameters a task does not leave at their defaults."""
+    known = parameters_of(task.notebook)
+    return sum(known[name].default != value for name, value in task.parameters.items() if name != "outputs")
+
+
+def _path(folder: str, name: str) -> str:
+    """Return a page's path: no spaces in it, and no signs that mean something in an address."""
+    slug = re.sub(r"[^\w.-]+", "-", name)
+    return f"{folder}/{slug}.ipynb"
+
+
+def _executed_page(plan: Plan, task: Task, notebook: dict[str, Any], state: str, remark: str, *, further: bool) -> str:
+    end = notebook["metadata"].get("papermill", {}).get("end_time")
+    day = f" on {end[:10]}" if end else ""
+    told = f" ({remark})" if remark and state != "failed" else ""  # the page itself shows why
+    note = f"Executed by plan `{plan.call}` as `{task.id}`{day}: **{state}**{told}. All tasks: [runs](../runs.md)."
+    if not further:
+        return _page(notebook, task.notebook.stem, note)
+    notebook["metadata"] |= {"orphan": True, "nosearch": True}  # thirty alike would bury side bar and search
+    point = task.id.removeprefix(task.step).strip(".").replace(".", ", ").replace("=", " ")
+    return _page(notebook, task.notebook.stem, note, suffix=f" ({point or task.step})")
+
+
+def _plain_pages(plan: Plan) -> dict[str, str]:
+    """Return a page without results for every notebook; of two with one name, the plan's own."""
+    workbook = sorted((workbook_root() / "notebooks").glob("[0-9]*.ipynb"))
+    note = "This plan did not run this notebook so far: text and code, without results."
+    paths = [*workbook, *(task.notebook for task in plan.tasks.values())]
+    return {_path("notebooks", path.stem): _page(read_json(path), path.stem, note) for path in paths}
+
+
+def _page(notebook: dict[str, Any], name: str, note: str, suffix: str = "") -> str:
+    """Return the notebook for the site: title with a suffix, note, imports folded, links that lead to pages."""
     notebook["metadata"].pop("widgets", None)
     cells = notebook["cells"]
     if not cells or cells[0]["cell_type"] != "markdown" or not "".join(cells[0]["source"]).startswith("# "):
-        cells.insert(0, {"cell_type": "markdown", "metadata": {}, "source": f"# {path.stem}"})  # somebody's own
+        cells.insert(0, {"cell_type": "markdown", "metadata": {}, "source": f"# {name}"})  # somebody's own
     title, _, rest = "".join(cells[0]["source"]).partition("\n")
-    cells[0]["source"] = f"{title}{suffix}\n\n{note}\n{rest}"
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    _fold_imports(code)
-    for cell in cells:
-        if cell["cell_type"] == "markdown":
-            cell["source"] = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", rf"]({up}\1.ipynb)", "".join(cell["source"]))
-    for data in (output.get("data", {}) for cell in code for output in cell.get("outputs", [])):
-        if "text/html" in data:
-            pattern, page = r'href="(\d\d_\w+)\.ipynb"', rf'href="{up}\1.html"'
-            data["text/html"] = re.sub(pattern, page, "".join(data["text/html"]))
-    here = json.dumps(f"{workbook_root()}{os.sep}")[1:-1]
-    return json.dumps(notebook, ensure_ascii=False).replace(here, "")  # where it was run is nobody's business
+    cells[0]["source"] = f"{title}{suffix}\n\n> {note}\n{rest}"
+    imports = [cell for cell in cells if re.match("(import|from) ", "".join(cell["source"]))]
+    for cell in imports[:1]:
+        cell["metadata"].setdefault("tags", []).append("hide-input")
+    text = json.dumps(notebook, ensure_ascii=False)
+    text = re.sub(r"\]\((\d\d_\w+\.ipynb)\)", r"](../notebooks/\1)", text)
+    text = re.sub(r'href=\\"(\d\d_\w+)\.ipynb\\"', r'href=\\"../notebooks/\1.html\\"', text)
+    return text.replace(json.dumps(f"{workbook_root()}{os.sep}")[1:-1], "")  # where it was run is nobody's business
 
 
-def _fold_imports(code: list[dict[str, Any]]) -> None:
-    """Hide the first cell after the parameters if it imports: thirty lines that a reader of the site skips."""
-    tags = [cell["metadata"].setdefault("tags", []) for cell in code]
-    first = next((i for i, t in enumerate(tags) if not {"parameters", "injected-parameters"} & set(t)), None)
-    if first is not None and re.search(r"^(import|from) ", "".join(code[first]["source"]), re.MULTILINE):
-        tags[first].append("hide-input")
-
-
-def _day(notebook: dict[str, Any]) -> str:
-    """Return the day a notebook was executed."""
-    stamp = notebook["metadata"].get("papermill", {}).get("end_time")
-    end = datetime.fromisoformat(stamp) if stamp else None
-    return f"{end.day} {end:%B %Y}" if end else "on an unknown day"
-
-
-def _slug(name: str) -> str:
-    """Return a name for an address: no spaces, and no signs that mean something there."""
-    return re.sub(r"[^\w.-]+", "-", name)
-
-
-def question(page: Page) -> str:
-    """Return the question a page's notebook answers, or its name if its first cell asks none."""
-    try:
-        return header(page.notebook)["question"]
-    except UserError:  # somebody's own notebook
-        return page.notebook.stem
+def _runs_page(plan: Plan, states: dict[str, tuple[str, str]], paths: dict[str, str]) -> str:
+    rows = []
+    for id_, (state, remark) in states.items():
+        name = f"[{id_}]({paths[id_]})" if id_ in paths else id_
+        reason = remark.replace("`", "'").replace("|", "\\|")
+        why = {"done": remark, "failed": f"`{reason}`"}.get(state, "")
+        rows.append(f"| {name} | {plan.tasks[id_].notebook.stem} | {state} | {why} |")
+    table = "| task | notebook | state | time, or why |\n|---|---|---|---|\n" + "\n".join(rows)
+    return f"# Everything plan `{plan.call}` ran\n\n{plan.description.strip()}\n\n{table}\n"

@@ -1,14 +1,17 @@
 """Building the site: its sources, the docstrings, and what happens when something is missing or fails."""
 
+import re
+
 import pytest
 from filelock import FileLock
+from helpers import ROOT
+from helpers.rooms import rooms_of
 from helpers.sites import executed, two_seeds
 
 from adautomix import book
 from adautomix.book import Site, build
-from adautomix.book.docstrings import for_sphinx, process
-from adautomix.book.reference import reference_pages
-from adautomix.book.sources import Sources
+from adautomix.book.conf import docstring
+from adautomix.book.pages import PACKAGE, ROOMS, reference_pages
 from adautomix.utils.errors import UserError
 
 
@@ -18,68 +21,61 @@ def plan(tmp_path, monkeypatch):
     return two_seeds(tmp_path)
 
 
-def test_the_package_has_a_page_for_every_module():
+def edited(what, *lines):
+    lines = list(lines)
+    docstring(None, what, "name", None, None, lines)
+    return lines
+
+
+def test_the_reference_has_a_page_for_every_room_and_shows_every_module_once():
     pages = reference_pages()
-    assert ".. automodule:: adautomix.methods.cutmix\n" in pages["api/methods.md"]
-    assert "| [`mixing`](mixing.md) | Mixing N shuffled copies of a batch" in pages["api/index.md"]
-    assert not any("conf" in line for line in pages["api/book.md"].splitlines())
+    assert list(ROOMS) == rooms_of((ROOT / "CONTRIBUTING.md").read_text())
+    assert pages.keys() == {"api/index.md", *(f"api/{room}.md" for room in ROOMS)}
+    shown = re.findall(r"automodule:: (\S+)", "".join(pages.values()))
+    files = {path.relative_to(PACKAGE.parent).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py")}
+    modules = {name.removesuffix("/__init__").replace("/", ".") for name in files if "__main__" not in name}
+    assert sorted(shown) == sorted(modules - {"adautomix"})
 
 
-def test_a_source_is_written_only_if_it_changed_and_removed_if_it_is_gone(tmp_path):
-    first = Sources(tmp_path)
-    first.write("a.md", "one")
-    first.write("b/c.md", "two")
-    before = (tmp_path / "a.md").stat().st_mtime_ns
-    second = Sources(tmp_path)
-    second.write("a.md", "one")
-    second.remove_others()
-    assert (tmp_path / "a.md").stat().st_mtime_ns == before
-    assert not (tmp_path / "b/c.md").exists()
-    assert first.digest() != second.digest()
+def test_the_front_page_links_to_notebooks_that_exist():
+    text = (PACKAGE / "book" / "index.md").read_text()
+    links = re.findall(r"\]\((notebooks/.+?)\)", text)
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_sections_on_one_line_are_spread_for_sphinx():
-    lines = [
-        "Return |x|.",
-        "",
-        "Args:",
-        "    x: [B, *shape].",
-        "Returns: a number.",
-        "Raises: UserError for none,",
-        "    or two.",
-    ]
-    assert for_sphinx(lines) == [
-        r"Return \|x\|.",
-        "",
-        "Args:",
-        r"    x: [B, \*shape].",
-        "",
-        "Returns:",
-        "    a number.",
-        "",
-        "Raises:",
-        "    UserError: for none,",
-        "        or two.",
-    ]
+    lines = ["Return |x|.", "", "Args:", "    x: [B, *shape] `*`.", "Raises: Error for a,", "    or b."]
+    assert edited("function", *lines) == [
+        r"Return \|x\|.", "", "Args:", r"    x: [B, \*shape] `*`.", "", "Raises:", "    Error for a,", "    or b.",
+    ]  # fmt: skip
 
 
 def test_an_indented_example_is_shown_as_it_is():
-    assert for_sphinx(["Plans.", "", "    a: *b", "    c: `d`", "", "More."]) == [
-        "Plans.", "", "::", "", "    a: *b", "    c: `d`", "", "More.",
+    assert edited("module", "Plans.", "", "    a: *b", "", "    c: `d`", "", "More *.") == [
+        "Plans.", "", "::", "", "    a: *b", "", "    c: `d`", "", r"More \*.",
     ]  # fmt: skip
 
 
 def test_the_colon_of_a_constants_docstring_makes_no_type():
-    from sphinx.ext.napoleon import GoogleDocstring
+    from sphinx.ext.napoleon import Config, GoogleDocstring
 
-    lines = ["By this much: rounding."]
-    process(None, "data", "TOLERANCE", None, None, lines)
-    assert ":type:" not in str(GoogleDocstring(lines, what="data"))
-    assert "By this much: rounding." in str(GoogleDocstring(lines, what="data"))
+    lines = edited("data", "By this much: rounding.")
+    shown = str(GoogleDocstring(lines, Config(), what="data", name="TOLERANCE"))
+    assert "By this much: rounding." in shown
+    assert ":type:" not in shown
+
+
+def test_a_source_is_written_only_if_it_changed_and_removed_if_it_is_gone(tmp_path):
+    book._write({"a.md": b"one", "b/c.md": b"two"}, tmp_path)
+    before = (tmp_path / "a.md").stat().st_mtime_ns
+    book._write({"a.md": b"one", "d.md": b"three"}, tmp_path)
+    assert (tmp_path / "a.md").stat().st_mtime_ns == before
+    assert sorted(path.name for path in tmp_path.rglob("*.md")) == ["a.md", "d.md"]
 
 
 def test_a_plan_of_which_nothing_was_run_has_no_site(plan):
-    with pytest.raises(UserError, match="nothing of plan tiny was run yet; run it first: adautomix run tiny"):
+    with pytest.raises(UserError, match="adautomix run tiny"):
         build(plan)
     assert not (plan.outputs / "site").exists()
 

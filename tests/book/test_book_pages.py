@@ -6,8 +6,8 @@ import pytest
 from helpers.plans import write_notebook, write_plan
 from helpers.sites import HEAD, executed, two_seeds
 
-from adautomix.book.front import front_page
-from adautomix.book.pages import notebook_pages, runs_page
+from adautomix.book.front import front_page, key_figures
+from adautomix.book.pages import notebook_pages
 from adautomix.plans.tasks import load_plan
 from adautomix.utils.files import write_json
 
@@ -19,7 +19,7 @@ def plan(tmp_path, monkeypatch):
 
 
 def pages_of(plan):
-    return {page.path: json.loads(page.text) for page in notebook_pages(plan)}
+    return {path: json.loads(text) for path, text in notebook_pages(plan).items() if path != "runs.md"}
 
 
 def sources_of(page):
@@ -35,7 +35,9 @@ def test_a_page_says_which_task_made_it_and_when(plan):
     executed(plan, *plan.tasks)
     pages = pages_of(plan)
     first, second = (sources_of(pages[p])[0] for p in ("notebooks/10_train.ipynb", "tasks/train.seed-1.ipynb"))
-    assert first.startswith("# 10 · How?\n\n> Executed by plan `tiny` as `train.seed=0` in 12.3 s, 1 March 2026.")
+    assert first.startswith(
+        "# 10 · How?\n\n> Executed by plan `tiny` as `train.seed=0` on 2026-03-01: **done** (12.3 s)"
+    )
     assert second.startswith("# 10 · How? (seed 1)\n")
     assert "**Goal** to know" in first
 
@@ -45,18 +47,18 @@ def test_further_tasks_are_neither_in_the_side_bar_nor_in_the_search(plan):
     pages = pages_of(plan)
     assert pages["tasks/train.seed-1.ipynb"]["metadata"]["nosearch"]
     assert "nosearch" not in pages["notebooks/10_train.ipynb"]["metadata"]
-    assert "tasks/" not in front_page(plan, notebook_pages(plan))[0]
+    assert "tasks/" not in front_page(plan, list(pages))
 
 
 def test_a_notebook_that_the_plan_did_not_run_is_shown_without_results(plan):
     executed(plan, "train.seed=0")
-    assert "does not run this notebook" in sources_of(pages_of(plan)["notebooks/20_other.ipynb"])[0]
+    assert "without results" in sources_of(pages_of(plan)["notebooks/20_other.ipynb"])[0]
 
 
-def test_a_task_whose_notebook_changed_since_is_shown_with_a_remark(plan, tmp_path):
+def test_a_task_whose_notebook_changed_since_is_shown_with_a_remark(plan):
     executed(plan, "train.seed=0")
     write_json(plan.tasks["train.seed=0"].folder / "DONE", {"key": "old", "upstream": {}, "run": "r", "seconds": 1.0})
-    assert "changed since" in sources_of(pages_of(plan)["notebooks/10_train.ipynb"])[0]
+    assert "**stale**" in sources_of(pages_of(plan)["notebooks/10_train.ipynb"])[0]
 
 
 def test_imports_are_folded_and_parameters_are_not(plan):
@@ -65,25 +67,19 @@ def test_imports_are_folded_and_parameters_are_not(plan):
     assert tags == [[], ["parameters"], ["hide-input"], []]
 
 
-def test_links_of_tables_to_notebooks_lead_to_their_pages(plan):
-    executed(plan, "train.seed=0", html='<a href="20_other.ipynb">20</a> <a href="data.csv">data</a>')
-    output = pages_of(plan)["notebooks/10_train.ipynb"]["cells"][-1]["outputs"][0]
-    assert output["data"]["text/html"] == '<a href="20_other.html">20</a> <a href="data.csv">data</a>'
-
-
 def test_somebodys_own_notebook_without_a_title_gets_one(plan, tmp_path):
     write_notebook(tmp_path, "mine", "seed: int = 0", "1 + 1")
     write_plan(tmp_path, {"mine": {"notebook": "mine"}}, name="own")
     own = load_plan("own")
     executed(own, "mine")
     assert sources_of(pages_of(own)["notebooks/mine.ipynb"])[0].startswith("# mine\n\n> Executed")
-    assert "notebooks/mine\n" in front_page(own, notebook_pages(own))[0]
+    assert "notebooks/mine.ipynb\n" in front_page(own, list(pages_of(own)))
 
 
 def test_the_page_of_runs_lists_every_task_with_its_state(plan):
     executed(plan, "train.seed=0")
-    text = runs_page(plan, notebook_pages(plan))
-    assert "| [train.seed=0](notebooks/10_train.ipynb) | 10_train | done | 12.3 |" in text
+    text = notebook_pages(plan)["runs.md"]
+    assert "| [train.seed=0](notebooks/10_train.ipynb) | 10_train | done | 12.3 s |" in text
     assert "| train.seed=1 | 10_train | waiting |  |" in text
 
 
@@ -91,8 +87,7 @@ def test_the_reason_of_a_failure_is_shown_as_it_is(plan):
     executed(plan, "train.seed=0")
     task = plan.tasks["train.seed=1"]
     write_json(task.folder / "FAILED", {"key": task.key, "reason": "cell 2: __init__() got <module> | $a$\nmore"})
-    text = runs_page(plan, notebook_pages(plan))
-    assert "failed | <code>cell 2: __init__() got &lt;module&gt; &#124; $a$</code> |" in text
+    assert r"failed | `cell 2: __init__() got <module> \| $a$` |" in notebook_pages(plan)["runs.md"]
 
 
 def test_a_failed_notebook_is_shown_as_far_as_it_came(plan):
@@ -101,11 +96,7 @@ def test_a_failed_notebook_is_shown_as_far_as_it_came(plan):
     (task.folder / "notebook.ipynb").rename(task.folder / "notebook.failed.ipynb")
     (task.folder / "DONE").unlink()
     write_json(task.folder / "FAILED", {"key": task.key, "reason": "why"})
-    assert "**It failed**" in sources_of(pages_of(plan)["notebooks/10_train.ipynb"])[0]
-
-
-def test_a_notebook_of_the_plan_that_was_not_run_yet_does_not_count_as_left_out(plan):
-    assert "has not run this notebook yet" in sources_of(pages_of(plan)["notebooks/10_train.ipynb"])[0]
+    assert "**failed**" in sources_of(pages_of(plan)["notebooks/10_train.ipynb"])[0]
 
 
 def test_the_task_nearest_to_the_defaults_takes_the_notebooks_name(plan, tmp_path):
@@ -127,18 +118,17 @@ def test_a_plans_own_notebook_of_the_same_name_is_not_replaced_by_the_workbooks(
     assert "2 + 2" in sources_of(pages["notebooks/10_train.ipynb"])
 
 
-def test_links_and_paths_of_a_further_task_lead_to_the_notebooks_pages(plan, tmp_path):
+def test_links_lead_to_the_pages_of_notebooks_and_paths_of_this_machine_are_gone(plan, tmp_path):
     notebook = json.loads(plan.tasks["train.seed=0"].notebook.read_text())
     notebook["cells"][0]["source"] = HEAD + "\nSee [20](20_other.ipynb)."
     plan.tasks["train.seed=0"].notebook.write_text(json.dumps(notebook))
-    html = f'<a href="20_other.ipynb">20</a> {tmp_path}/outputs/tiny'
+    html = f'<a href="20_other.ipynb">20</a> <a href="data.csv">data</a> {tmp_path}/outputs/tiny'
     executed(plan, *plan.tasks, html=html)
     pages = pages_of(plan)
-    assert "[20](20_other.ipynb)" in sources_of(pages["notebooks/10_train.ipynb"])[0]
-    further = pages["tasks/train.seed-1.ipynb"]
-    assert "[20](../notebooks/20_other.ipynb)" in sources_of(further)[0]
-    shown = further["cells"][-1]["outputs"][0]["data"]["text/html"]
-    assert shown == '<a href="../notebooks/20_other.html">20</a> outputs/tiny'
+    for page in (pages["notebooks/10_train.ipynb"], pages["tasks/train.seed-1.ipynb"]):
+        assert "[20](../notebooks/20_other.ipynb)" in sources_of(page)[0]
+        shown = page["cells"][-1]["outputs"][0]["data"]["text/html"]
+        assert shown == '<a href="../notebooks/20_other.html">20</a> <a href="data.csv">data</a> outputs/tiny'
 
 
 def test_names_with_spaces_become_addresses(tmp_path, plan):
@@ -149,16 +139,22 @@ def test_names_with_spaces_become_addresses(tmp_path, plan):
     assert {"notebooks/my-notes.ipynb", "tasks/my-step.seed-1.ipynb"} <= set(pages_of(spaced))
 
 
-def test_the_front_page_says_what_replaced_the_plans_own_settings(tmp_path, plan):
+def test_the_front_page_says_what_replaced_the_plans_own_settings(plan):
     other = load_plan("tiny", settings={"seed": 3}, name="small")
     executed(other, *other.tasks)
-    text, _ = front_page(other, notebook_pages(other))
+    text = front_page(other, list(pages_of(other)))
     assert "## What plan `tiny --name small` found" in text
     assert "`seed=3`" in text
 
 
-def test_the_front_page_shows_figures_that_are_there(plan):
+def test_the_front_page_shows_one_of_each_key_figure_and_links_only_to_notebooks_that_are_there(plan):
     executed(plan, "train.seed=0")
     (plan.outputs / "figures").mkdir()
-    (plan.outputs / "figures" / "20_unknown.png").touch()
-    assert front_page(plan, notebook_pages(plan))[1] == []
+    for name in ("20_unknown", "38_accuracy_b", "38_accuracy_a"):
+        (plan.outputs / "figures" / f"{name}.png").touch()
+    assert [path.stem for path in key_figures(plan)] == ["38_accuracy_a"]
+    text = front_page(plan, list(pages_of(plan)))
+    assert "figures/38_accuracy_a.png" in text
+    assert "[10_train](notebooks/10_train.ipynb)" in text
+    assert "02_generator" in text
+    assert "[02_generator]" not in text
