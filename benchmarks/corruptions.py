@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from _report import arguments, report
 
-from adautomix.evaluate.corruptions import CORRUPTIONS15, CORRUPTIONS_EXTRA4, corrupt
+from adautomix.evaluate.corruptions import ALL19, CORRUPTIONS15, corrupt
 
 SIDE, SEVERITY, TEST_SET = 32, 3, 10_000
 
@@ -27,7 +27,7 @@ def main() -> None:
     torch.set_num_threads(1)
     x, index = smooth_images(args.batch), torch.arange(args.batch)
     rows = []
-    for name in CORRUPTIONS15 + CORRUPTIONS_EXTRA4:
+    for name in ALL19:
         runs = {"ours": (lambda n=name: corrupt(x, n, SEVERITY, table="cifar", seed=0, index=index), args.batch)}
         runs |= peer(name, x[: args.peer_images])
         rate = {who: per_cpu_second(run, count, args.rounds) for who, (run, count) in runs.items()}

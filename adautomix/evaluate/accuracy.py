@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from adautomix.evaluate.batching import logits_of
 from adautomix.evaluate.checks import require_eval, require_finite, require_images, require_pixels
 
 
@@ -23,7 +24,7 @@ class Predictions:
     labels: Int[Tensor, " M"]
 
 
-def predict(model: nn.Module, batches: Iterable[Any], *, head: str = "one") -> Predictions:
+def predict(model: nn.Module, batches: Iterable[Any]) -> Predictions:
     """Return the logits of every test image, in order.
 
     Args:
@@ -31,11 +32,11 @@ def predict(model: nn.Module, batches: Iterable[Any], *, head: str = "one") -> P
         batches: of `x` in [0,1] and `y`, on the model's device.
     Raises: UserError for a model in train mode, pixels outside [0,1] or no images.
     """
-    return predict_each([model], batches, head=head)[0]
+    return predict_each([model], batches)[0]
 
 
 @torch.no_grad()
-def predict_each(models: Sequence[nn.Module], batches: Iterable[Any], *, head: str = "one") -> list[Predictions]:
+def predict_each(models: Sequence[nn.Module], batches: Iterable[Any]) -> list[Predictions]:
     """Return what `predict` gives for each of several models, which see every batch together: it is read once."""
     for model in models:
         require_eval(model)
@@ -44,7 +45,7 @@ def predict_each(models: Sequence[nn.Module], batches: Iterable[Any], *, head: s
         if not labels:
             require_pixels(x)  # the first batch tells; a check of each would stop a GPU every time
         for model, seen in zip(models, logits, strict=True):
-            seen.append(model(x, heads=(head,)).logits[head].float())
+            seen.append(logits_of(model, x).float())
         labels.append(y)
     require_images(len(labels))
     truth = torch.cat(labels).cpu()  # counted in float64, which not all GPUs have
@@ -60,8 +61,7 @@ def accuracy_metrics(predictions: Predictions) -> dict[str, Any]:
     classes = logits.shape[1]
     ranked = logits.topk(min(5, classes), dim=1).indices == labels[:, None]
     correct = ranked[:, 0].double()
-    total = torch.bincount(labels, minlength=classes)
-    right = torch.bincount(labels, weights=correct, minlength=classes)
+    total, right = (torch.bincount(labels, weights=w, minlength=classes) for w in (None, correct))
     per_class = [100 * r / t if t else None for r, t in zip(right.tolist(), total.tolist(), strict=True)]
     return {
         "top1": 100 * correct.mean().item(),

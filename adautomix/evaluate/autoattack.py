@@ -1,6 +1,7 @@
 """AutoAttack (Croce and Hein 2020), by the package pyautoattack: slow, an optional extra, best on a GPU."""
 
 from collections.abc import Iterable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -8,9 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.attacks import COMMON, EPS, adversarial_curve, attack_result, check_attack
-from adautomix.evaluate.batching import BATCH, rebatched
+from adautomix.evaluate.attacks import COMMON, EPS, accuracy_by_eps, attack_result, check_attack
+from adautomix.evaluate.batching import BATCH, fixed_batches, logits_of
 from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import same_random_state
 
 MISSING = "AutoAttack needs the extra 'attacks': pip install -e '.[attacks]'"
 LEAST_CLASSES = 4
@@ -23,7 +25,6 @@ def autoattack(
     y: Int[Tensor, " B"],
     *,
     eps: float = EPS,
-    head: str = "one",
     **options: Any,
 ) -> Float[Tensor, "B 3 H W"]:
     """Return the images that the standard version, L-infinity, finds.
@@ -43,10 +44,10 @@ def autoattack(
     except ImportError as error:
         raise ImportError(MISSING) from error
 
-    attack = AutoAttack(_Logits(model, head), norm="Linf", eps=eps, device=x.device, **{"seed": 0} | options)
+    attack = AutoAttack(partial(logits_of, model), norm="Linf", eps=eps, device=x.device, **{"seed": 0} | options)
     for targeted in (attack.apgd_targeted, attack.fab):  # nine by default, whatever the number of classes
         targeted.n_target_classes = min(targeted.n_target_classes, model.num_classes - 1)
-    with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):  # it seeds torch's own generators
+    with same_random_state(x.device), torch.enable_grad():  # it seeds torch's own generators
         return attack.run_standard_evaluation(x, y, batch_size=len(x))[0].detach()
 
 
@@ -58,7 +59,7 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     Raises: UserError as `autoattack`, also if the package is not installed.
     """
     record = settings()  # first: it says if the package is missing
-    return attack_result(adversarial_curve(model, rebatched(batches), attack=_attack, eps_list=(EPS,)), record)
+    return attack_result(accuracy_by_eps(model, fixed_batches(batches), attack=_without_index, eps_list=(EPS,)), record)
 
 
 def settings(side: int | None = None) -> dict[str, Any]:
@@ -73,16 +74,5 @@ def settings(side: int | None = None) -> dict[str, Any]:
     return {"attack": "AutoAttack", "version": "standard", "package": package, "batch_size": BATCH, "seed": 0} | COMMON
 
 
-def _attack(model: nn.Module, x: Tensor, y: Tensor, *, eps: float, index: Tensor) -> Tensor:
-    return autoattack(model, x, y, eps=eps)  # it knows images by their place in the batch, not by their index
-
-
-class _Logits(nn.Module):
-    """What pyautoattack calls: images in, one head's logits out."""
-
-    def __init__(self, model: nn.Module, head: str) -> None:
-        super().__init__()
-        self.model, self.head = model, head
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.model(x, heads=(self.head,)).logits[self.head]
+def _without_index(*given: Any, index: Tensor, eps: float) -> Tensor:
+    return autoattack(*given, eps=eps)  # it knows images by their place in the batch

@@ -1,37 +1,68 @@
-"""Batches as an evaluator needs them, whatever the loader's: numbered, only the first, or of one size.
+"""Test batches: counting the right answers on changed images, and batches of one size whatever the loader's.
 
-What a reader gets wrong: a loader's batches are as large as its device likes (100 images on a CPU, 500 on a GPU). A
-result whose random numbers are drawn for a batch would then depend on the machine.
+A loader's batches are as large as its device likes (100 images on a CPU, 500 on a GPU). Where random numbers are drawn
+for a batch, the result would depend on the machine: such evaluators take `rebatched` images.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adautomix.evaluate.checks import require_eval, require_finite, require_images, require_pixels
 
 BATCH = 100
 """Images that share random numbers where a method draws them for a batch (the released occlusion, AutoAttack); recorded
 in the results' settings. The released mask falls on all of them alike, so another number is another result."""
 
 
-def take(batches: Iterable[Any], most: int | None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield `x`, `y` and `index` of up to `most` images in all, the last batch cut; None: of all.
+class Counts(NamedTuple):
+    """`right`: right answers (top-1) by version of the images; `n`: images seen; `side`: theirs, px."""
+
+    right: dict[Hashable, int]
+    n: int
+    side: int
+
+    def top1(self, version: Hashable) -> float:
+        """Return the accuracy on one version, in percent."""
+        return 100 * self.right[version] / self.n
+
+
+def logits_of(model: nn.Module, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
+    """Return the logits of head `one`, the one that every evaluator looks at."""
+    return model(x, heads=("one",)).logits["one"]
+
+
+@torch.no_grad()
+def count_right(
+    model: nn.Module,
+    batches: Iterable[Any],
+    versions: Callable[[Tensor, Tensor, Tensor], Iterable[tuple[Hashable, Tensor]]],
+) -> Counts:
+    """Return how many images of a test set are answered right, in each of several versions.
 
     Args:
-        batches: of `x`, `y` and, if they have it, `index`; without it images are numbered as they come.
+        batches: of `x` in [0,1], `y` and, if they have it, `index`; without it images are numbered as they come.
+        versions: called with a batch's `x`, `y` and `index`; gives pairs of a version's name and its logits [B,K].
+            Runs without gradients unless it asks for them.
+    Raises: UserError for a model in train mode, pixels outside [0,1], no images, or logits that are not finite.
     """
-    seen = 0
+    require_eval(model)
+    right, count, side = {}, 0, 0
     for x, y, *rest in batches:
-        index = rest[0] if rest else torch.arange(seen, seen + len(y), device=y.device)
-        left = len(y) if most is None else most - seen
-        yield x[:left], y[:left], index[:left]
-        seen += len(y)
-        if most is not None and seen >= most:
-            return
+        require_pixels(x)
+        index = rest[0] if rest else torch.arange(count, count + len(y), device=y.device)
+        for name, logits in versions(x, y, index):
+            require_finite(logits)
+            right[name] = right.get(name, 0) + int((logits.argmax(dim=1) == y).sum())
+        count, side = count + len(y), x.shape[-1]
+    require_images(count)
+    return Counts(right, count, side)
 
 
-def rebatched(batches: Iterable[Any], size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+def fixed_batches(batches: Iterable[Any], size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the same `x` and `y` in the same order, `size` images at a time and what is left over in the end."""
     rest: tuple[Tensor, ...] = ()
     for batch in batches:

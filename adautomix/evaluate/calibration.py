@@ -1,7 +1,8 @@
 """Calibration: does a network that says 80 % get 80 % right?
 
-Naeini et al. 2015, Guo et al. 2017 (ECE, Eq. 3; MCE, Eq. 5). What a reader gets wrong: bins are closed on the right, so
-a confidence of exactly 1 is in the last one; and whether numbers are logits or probabilities must be said, not guessed.
+Naeini et al. 2015, Guo et al. 2017 (ECE, Eq. 3; MCE, Eq. 5). Bins are closed on the right, so a confidence of exactly 1
+is in the last one. What a reader gets wrong: the released "ECE" sorts the bins' accuracies and confidences apart, so it
+compares the accuracy of one bin with the confidence of another and can be 0 for a network that is never right.
 """
 
 from collections.abc import Iterable
@@ -12,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.accuracy import Predictions, predict
-from adautomix.evaluate.checks import require_finite, require_labels
+from adautomix.evaluate.accuracy import predict
+from adautomix.evaluate.checks import require_finite, require_scores
 from adautomix.utils.errors import UserError
 
 BINS = 15
@@ -47,34 +48,30 @@ def calibration_metrics(
         bins: of equal width.
     Raises: UserError for no images, another kind, probabilities that do not sum to 1, or labels out of range.
     """
-    conf, correct = confidences(values, labels, kind)
+    conf, correct = confidence_and_correct(values, labels, kind)
     if bins < 1:
         raise UserError(f"bins must be 1 or more, got {bins}")
-    counts, accuracy, confidence = binned(conf, correct, bins)
+    counts, accuracy, confidence = bin_means(conf, correct, bins)
     gap = (accuracy - confidence).abs()[counts > 0]
     share = counts[counts > 0].double() / len(conf)
     return Calibration((share * gap).sum().item(), gap.max().item(), counts, accuracy, confidence)
 
 
-def confidences(
+def confidence_and_correct(
     values: Float[Tensor, "M K"], labels: Int[Tensor, " M"], kind: str
 ) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:
     """Return every image's largest probability and whether its class is right (1 or 0), in float64."""
     if kind not in ("logits", "probabilities"):
         raise UserError(f"kind must be logits or probabilities, got {kind!r}")
-    if values.ndim != 2 or not len(values):
-        raise UserError(f"need {kind} [M,K] of one image or more, got {tuple(values.shape)}")
-    require_labels(labels, *values.shape)
+    require_scores(values, labels, kind)
     values = values.double()
-    if not torch.isfinite(values).all():
-        raise UserError(f"the {kind} are not finite")
     if kind == "probabilities" and ((values.sum(dim=1) - 1).abs().max() > 1e-4 or values.min() < 0):
         raise UserError("the probabilities of an image must be zero or more and sum to 1; if they are logits, say so")
     conf, predicted = (values.softmax(dim=1) if kind == "logits" else values).max(dim=1)
     return conf, (predicted == labels).double()
 
 
-def binned(
+def bin_means(
     conf: Float[Tensor, " M"], correct: Float[Tensor, " M"], bins: int
 ) -> tuple[Int[Tensor, " bins"], Float[Tensor, " bins"], Float[Tensor, " bins"]]:
     """Return counts, mean accuracy and mean confidence of bins ((k-1)/bins, k/bins]; means of empty bins are nan."""
@@ -92,19 +89,18 @@ def ece_released(
 
     Equal to the ECE only if no bin is empty and accuracy rises with confidence (an empty bin enters both sorts as 0).
     """
-    conf, correct = confidences(values, labels, kind)
-    counts, accuracy, confidence = (part.nan_to_num(0) for part in binned(conf, correct, bins))
+    conf, correct = confidence_and_correct(values, labels, kind)
+    counts, accuracy, confidence = (part.nan_to_num(0) for part in bin_means(conf, correct, bins))
     gap = (accuracy.sort().values - confidence.sort().values).abs()
     return (counts * gap).sum().item() / len(conf)
 
 
 def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     """Return the calibration result a Run stores: ECE, MCE and the released code's "ECE" in percent, and every bin."""
-    predictions: Predictions = predict(model, batches)
+    predictions = predict(model, batches)
     require_finite(predictions.logits)
     result = calibration_metrics(predictions.logits, predictions.labels, kind="logits")
-    means = {name: getattr(result, name).nan_to_num(-1).tolist() for name in ("accuracy", "confidence")}
-    rows = zip(result.counts.tolist(), means["accuracy"], means["confidence"], strict=True)
+    rows = zip(result.counts.tolist(), result.accuracy.tolist(), result.confidence.tolist(), strict=True)
     bins = [{"count": n, "accuracy": a, "confidence": c} if n else {"count": 0} for n, a, c in rows]
     released = ece_released(predictions.logits, predictions.labels, kind="logits")
     return {

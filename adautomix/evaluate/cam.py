@@ -1,9 +1,8 @@
 """Grad-CAM: where in an image a hidden layer finds the evidence for a class.
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017.
-What a reader gets wrong: a map shows one layer and one class. Another layer, or the true class in place of the
-predicted one, gives another map, so both belong beside the figure. And maps are not normalised here: dividing each by
-its own maximum makes a map without evidence look as sure as any other.
+A map shows one layer and one class: both belong beside the figure. Maps are not normalised: dividing each by its own
+maximum makes a map without evidence look as sure as any other.
 """
 
 from collections.abc import Callable
@@ -46,7 +45,9 @@ def grad_cam(
     """
     require_eval(model)
     require_pixels(x)
-    layer = _default_layer(model) if layer is None else layer
+    layer = layer or (model.stages[-1] if model.stages else model.tap)
+    if layer is None:
+        raise UserError('this Classifier has neither stages nor a tap: name a submodule, grad_cam(..., layer="layer4")')
     seen: list[Tensor] = []
     with same_random_state(x.device), torch.enable_grad():
         logits = model(x.detach(), heads=(head,), at=layer, edit=_keep(seen, layer)).logits[head]
@@ -54,7 +55,11 @@ def grad_cam(
             raise UserError(f"layer {layer!r} ran {len(seen)} times in a pass; name a layer that runs once")
         ids = logits.argmax(dim=1) if target is None else target.to(logits.device)
         require_labels(ids, *logits.shape)
-        gradient = _gradient(logits.gather(1, ids[:, None]).sum(), seen[0], layer)
+        score = logits.gather(1, ids[:, None]).sum()
+        # Writes into no .grad, unlike backward. No graph: the weights are frozen and the layer lies aside.
+        gradient = torch.autograd.grad(score, seen, allow_unused=True)[0] if score.requires_grad else None
+    if gradient is None:
+        raise UserError(f"the logits do not depend on layer {layer!r}; name one on the way to the head")
     features = seen[0].detach()
     if _channels_last(model.net, layer):
         features, gradient = features.permute(0, 3, 1, 2), gradient.permute(0, 3, 1, 2)
@@ -63,13 +68,6 @@ def grad_cam(
     if upsample:
         maps = F.interpolate(maps[:, None], size=x.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     return maps
-
-
-def _default_layer(model: nn.Module) -> str:
-    layer = model.stages[-1] if model.stages else model.tap
-    if layer is None:
-        raise UserError('this Classifier has neither stages nor a tap: name a submodule, grad_cam(..., layer="layer4")')
-    return layer
 
 
 def _keep(seen: list[Tensor], layer: str) -> Callable[[Tensor], Tensor]:
@@ -83,15 +81,6 @@ def _keep(seen: list[Tensor], layer: str) -> Callable[[Tensor], Tensor]:
         return seen[-1].clone()  # what follows may work in place, such as ReLU(inplace=True)
 
     return edit
-
-
-def _gradient(score: Tensor, features: Tensor, layer: str) -> Tensor:
-    gradient = None
-    if score.requires_grad:
-        (gradient,) = torch.autograd.grad(score, features, allow_unused=True)  # writes into no .grad, unlike backward
-    if gradient is None:
-        raise UserError(f"the logits do not depend on layer {layer!r}; name one on the way to the head")
-    return gradient
 
 
 def _channels_last(net: nn.Module, layer: str) -> bool:

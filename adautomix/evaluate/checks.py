@@ -1,7 +1,6 @@
-"""What every evaluator refuses, with the fix in the message; and the one way in which answers are counted."""
+"""What every evaluator refuses, with the fix in the message."""
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from adautomix.utils.errors import UserError
@@ -21,8 +20,8 @@ def require_eval(model: nn.Module) -> None:
 
 
 def require_pixels(x: Tensor) -> None:
-    """Raise UserError unless x is a float batch [B,3,H,W] in [0,1]."""
-    if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
+    """Raise UserError unless x is a float batch [B,3,H,W] of one image or more, in [0,1]."""
+    if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point() or not x.numel():
         raise UserError(f"images must be float [B,3,H,W], got {x.dtype} {tuple(x.shape)}")
     low, high = float(x.min()), float(x.max())
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
@@ -40,6 +39,15 @@ def require_labels(y: Tensor, count: int, classes: int) -> None:
         raise UserError(f"labels must be 0 to {classes - 1}, got {int(y.min())} to {int(y.max())}")
 
 
+def require_scores(values: Tensor, labels: Tensor, kind: str, classes: int = 1) -> None:
+    """Raise UserError unless values are finite, [M,K] of one image and `classes` classes or more, and labels theirs."""
+    if values.ndim != 2 or not len(values) or values.shape[1] < classes:
+        raise UserError(f"need {kind} [M,K] of one image and {classes} classes or more, got {tuple(values.shape)}")
+    require_labels(labels, *values.shape)
+    if not torch.isfinite(values).all():
+        raise UserError(f"the {kind} are not finite; the network is of no use, look at its training")
+
+
 def require_images(count: int) -> None:
     """Raise UserError if an evaluator has seen no images."""
     if not count:
@@ -52,10 +60,13 @@ def require_finite(logits: Tensor) -> None:
         raise UserError("the network's outputs are not finite: its training diverged; train it again, with a lower lr")
 
 
-def correct(logits: Float[Tensor, "B K"], y: Int[Tensor, " B"]) -> Bool[Tensor, " B"]:
-    """Return which images are answered right, top-1; raises UserError for logits that are not finite."""
-    require_finite(logits)
-    return logits.argmax(dim=1) == y
+def require_index(index: Tensor, count: int) -> None:
+    """Raise UserError unless index holds `count` whole numbers: which images of the test set a batch has."""
+    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool or index.shape != (count,):
+        raise UserError(
+            f"index must be {count} whole numbers, one an image (their places in the test set), got {index.dtype} "
+            f"{tuple(index.shape)}"
+        )
 
 
 def require_eps(eps: float) -> None:

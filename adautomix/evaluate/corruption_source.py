@@ -1,25 +1,87 @@
-"""Which corrupted test images belong to a data set: published files, a kept set, or images made as needed.
+"""Where corrupted test images come from: published files, a set made once and kept, or made as they are needed.
 
-What a reader gets wrong: published files are of CIFAR only; files given by hand are for runs on CIFAR, and any other
-data set keeps its own source.
+Published and kept sets have one layout, a .npy a corruption: uint8 [5M,H,W,3], first the M test images at severity 1.
+Beside published files labels.npy repeats the test labels five times; beside a kept set `manifest.json` says what was
+made of which images, with a checksum a file. Published files are of CIFAR only: other data sets keep their own source.
 """
 
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from filelock import FileLock
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from adautomix.data.base import IN_MEMORY, Dataset
 from adautomix.data.loader import eval_loader
-from adautomix.evaluate.corruptions import sources
-from adautomix.evaluate.corruptions.sources import Made, Source
+from adautomix.evaluate.corruptions import ALL19, SEVERITIES, corrupt, default_table
+from adautomix.evaluate.corruptions.tables import require_severity
 from adautomix.runs.progress import progress
+from adautomix.utils.errors import UserError
+from adautomix.utils.files import read_json, write_atomic, write_json
 from adautomix.utils.paths import in_workbook
 
 PUBLISHED = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
 """Folders below the workbook's `data` in which published corruptions are looked for."""
+ZENODO = (
+    "the published files are Zenodo records 2535967 (CIFAR-10-C) and 3555552 (CIFAR-100-C); without them, "
+    "images of the same severities are made, to be called regenerated"
+)
+SEED = 0
+VERSION = 1
+"""Of the images that `corrupt` makes: raise it when they change, and kept sets are made anew."""
+MANIFEST = "manifest.json"
 Files = str | Path | None
 """Folder of published CIFAR-C files; None: the usual one, if it is there."""
+Images = Float[Tensor, "B 3 H W"]
+
+
+class MadeOnDemand:
+    """Images made as they are needed, under the severity table that fits their size."""
+
+    def __init__(self) -> None:
+        self.settings = {"source": "regenerated", "seed": SEED, "table": "by size", "version": VERSION}
+
+    def __call__(self, x: Images, index: Int[Tensor, " B"], name: str, severity: int) -> Images:
+        """Return corrupted images, a new tensor."""
+        return corrupt(x, name, severity, table=default_table(max(x.shape[2:])), seed=SEED, index=index)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Images read from the files in a folder.
+
+    Attributes:
+        count: test images, M.
+        advice: what to do about a file that cannot be read.
+        settings: what a result records.
+    """
+
+    folder: Path
+    count: int
+    advice: str
+    settings: dict[str, Any]
+    opened: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __call__(self, x: Images, index: Int[Tensor, " B"], name: str, severity: int) -> Images:
+        """Return the stored images of these rows, on x's device; raises UserError for a file that does not fit."""
+        require_severity(severity)
+        if name not in self.opened:
+            shape = (len(SEVERITIES) * self.count, *x.shape[2:], 3)
+            self.opened[name] = _open(self.folder / f"{name}.npy", shape, self.advice)
+        images = self.opened[name][(severity - 1) * self.count : severity * self.count]
+        rows = torch.from_numpy(images[index.cpu().numpy()])  # a list of rows copies: the file is read-only
+        return rows.permute(0, 3, 1, 2).to(x.device, x.dtype).div_(255)
+
+
+Source = MadeOnDemand | Stored
+"""Called with a clean batch, its images' places in the test set, a corruption and a severity."""
 
 
 def corruption_source(
@@ -32,18 +94,18 @@ def corruption_source(
         files: published CIFAR-C files, looked at for CIFAR only; by default those below `data`, if they are there.
     Raises: UserError for files that cannot be read or are of other images.
     """
-    lies = _published(dataset.name, files)
+    settings = source_settings(dataset.name, dataset.size, dataset.fingerprint, files)
+    lies = _published_folder(dataset.name, files)
     if lies is not None:
-        return sources.published(lies, dataset.test.labels)
-    settings = source_settings(dataset.name, dataset.size, dataset.fingerprint)
+        return published(lies, dataset.test.labels, settings)
     if "files" not in settings:
-        return Made()
-    identity = {"data": dataset.label, "fingerprint": dataset.fingerprint, "images": len(dataset.test)}
-    return sources.keep(
+        return MadeOnDemand()
+    identity = {"data": dataset.label, "fingerprint": dataset.fingerprint}
+    return keep(
         folder / settings["files"],
         eval_loader(dataset, device=device, workers=workers),
-        of=identity | {"size": dataset.size},
-        table=settings["table"],
+        of=identity | {"images": len(dataset.test), "size": dataset.size},
+        settings=settings,
         bar=lambda names: progress(names, total=len(names), name="corrupting the test images", unit="corruption"),
     )
 
@@ -54,17 +116,82 @@ def source_settings(name: str, size: int, fingerprint: str, files: Files = None)
     Args:
         name, size, fingerprint: of the data set; size is the images' side in px.
     """
-    lies = _published(name, files)
+    lies = _published_folder(name, files)
     if lies is not None:
-        return sources.published_settings(lies)
+        return {"source": "published", "files": lies.name, "table": "cifar"}
     if size > IN_MEMORY:  # too many bytes to keep
-        return Made().settings
-    table = sources.default_table(size)
-    return sources.kept_settings(f"corrupted-{table}-{fingerprint}", table)
+        return MadeOnDemand().settings
+    table = default_table(size)
+    return MadeOnDemand().settings | {"table": table, "files": f"corrupted-{table}-{fingerprint}"}
 
 
-def _published(name: str, files: Files) -> Path | None:
+def published(folder: Path, labels: Int[Tensor, " M"], settings: dict[str, Any]) -> Stored:
+    """Return the CIFAR-C files in a folder; `settings` are for the result's record.
+
+    Raises: UserError unless labels.npy repeats the test labels five times, in their order.
+    """
+    path = folder / "labels.npy"
+    repeated = _open(path, (len(SEVERITIES) * len(labels),), ZENODO).reshape(-1, len(labels))
+    wrong = int((repeated != labels.cpu().numpy()).sum())
+    if wrong:
+        raise UserError(
+            f"{path} must repeat the test labels five times but differs in {wrong} of {repeated.size} places: is it of "
+            f"the other data set, or the test set not in its published order? {ZENODO}"
+        )
+    return Stored(folder, len(labels), ZENODO, settings)
+
+
+def keep(
+    folder: Path, batches: Iterable[Any], *, of: dict[str, Any], settings: dict[str, Any], bar: Callable = list
+) -> Stored:
+    """Return a set that lies in `folder`, after making the corruptions that are not there yet.
+
+    Args:
+        batches: the whole test set in order; `x` in [0,1], `y` and `index`. Read once a corruption.
+        of: what identifies the clean images, for the manifest; `images` is their number.
+        settings: for the result's record; `table` says whose severities are made.
+        bar: wraps the names of the corruptions to make, for a progress bar.
+    Raises: UserError if the folder holds a set of other images, table or version.
+    """
+    table = settings["table"]
+    record = of | {"table": table, "seed": SEED, "version": VERSION, "severities": 5, "layout": "[5M,H,W,3]"}
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):  # of several evaluations that start together, one makes it
+        manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else record | {"sha256": {}}
+        if {k: v for k, v in manifest.items() if k != "sha256"} != record:
+            raise UserError(f"{folder} holds corrupted images of another kind, see its {MANIFEST}; delete the folder")
+        files = {name: folder / f"{name}.npy" for name in ALL19}
+        for name in bar([n for n, path in files.items() if n not in manifest["sha256"] or not path.is_file()]):
+            write_atomic(files[name], partial(_make, name=name, batches=batches, table=table))
+            with files[name].open("rb") as file:
+                manifest["sha256"][name] = hashlib.file_digest(file, "sha256").hexdigest()
+            write_json(folder / MANIFEST, manifest)
+    return Stored(folder, of["images"], f"delete {folder}, it is made anew", settings)
+
+
+def _published_folder(name: str, files: Files) -> Path | None:
     if name not in PUBLISHED:
         return None
     folder = in_workbook("data") / PUBLISHED[name] if files is None else in_workbook(files)
     return folder if files is not None or folder.is_dir() else None
+
+
+def _make(path: Path, *, name: str, batches: Iterable[Any], table: str) -> None:
+    parts: list[list[np.ndarray]] = [[] for _ in SEVERITIES]
+    for x, _, index in batches:
+        for severity, part in zip(SEVERITIES, parts, strict=True):
+            images = corrupt(x, name, severity, table=table, seed=SEED, index=index)
+            part.append(images.mul(255).round_().byte().permute(0, 2, 3, 1).cpu().numpy())
+    with path.open("wb") as file:  # np.save would add .npy to the temporary name
+        np.save(file, np.concatenate([image for part in parts for image in part]))
+
+
+def _open(path: Path, shape: tuple[int, ...], advice: str) -> np.ndarray:
+    """Return an array of whole numbers (images: uint8), mapped from the disk, not read."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} cannot be read ({error}); {advice}") from error
+    if array.shape != shape or array.dtype.kind not in "iu" or (len(shape) > 1 and array.dtype != np.uint8):
+        raise UserError(f"{path} must hold {shape} integers (images: uint8), got {array.dtype} {array.shape}; {advice}")
+    return array

@@ -46,14 +46,11 @@ class PerImageRNG:
         base = signed(seed_for(seed, *names))
         return cls(mix64(mix64(index.long() * signed(GOLDEN)) ^ base))
 
-    def _words(self, count: int) -> Int[Tensor, "B N"]:
-        """Return the next 64-bit numbers of every image."""
+    def _halves(self, count: int) -> tuple[Int[Tensor, "B N"], Int[Tensor, "B N"]]:
+        """Return the lower and the upper 32 bits of the next 64-bit numbers of every image."""
         places = torch.arange(self.used + 1, self.used + count + 1, device=self.keys.device) * signed(GOLDEN)
         self.used += count
-        return mix64(self.keys[:, None] + places)
-
-    def _halves(self, count: int) -> tuple[Int[Tensor, "B N"], Int[Tensor, "B N"]]:
-        words = self._words(count)
+        words = mix64(self.keys[:, None] + places)
         return words & LOW32, (words >> 32).bitwise_and_(LOW32)
 
     def bits(self, *shape: int) -> Int[Tensor, "B ..."]:

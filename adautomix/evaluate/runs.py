@@ -1,19 +1,21 @@
 """Evaluating Runs: their student and teacher, on their own test set, results stored in the Run.
 
-What a reader gets wrong: a stored result is kept only if it is what is asked for now: as many images, corrupted images
-from the same place, the same settings.
+A stored result is kept only if it is what is asked for now: as many images, corrupted images from the same place, the
+same settings.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from itertools import groupby, product
+from operator import itemgetter
 
 from adautomix.data import dataset_for
 from adautomix.data.loader import eval_loader
 from adautomix.evaluate import ALL_EVALUATORS, SETTINGS
 from adautomix.evaluate.corruption_source import Files, corruption_source, source_settings
-from adautomix.runs.checkpoint import load_classifier
+from adautomix.runs.networks import load_classifier
 from adautomix.runs.progress import progress
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import UserError, unknown
@@ -55,11 +57,10 @@ def evaluate_run(
     """
     names, missing, errors, found = tuple(evaluators), [], [], True
     require_request(names, sample)
-    for role in roles:
-        for name in names:
-            with _noted(errors, run.id, name):
-                if force or not _kept(run, name, role, sample, corrupted):
-                    missing.append((name, role))
+    for role, name in product(roles, names):
+        with _noted(errors, run.id, name):
+            if force or not _kept(run, name, role, sample, corrupted):
+                missing.append((name, role))
     if missing:
         with _noted(errors, run.id):
             found = _evaluate(run, missing, errors, device, root, sample, corrupted, log)
@@ -100,9 +101,9 @@ def _evaluate(
     # Shared by all evaluators and both roles: image files are decoded once.
     loader = cache(lambda few: eval_loader(dataset, device=chosen, workers=config.workers, sample=few))
     source = cache(lambda: corruption_source(dataset, run.path.parent, chosen, corrupted, config.workers))
-    for role in dict.fromkeys(role for _, role in missing):
+    for role, pairs in groupby(missing, key=itemgetter(1)):
         model = load_classifier(run, role, chosen)
-        for name in (n for n, r in missing if r == role):
+        for name, _ in pairs:
             with _noted(errors, run.id, name):
                 batches = loader(_sample_of(name, sample))
                 shown = progress(batches, total=len(batches), name=f"{name} of the {role}", unit="batch")
@@ -116,16 +117,13 @@ def _evaluate(
 
 def _kept(run: Run, name: str, role: str, sample: int | None, corrupted: Files) -> bool:
     """Return whether the stored result is what is asked for; told from the run's records, without its data set."""
-    stored = run.metrics(name, role)
+    stored, data = run.metrics(name, role), run.info["dataset"]
     if stored is None:
         return False
-    data, few = run.info["dataset"], _sample_of(name, sample)
-    count = data.get("n_test", 0)
+    few, count, of = _sample_of(name, sample), data.get("n_test", 0), data["size"]
     if name == "corruption":
-        settings = SETTINGS[name](source_settings(run.config.data, data["size"], data["fingerprint"], corrupted))
-    else:
-        settings = SETTINGS[name](data["size"])
-    return stored.get("n_images") == min(few or count, count) and stored.get("settings") == settings
+        of = source_settings(run.config.data, data["size"], data["fingerprint"], corrupted)
+    return stored.get("n_images") == min(few or count, count) and stored.get("settings") == SETTINGS[name](of)
 
 
 def _sample_of(name: str, sample: int | None) -> int | None:

@@ -1,8 +1,8 @@
 """Temperature scaling: one number that makes a network as sure as it should be, without changing its answers.
 
-Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2. What a reader gets wrong: the
-temperature is chosen on validation images. Chosen on the test images it would hide the very error they are to show,
-unless each image is judged by a temperature that others gave (`cross_fit`).
+Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2. The temperature is chosen on validation
+images: chosen on the test images it would hide the error they are to show, unless each image is judged by a temperature
+that others gave (`cross_fit`).
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from adautomix.evaluate.checks import require_labels
+from adautomix.evaluate.checks import require_scores
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import generator_for
 
@@ -81,8 +81,4 @@ def _slope(ahead: Float[Tensor, "M K"], log_t: float) -> float:
 def _check(logits: Tensor, labels: Tensor) -> None:
     if not len(logits):
         raise UserError("a temperature needs validation images, got none: hold some out, e.g. validation=0.2")
-    if logits.shape[1] < 2:
-        raise UserError(f"a temperature needs logits of two classes or more, got {tuple(logits.shape)}")
-    require_labels(labels, *logits.shape)
-    if not torch.isfinite(logits).all():
-        raise UserError("the logits are not finite; the network is of no use, look at its training")
+    require_scores(logits, labels, "logits", classes=2)

@@ -1,6 +1,8 @@
-"""FGSM and PGD: closed forms on linear networks, and what must not change."""
+"""FGSM, PGD and AutoAttack: closed forms on linear networks, and what must not change."""
 
 import copy
+import sys
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 import torch
@@ -9,8 +11,10 @@ from conftest import CLASSES, tiny_batch
 from torch import nn
 
 from adautomix import Classifier
+from adautomix.evaluate import autoattack as autoattack_module
 from adautomix.evaluate import pgd as pgd_module
-from adautomix.evaluate.attacks import EPS, adversarial_curve, evaluate, fgsm
+from adautomix.evaluate.attacks import EPS, accuracy_by_eps, evaluate, fgsm
+from adautomix.evaluate.autoattack import autoattack
 from adautomix.evaluate.pgd import pgd
 from adautomix.utils.errors import UserError
 
@@ -96,7 +100,7 @@ def test_an_image_has_the_same_random_start_in_any_batch_and_others_with_another
     torch.testing.assert_close(back, whole)
     assert not torch.allclose(pgd(net, x, y, steps=1, index=index, seed=1), whole)
     assert not torch.allclose(pgd(net, x, y, steps=1, index=index + 1), whole)
-    with pytest.raises(UserError, match=r"index must have one number an image, 6; got \(5,\)"):
+    with pytest.raises(UserError, match=r"index must be 6 .*\(5,\)"):
         pgd(net, x, y, index=index[:5])
 
 
@@ -109,7 +113,7 @@ def test_pgds_result_does_not_depend_on_the_batches(net):
             parts.append(pgd(*args, steps=2, **given))
             return parts[-1]
 
-        adversarial_curve(net, list(zip(x.split(size), y.split(size), strict=True)), attack=spied, eps_list=(EPS,))
+        accuracy_by_eps(net, list(zip(x.split(size), y.split(size), strict=True)), attack=spied, eps_list=(EPS,))
     torch.testing.assert_close(torch.cat(seen[0]), torch.cat(seen[1]))
 
 
@@ -141,27 +145,14 @@ def test_pgd_equals_a_plain_loop_of_steps_and_projections(net):
     torch.testing.assert_close(pgd(net, x, y, eps=0.03, alpha=0.01, steps=5, random_start=False), attacked)
 
 
-def test_more_restarts_never_harm_less(net):
-    x, y = images(12)
-    loss = []
-    for restarts in (1, 4):
-        attacked = pgd(net, x, y, eps=0.1, steps=2, restarts=restarts)
-        loss.append(F.cross_entropy(net(attacked).logits["one"], y, reduction="none"))
-    wrong = [pgd(net, x, y, eps=0.1, steps=2, restarts=r) for r in (1, 4)]
-    errors = [int((net(a).logits["one"].argmax(1) != y).sum()) for a in wrong]
-    assert errors[1] >= errors[0]
-    assert loss[1].sum() >= loss[0].sum() - 1e-6
-
-
 def test_the_curve_starts_at_clean_accuracy_and_gives_what_single_attacks_give(net):
     x, y = images(9)
     batches = [(x[:4], y[:4]), (x[4:], y[4:])]
-    curve = adversarial_curve(net, batches, eps_list=(0.02, 0.1))
+    curve = accuracy_by_eps(net, batches, eps_list=(0.02, 0.1))
     expected = [net(v).logits["one"].argmax(1) == y for v in (x, fgsm(net, x, y, eps=0.02), fgsm(net, x, y, eps=0.1))]
     assert [row["eps"] for row in curve] == [0.0, 0.02, 0.1]
     assert [row["top1"] for row in curve] == pytest.approx([100 * e.float().mean().item() for e in expected])
-    assert {row["n"] for row in adversarial_curve(net, batches, max_images=5)} == {5}
-    slow = adversarial_curve(net, batches, attack=lambda *a, eps, index: fgsm(*a, eps=eps), eps_list=(0.02, 0.1))
+    slow = accuracy_by_eps(net, batches, attack=lambda *a, eps, index: fgsm(*a, eps=eps), eps_list=(0.02, 0.1))
     assert slow == curve
 
 
@@ -169,7 +160,7 @@ def test_images_that_no_gradient_moves_are_reported(net):
     for p in net.parameters():
         p.data.zero_()
     with pytest.warns(UserWarning, match="6 of 6 images have a gradient of zero"):
-        adversarial_curve(net, [images()])
+        accuracy_by_eps(net, [images()])
 
 
 def test_results_say_what_was_attacked(net):
@@ -184,10 +175,10 @@ def test_results_say_what_was_attacked(net):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"eps": 8.0}, r"in \(0,1\]; got 8; did you mean 8/255"),
-        ({"eps": 0.0}, r"in \(0,1\]"),
-        ({"x": torch.randn(6, 3, SIZE, SIZE)}, r"pixels must be in \[0,1\]"),
-        ({"y": torch.arange(5)}, "labels must be 6 whole numbers"),
+        ({"eps": 8.0}, "got 8; did you mean 8/255"),
+        ({"eps": 0.0}, "got 0"),
+        ({"x": torch.randn(6, 3, SIZE, SIZE)}, "pixels"),
+        ({"y": torch.arange(5)}, "labels must be 6"),
         ({"y": torch.full((6,), CLASSES)}, f"labels must be 0 to {CLASSES - 1}"),
     ],
 )
@@ -204,9 +195,47 @@ def test_a_network_in_train_mode_and_impossible_settings_are_refused(student):
     with pytest.raises(UserError, match="training mode"):
         fgsm(student.train(), x, y)
     student.eval()
-    with pytest.raises(UserError, match="restarts > 1 needs random_start"):
-        pgd(student, x, y, restarts=2, random_start=False)
     with pytest.raises(UserError, match="steps >= 1"):
         pgd(student, x, y, steps=0)
     with pytest.raises(UserError, match="no test images"):
-        adversarial_curve(student, [])
+        accuracy_by_eps(student, [])
+
+
+def test_autoattack_is_an_extra_whose_absence_is_explained(net, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyautoattack", None)
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[attacks\]'"):
+        autoattack(net, *images())
+
+
+def test_the_evaluator_autoattack_explains_the_absence_before_anything_is_done(net, monkeypatch):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(autoattack_module, "version", absent)
+    with pytest.raises(UserError, match=r"pip install -e '\.\[attacks\]'"):
+        autoattack_module.evaluate(net, [images()])
+
+
+def test_autoattack_is_stored_as_other_attacks_are_and_says_its_version(net):
+    pytest.importorskip("pyautoattack")
+    result = autoattack_module.evaluate(net, [images()])
+    assert set(result["value"]) == set(pgd_module.evaluate(net, [images()])["value"])
+    assert result["value"]["top1"] <= pgd_module.evaluate(net, [images()])["value"]["top1"]
+    assert result["settings"]["package"] == f"pyautoattack {version('pyautoattack')}"
+
+
+def test_autoattack_of_three_classes_is_refused():
+    pytest.importorskip("pyautoattack")
+    x, y = images()
+    with pytest.raises(UserError, match="AutoAttack needs 4 classes or more, got 3"):
+        autoattack(linear(classes=3), x, y % 3)
+    assert autoattack(linear(classes=3), x, y % 3, version="custom", attacks=["apgd-ce"]).shape == x.shape
+
+
+def test_autoattack_is_no_weaker_than_pgd():
+    pytest.importorskip("pyautoattack")
+    net, (x, y) = linear(), images(6)
+    y = net(x).logits["one"].argmax(1)  # all right to begin with
+    attacked = [attack(net, x, y, eps=0.02) for attack in (autoattack, pgd)]
+    right = [int((net(images).logits["one"].argmax(1) == y).sum()) for images in attacked]
+    assert right[0] <= right[1] <= len(y)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adautomix.evaluate.batching import rebatched, take
+from adautomix.evaluate.batching import count_right, fixed_batches
 
 X, Y = torch.arange(10.0).view(10, 1, 1, 1).expand(10, 3, 2, 2), torch.arange(10)
 
@@ -15,17 +15,25 @@ def cut(size, *tensors):
 @pytest.mark.parametrize("given", [1, 3, 4, 10])
 @pytest.mark.parametrize(("size", "wanted"), [(4, [4, 4, 2]), (5, [5, 5]), (20, [10])])
 def test_rebatched_images_come_in_order_and_in_one_size(given, size, wanted):
-    batches = list(rebatched(cut(given, X, Y, Y), size))
+    batches = list(fixed_batches(cut(given, X, Y, Y), size))
     assert [len(y) for _, y in batches] == wanted
     assert torch.equal(torch.cat([x for x, _ in batches]), X)
     assert torch.equal(torch.cat([y for _, y in batches]), Y)
-    assert not list(rebatched([], size))
+    assert not list(fixed_batches([], size))
 
 
-@pytest.mark.parametrize(("most", "wanted"), [(None, [4, 4, 2]), (10, [4, 4, 2]), (8, [4, 4]), (5, [4, 1]), (1, [1])])
-def test_first_cuts_the_last_batch_and_numbers_images_that_have_no_index(most, wanted):
-    batches = list(take(cut(4, X, Y), most))
-    assert [len(y) for _, y, _ in batches] == wanted
-    assert torch.equal(torch.cat([index for _, _, index in batches]), torch.arange(sum(wanted)))
-    numbered = take(cut(4, X, Y, Y + 7), most)
-    assert torch.equal(torch.cat([index for _, _, index in numbered]), 7 + torch.arange(sum(wanted)))
+def test_right_answers_are_counted_by_version_and_images_without_an_index_are_numbered(student):
+    numbers, x, y = [], 0.1 * torch.ones(5, 3, 4, 4), torch.tensor([0, 1, 0, 1, 1])
+
+    def versions(x, y, index):
+        numbers.extend(index.tolist())
+        for version, answer in (("zeros", 0), ("ones", 1)):
+            yield version, torch.eye(2)[torch.full_like(y, answer)]
+
+    counts = count_right(student.eval(), cut(2, x, y), versions)
+    assert counts.right == {"zeros": 2, "ones": 3}
+    assert counts.top1("ones") == 60
+    assert (counts.n, counts.side) == (5, 4)
+    assert numbers == [0, 1, 2, 3, 4]
+    count_right(student, cut(2, x, y, torch.arange(7, 12)), versions)
+    assert numbers[5:] == [7, 8, 9, 10, 11]

@@ -1,12 +1,25 @@
-"""Means over corruptions: what is averaged, and what is divided by what."""
+"""Accuracy on corrupted images: what is averaged, and do made, kept and published images belong to their labels?"""
 
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from helpers.corrupting import write_published
 
-from adautomix.evaluate.corrupted import CorruptionTable, corruption_table, evaluate
-from adautomix.evaluate.corruptions import CORRUPTIONS15, corrupt
-from adautomix.evaluate.corruptions.sources import Made, default_table
+import adautomix.evaluate.corruption_source as sources
+from adautomix.data.loader import eval_loader
+from adautomix.evaluate.corrupted import corruption_table, evaluate, mean_accuracy
+from adautomix.evaluate.corruption_source import MadeOnDemand, Stored, corruption_source, keep, published
+from adautomix.evaluate.corruptions import ALL19, CORRUPTIONS15, corrupt
 from adautomix.utils.errors import UserError
+
+CPU = torch.device("cpu")
+OF = {"data": "tiny", "fingerprint": "0123", "images": 20}
+KEPT = {"table": "cifar", "files": "set", "source": "regenerated"}
+PUBLISHED = {"source": "published", "files": "CIFAR-10-C", "table": "cifar"}
 
 
 def batch(count=6):
@@ -14,30 +27,32 @@ def batch(count=6):
     return torch.rand(count, 3, 8, 8, generator=rng), torch.arange(count) % 5, torch.arange(count)
 
 
+@pytest.fixture
+def batches(tiny_dataset):
+    return eval_loader(tiny_dataset, 8, device=CPU)
+
+
+@pytest.fixture
+def kept(tmp_path, batches):
+    return keep(tmp_path / "set", batches, of=OF, settings=KEPT)
+
+
 def test_the_mean_is_over_severities_and_then_corruptions():
-    table = CorruptionTable({"a": [90.0, 50.0], "b": [40.0, 20.0]}, 10)
-    assert table.mean_accuracy() == 50
-    assert table.mce() == 50
-    assert table.mce(table) == 100
-
-
-def test_mce_divides_mean_errors_and_does_not_average_ratios():
-    ours, theirs = CorruptionTable({"a": [90.0, 40.0]}, 1), CorruptionTable({"a": [80.0, 20.0]}, 1)
-    assert ours.mce(theirs) == pytest.approx(70.0)  # (10 + 60) / (20 + 80); the mean of 1/2 and 3/4 would be 62.5
-    with pytest.raises(UserError, match="other corruptions"):
-        ours.mce(CorruptionTable({"b": [50.0, 50.0]}, 1))
+    assert mean_accuracy({"a": [90.0, 50.0], "b": [40.0, 20.0], "c": [0.0, 0.0]}, ("a", "b")) == 50
 
 
 def test_a_cell_is_the_accuracy_on_those_corrupted_images(student):
     student.eval()
     x, y, index = batch()
-    table = corruption_table(student, [(x[:4], y[:4], index[:4]), (x[4:], y[4:], index[4:])], names=("contrast", "fog"))
+    table, count = corruption_table(
+        student, [(x[:4], y[:4], index[:4]), (x[4:], y[4:], index[4:])], names=("contrast", "fog")
+    )
     for name in ("contrast", "fog"):
         for severity in (1, 5):
             images = corrupt(x, name, severity, table="cifar", seed=0, index=index)
             expected = 100 * (student(images).logits["one"].argmax(1) == y).float().mean().item()
-            assert table.top1[name][severity - 1] == pytest.approx(expected)
-    assert table.n == 6
+            assert table[name][severity - 1] == pytest.approx(expected)
+    assert count == 6
 
 
 def test_the_stored_result_has_both_means_and_every_cell(student):
@@ -49,16 +64,134 @@ def test_the_stored_result_has_both_means_and_every_cell(student):
     assert result["value"]["top1"] == pytest.approx(standard)
     assert result["value"]["released_top1"] == pytest.approx(sum(sum(row) / 5 for row in cells.values()) / 19)
     assert result["settings"]["source"] == "regenerated"
-
-
-def test_the_table_follows_the_images_size_and_no_images_are_refused(student):
-    assert [default_table(side) for side in (16, 32, 48, 64, 224)] == ["cifar", "cifar", "tiny", "tiny", "imagenet"]
     with pytest.raises(UserError, match="no test images"):
-        corruption_table(student.eval(), [])
+        evaluate(student, [])
 
 
-def test_at_64_px_the_table_is_tiny_imagenets_and_imagenets_may_be_asked_for():
+def test_at_64_px_the_table_is_tiny_imagenets():
     x, index = torch.full((1, 3, 64, 64), 0.4), torch.arange(1)
-    noise = [Made(table)(x, index, "gaussian_noise", 3) for table in (None, "tiny", "imagenet")]
-    assert torch.equal(noise[0], noise[1])
-    assert not torch.equal(noise[0], noise[2])
+    tiny, imagenet = (corrupt(x, "gaussian_noise", 3, table=t, seed=0, index=index) for t in ("tiny", "imagenet"))
+    assert torch.equal(MadeOnDemand()(x, index, "gaussian_noise", 3), tiny)
+    assert not torch.equal(tiny, imagenet)
+
+
+@pytest.mark.parametrize("name", ["gaussian_noise", "glass_blur", "frost", "jpeg_compression", "spatter"])
+def test_a_kept_set_gives_the_pixels_that_would_be_made(kept, batches, name):
+    for x, _, index in batches:
+        for severity in (1, 5):
+            wanted = corrupt(x, name, severity, table="cifar", seed=0, index=index)
+            assert torch.equal(kept(x, index, name, severity), wanted)
+            assert torch.equal(MadeOnDemand()(x, index, name, severity), wanted)
+
+
+def test_a_kept_set_serves_any_batch_in_any_order(kept, batches):
+    x, _, index = next(iter(batches))
+    backwards = kept(x.flip(0), index.flip(0), "fog", 3)
+    assert torch.equal(backwards.flip(0), kept(x, index, "fog", 3))
+
+
+def test_a_kept_set_is_made_once_and_what_is_missing_is_added(tmp_path, batches, kept, monkeypatch):
+    made = []
+    monkeypatch.setattr(sources, "corrupt", lambda x, name, *a, **k: made.append(name) or corrupt(x, name, *a, **k))
+    keep(tmp_path / "set", batches, of=OF, settings=KEPT)
+    assert not made
+    (tmp_path / "set" / "snow.npy").unlink()
+    keep(tmp_path / "set", batches, of=OF, settings=KEPT)
+    assert set(made) == {"snow"}
+
+
+def test_the_manifest_tells_what_was_made_and_the_files_have_the_published_layout(tmp_path, kept, tiny_dataset):
+    folder = tmp_path / "set"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    digits = manifest.pop("sha256")
+    made = {"table": "cifar", "seed": 0, "version": sources.VERSION, "severities": 5, "layout": "[5M,H,W,3]"}
+    assert manifest == OF | made
+    assert digits == {name: hashlib.sha256((folder / f"{name}.npy").read_bytes()).hexdigest() for name in ALL19}
+    images = np.load(folder / "contrast.npy")
+    side, count = tiny_dataset.size, len(tiny_dataset.test)
+    assert images.dtype == np.uint8
+    assert images.shape == (5 * count, side, side, 3)
+    assert not any(".tmp" in path.name for path in folder.iterdir())
+
+
+def test_a_set_of_other_images_is_refused(tmp_path, kept, batches):
+    with pytest.raises(UserError, match=r"set holds .*delete the folder"):
+        keep(tmp_path / "set", batches, of=OF | {"fingerprint": "4567"}, settings=KEPT)
+
+
+def test_an_unreadable_file_is_named(tmp_path, kept, batches):
+    (tmp_path / "set" / "snow.npy").write_bytes(b"half")
+    x, _, index = next(iter(batches))
+    with pytest.raises(UserError, match=r"snow.npy cannot be read .*it is made anew"):
+        kept(x, index, "snow", 1)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Return the folder of published files of four images, with their labels."""
+    labels = torch.tensor([0, 1, 2, 1])
+    write_published(tmp_path / "CIFAR-10-C", labels)
+    return tmp_path / "CIFAR-10-C", labels
+
+
+def test_published_files_give_the_severity_and_the_rows_asked_for(files):
+    folder, labels = files
+    rows = np.arange(20, dtype=np.uint8)
+    np.save(folder / "snow.npy", np.broadcast_to(rows[:, None, None, None], (20, 32, 32, 3)))
+    source = published(folder, labels, PUBLISHED)
+    images = source(torch.zeros(2, 3, 32, 32), torch.tensor([3, 0]), "snow", 4)
+    assert images.mul(255).round()[:, 0, 0, 0].tolist() == [15, 12]
+    assert isinstance(source.opened["snow"], np.memmap)
+    for severity in (0, 6):
+        with pytest.raises(UserError, match=f"got {severity}"):
+            source(images, torch.tensor([3, 0]), "snow", severity)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda root: (root / "fog.npy").unlink(), r"fog.npy cannot be read .*No such file.*3555552"),
+        (lambda root: (root / "labels.npy").unlink(), r"labels.npy cannot be read"),
+        (lambda root: (root / "fog.npy").write_bytes((root / "fog.npy").read_bytes()[:500]), "fog.npy cannot be read"),
+        (lambda root: (root / "fog.npy").write_text("<html>"), "fog.npy cannot be read"),
+        (lambda root: np.save(root / "fog.npy", np.zeros((16, 32, 32, 3), np.uint8)), r"got uint8 \(16, 32, 32, 3\)"),
+        (lambda root: np.save(root / "fog.npy", np.zeros((20, 32, 32, 3))), "got float64"),
+        (lambda root: np.save(root / "labels.npy", np.arange(20)), "in 17 of 20 places"),
+        (lambda root: np.save(root / "labels.npy", np.tile([0, 1, 2, 2], 5)), "in 5 of 20 places"),
+        (lambda root: np.save(root / "labels.npy", np.arange(16)), r"got int64 \(16,\)"),
+    ],
+)
+def test_broken_files_are_named(files, spoil, message):
+    folder, labels = files
+    spoil(folder)
+    with pytest.raises(UserError, match=message):
+        published(folder, labels, PUBLISHED)(torch.zeros(1, 3, 32, 32), torch.tensor([0]), "fog", 3)
+
+
+def test_published_files_are_preferred_where_they_lie(tmp_path, tiny_dataset, monkeypatch):
+    monkeypatch.setattr(sources, "in_workbook", lambda path: tmp_path / path)
+    cifar = replace(tiny_dataset, name="cifar10")
+    assert corruption_source(cifar, tmp_path / "runs", CPU).settings["source"] == "regenerated"
+    write_published(tmp_path / "files", cifar.test.labels)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "files").rename(tmp_path / "data" / "CIFAR-10-C")
+    assert corruption_source(cifar, tmp_path / "runs", CPU).settings == PUBLISHED
+    own = corruption_source(tiny_dataset, tmp_path / "runs", CPU)
+    assert isinstance(own, Stored)
+    assert own.settings == {
+        **{"source": "regenerated", "files": "corrupted-cifar-tiny", "table": "cifar"},
+        **{"seed": 0, "version": sources.VERSION},
+    }
+
+
+def test_large_images_are_made_as_needed_and_not_kept(tmp_path, tiny_dataset):
+    source = corruption_source(replace(tiny_dataset, size=224), tmp_path, CPU)
+    assert isinstance(source, MadeOnDemand)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_result_says_where_the_images_came_from(student, kept, batches):
+    result = evaluate(student.eval(), batches, source=kept)
+    assert result["settings"]["files"] == "set"
+    assert result["value"] == evaluate(student, batches)["value"]
+    assert "ImageMagick" in result["protocol"]

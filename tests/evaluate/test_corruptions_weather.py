@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from helpers.corrupting import images, run
+from helpers.corrupting import run
 
-from adautomix.evaluate.corruptions.plasma import diamond_square
 from adautomix.evaluate.corruptions.spatter import distance, rims
-from adautomix.evaluate.corruptions.weather import crops, made_up_ice
+from adautomix.evaluate.corruptions.weather import diamond_square, made_up_ice
 from adautomix.evaluate.per_image_rng import PerImageRNG
 
 
@@ -54,19 +53,6 @@ def test_snow_whitens_and_lies_on_both_diagonals():
     flakes = y - y.amin((1, 2, 3), keepdim=True)
     assert (y > x + 0.07).all()  # 0.15 of 0.5
     torch.testing.assert_close(flakes, flakes.flip(-2, -1))
-
-
-def test_frost_crops_the_given_textures_and_uses_the_first_five():
-    textures = torch.stack([torch.full((3, 40, 50), i / 10) for i in range(6)])
-    pieces = crops(textures, 32, 32, PerImageRNG.of(torch.arange(200), 0))
-    assert {round(v * 10) for v in pieces.flatten(1).mean(1).tolist()} == set(range(5))
-    ramp = torch.arange(50.0).div(64).expand(1, 3, 40, 50)
-    left = crops(ramp, 32, 32, PerImageRNG.of(torch.arange(200), 0))[:, 0, 0, 0] * 64
-    assert left.min() == 0
-    assert left.max() == 17  # 50 - 32 is never drawn
-    x = images(3)
-    y = run(x, "frost", 1, textures=torch.full((1, 3, 32, 32), 0.5))
-    assert float((y - (x + 0.1).clamp(max=1)).abs().max()) <= 1.01 / 255
 
 
 def test_made_up_ice_is_bright_and_bluish():

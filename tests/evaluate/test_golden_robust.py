@@ -1,6 +1,6 @@
 """The released code's FGSM, ECE and occlusion against arrays that it produced.
 
-`ADAUTOMIX_GOLDEN=<folder> pytest tests/test_golden_robust.py` checks another folder laid out like tests/golden.
+`ADAUTOMIX_GOLDEN=<folder> pytest tests/evaluate/test_golden_robust.py` checks a folder laid out like tests/golden.
 """
 
 import os

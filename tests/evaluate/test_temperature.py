@@ -73,22 +73,22 @@ def test_a_class_that_no_validation_image_shows_is_no_obstacle():
 
 
 def test_images_that_are_all_right_have_no_temperature():
-    with pytest.raises(UserError, match=r"lower, the better, down to 0\.01\. All of these 3 images are right"):
+    with pytest.raises(UserError, match=r"0\.01.* 3 images are right"):
         fit_temperature(5 * torch.eye(3), torch.arange(3))
 
 
 @pytest.mark.parametrize("logits", [torch.zeros(4, 3), -torch.eye(4)[:, :3], 1e5 * torch.tensor([[1.0, 0, 0]] * 4)])
 def test_logits_that_know_nothing_or_are_huge_have_no_temperature(logits):
-    with pytest.raises(UserError, match="higher, the better, up to 100"):
+    with pytest.raises(UserError, match="up to 100"):
         fit_temperature(logits, torch.tensor([0, 1, 2, 0]))
 
 
 @pytest.mark.parametrize(
     ("logits", "labels", "message"),
     [
-        (torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), "needs validation images, got none"),
-        (torch.zeros(2, 1), torch.zeros(2, dtype=torch.long), r"two classes or more, got \(2, 1\)"),
-        (torch.eye(3), torch.arange(2), "labels must be 3 whole numbers"),
+        (torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), "got none: hold some out"),
+        (torch.zeros(2, 1), torch.zeros(2, dtype=torch.long), r"2 classes or more, got \(2, 1\)"),
+        (torch.eye(3), torch.arange(2), "labels must be 3"),
         (torch.eye(3), torch.tensor([0, 1, 3]), "labels must be 0 to 2, got 0 to 3"),
         (torch.tensor([[0.0, math.nan], [1.0, 0.0]]), torch.arange(2), "not finite"),
     ],
@@ -112,5 +112,5 @@ def test_each_half_is_divided_by_the_temperature_of_the_other():
 
 
 def test_halves_need_two_images():
-    with pytest.raises(UserError, match="two images or more, got 1"):
+    with pytest.raises(UserError, match="got 1"):
         cross_fit(torch.ones(1, 2), torch.zeros(1, dtype=torch.long))

@@ -26,13 +26,12 @@ STEPS = {
     "calibration": {"notebook": "36_calibration", "needs": "evaluate"},
     "own_images": {"notebook": "11_your_own_images", "training": True},
     "recipe": {"notebook": "12_recipe"},
-    "table1": {"notebook": "30_table1", "needs": "evaluate"},
-    "table2": {"notebook": "31_table2", "needs": "evaluate"},
+    "tables": {"notebook": "30_tables", "needs": "evaluate", "grid": {"table": [1, 2]}},
     "ablations": {"notebook": "37_ablations", "needs": "evaluate"},
     "study": {"notebook": "39_cifar10_study", "needs": "evaluate"},
 }
 TASKS = 22
-"""Notebooks the plan runs: a step each, four trainings and two evaluations."""
+"""Notebooks the plan runs: a step each, four trainings, two evaluations and two tables."""
 
 
 def run_smoke_plan(folder: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from scipy import ndimage
 from torch import Tensor
 
 from adautomix.evaluate.corruptions.grid import separable
@@ -42,18 +43,8 @@ def smooth(
 
 @lru_cache(maxsize=256)
 def gaussian_matrix(side: int, sd_px: Number, edge: str, truncate: Number) -> Float[Tensor, "N N"]:
-    """Return the matrix that smooths a line of so many pixels; rows sum to 1."""
-    reach = int(truncate * sd_px + 0.5)
-    steps = np.arange(-reach, reach + 1)
-    weights = np.exp(-0.5 * (steps / max(sd_px, 1e-12)) ** 2)
-    source = np.arange(side)[:, None] + steps
-    if edge == "nearest":
-        source = source.clip(0, side - 1)
-    else:
-        source %= 2 * side
-        source = np.minimum(source, 2 * side - 1 - source)
-    matrix = np.zeros((side, side))
-    np.add.at(matrix, (np.arange(side)[:, None], source), weights / weights.sum())
+    """Return the matrix that smooths a line of so many pixels: scipy's filter of the identity; rows sum to 1."""
+    matrix = ndimage.gaussian_filter1d(np.eye(side), max(sd_px, 1e-12), axis=0, mode=edge, truncate=truncate)
     return torch.from_numpy(matrix).float()
 
 
@@ -76,13 +67,12 @@ def disk_kernel(radius: Number, soft_px: Number) -> Float[Tensor, "K K"]:
     disk = (y**2 + x**2 <= radius**2).astype(float)
     line = np.exp(-0.5 * (np.arange(-taps, taps + 1) / soft_px) ** 2)
     line /= line.sum()
-    padded = np.pad(disk / disk.sum(), taps, mode="reflect")
-    size = 2 * half + 1
-    kernel = sum(
-        line[i] * line[j] * padded[i : i + size, j : j + size] for i in range(len(line)) for j in range(len(line))
-    )
+    kernel = disk / disk.sum()
+    for axis in (0, 1):
+        kernel = ndimage.convolve1d(kernel, line, axis, mode="mirror")
     used = max(int(np.abs(place - half).max()) for place in np.nonzero(kernel > NEGLIGIBLE**2))
-    return torch.from_numpy(kernel[half - used : half + used + 1, half - used : half + used + 1]).float()
+    middle = slice(half - used, half + used + 1)
+    return torch.from_numpy(kernel[middle, middle]).float()
 
 
 def motion_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
@@ -144,14 +134,9 @@ def clipped_zoom(x: Float[Tensor, "B C H W"], factor: Number) -> Float[Tensor, "
 
 @lru_cache(maxsize=512)
 def zoom_matrix(side: int, factor: Number) -> Float[Tensor, "N N"]:
-    """Return the matrix that zooms a line as scipy.ndimage.zoom does (order 1): ends of crop and result coincide."""
+    """Return the matrix that zooms the middle of a line to its length: scipy's zoom of the identity."""
     crop = math.ceil(side / factor)
-    start, size = (side - crop) // 2, round(crop * factor)
-    trim = (size - side) // 2
-    place = (np.arange(side) + trim) * ((crop - 1) / max(size - 1, 1))
-    low = np.floor(place).astype(int).clip(0, crop - 1)
-    high = (low + 1).clip(max=crop - 1)
-    matrix = np.zeros((side, side))
-    np.add.at(matrix, (np.arange(side), start + low), 1 - (place - low))
-    np.add.at(matrix, (np.arange(side), start + high), place - low)
-    return torch.from_numpy(matrix).float()
+    start = (side - crop) // 2
+    zoomed = ndimage.zoom(np.eye(side)[start : start + crop], (factor, 1), order=1, mode="nearest")
+    trim = (len(zoomed) - side) // 2
+    return torch.from_numpy(zoomed[trim : trim + side]).float()

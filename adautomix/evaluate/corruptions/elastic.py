@@ -56,8 +56,5 @@ def displace(x: Float[Tensor, "B C H W"], shift: Float[Tensor, "B 2 H W"]) -> Fl
 
 
 def _places(x: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "H 1"], Float[Tensor, " W"]]:
-    height, width = x.shape[-2:]
-    return (
-        torch.arange(height, device=x.device, dtype=torch.float32)[:, None],
-        torch.arange(width, device=x.device, dtype=torch.float32),
-    )
+    rows, cols = (torch.arange(side, device=x.device, dtype=torch.float32) for side in x.shape[-2:])
+    return rows[:, None], cols

@@ -1,9 +1,9 @@
 """Glass blur: pixels are shuffled within a small reach, between two Gaussian blurs.
 
-What a reader gets wrong: the published loop means to swap two pixels, but numpy's rows are views, so it copies:
-x[p] = x[q]. The published files were made with it, so this copies too. Pixels are visited from the last to the first;
-if q was visited before p, its new value is read. Those chains are followed for all pixels and images at once by pointer
-jumping (each round doubles the length followed), which gives exactly what the loop gives.
+The published loop means to swap two pixels, but numpy's rows are views, so it copies: x[p] = x[q]. The published files
+were made with it, so this copies too. Pixels are visited from the last to the first; if q was visited before p, its new
+value is read. Those chains are followed for all pixels and images at once by pointer jumping (each round doubles the
+length followed), which gives exactly what the loop gives.
 """
 
 import torch
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from adautomix.evaluate.corruptions.blur import smooth
-from adautomix.evaluate.corruptions.grid import cut_off
+from adautomix.evaluate.corruptions.grid import floor_to_8bit
 from adautomix.evaluate.corruptions.tables import Numbers
 from adautomix.evaluate.per_image_rng import PerImageRNG
 
@@ -21,7 +21,7 @@ def glass_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG
     sd_px, reach, rounds = setting
     height, width = x.shape[-2:]
     offsets = draws.below(2 * reach, rounds, height, width, 2) - reach
-    shuffled = shuffle(cut_off(smooth(x, sd_px)), offsets, reach)
+    shuffled = shuffle(floor_to_8bit(smooth(x, sd_px)), offsets, reach)
     return smooth(shuffled, sd_px)
 
 
@@ -36,8 +36,6 @@ def shuffle(x: Float[Tensor, "B C H W"], offsets: Int[Tensor, "B R H W 2"], reac
     for offset in offsets.unbind(1):
         step = one_round(offset, reach)
         source = step if source is None else source.gather(1, step)
-    if source is None:
-        return x.clone()
     return x.flatten(2).gather(2, source[:, None].expand(-1, x.shape[1], -1)).view_as(x)
 
 

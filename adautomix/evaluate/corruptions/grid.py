@@ -9,12 +9,12 @@ GUARD = 1e-3
 is whole may come out 0.00002 below itself, and would lose a whole level."""
 
 
-def cut_off(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def floor_to_8bit(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Return pixels clipped to [0,1] and cut off to the next lower k/255, as the published files were stored."""
     return x.clamp(0, 1).mul_(255).add_(GUARD).floor_().div_(255)
 
 
-def to_grid(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def round_to_8bit(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Return pixels clipped to [0,1] and rounded to the nearest k/255, float32."""
     return x.float().clamp(0, 1).mul_(255).round_().div_(255)
 

@@ -1,15 +1,16 @@
 """Spatter: drops of water or mud on the lens.
 
-The published code finds the rims of water with OpenCV; here its steps are written in torch for all images at once. The
-rims come out pixel by pixel as OpenCV's (compared on 120 random images). Three things differ: the distance to the
-nearest rim is exact, where OpenCV's is off by up to 0.4 px, so that the water's amount differs by 0.003 (of 1) on
-average; an image without a drop stays as it is, where the published code divides 0 by 0; drops brighter than white are
-clipped, where its 8 bits start again at 0.
+The published code finds the rims of water with OpenCV; here its steps are taken for all images at once. The rims are
+OpenCV's pixel by pixel (compared on 120 random images). Three things differ: the distance to the nearest rim is exact,
+where OpenCV's is off by up to 0.4 px (0.003 of the water on average); an image without a drop stays as it
+is, where the published code divides 0 by 0; drops brighter than white are clipped, where its 8 bits start again at 0.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
+from scipy import ndimage
 from torch import Tensor
 
 from adautomix.evaluate.corruptions.blur import smooth
@@ -34,8 +35,8 @@ def spatter(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -
     if muddy:
         cover = smooth((drops > threshold).float(), strength)
         cover = torch.where(cover < 0.8, 0.0, cover)
-        return x * (1 - cover) + cover * _colour(MUD, x)
-    return x + strength * water(drops) * _colour(WATER, x)
+        return x * (1 - cover) + cover * x.new_tensor(MUD)[:, None, None]
+    return x + strength * water(drops) * x.new_tensor(WATER)[:, None, None]
 
 
 def water(drops: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
@@ -58,11 +59,9 @@ def rims(levels: Float[Tensor, "B 1 H W"]) -> Bool[Tensor, "B 1 H W"]:
     size = right.abs() + down.abs()
     ridge = (size > WEAK) & _is_ridge(size, right, down)
     edge = ridge & (size > STRONG)
-    while True:  # weak ridges that touch an edge join it
-        grown = ridge & (F.max_pool2d(edge.float()[:, None], 3, stride=1, padding=1)[:, 0] > 0)
-        if torch.equal(grown, edge):
-            return edge[:, None]
-        edge = grown
+    # Weak ridges that touch an edge join it, within their image.
+    grown = ndimage.binary_propagation(edge.cpu().numpy(), np.ones((1, 3, 3)), mask=ridge.cpu().numpy())
+    return torch.from_numpy(grown)[:, None].to(levels.device)
 
 
 def _is_ridge(
@@ -86,16 +85,9 @@ def _is_ridge(
 
 def distance(away: Bool[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
     """Return each pixel's distance to the nearest False of its image, px, at most FARTHEST_PX."""
-    squares = torch.where(away, float(FARTHEST_PX**2), 0.0)
-    for dim in (3, 2):  # the nearest in the row, then over rows: squares of distances add up
-        reach, side = min(FARTHEST_PX, squares.shape[dim] - 1), squares.shape[dim]
-        nearest = squares.clone()
-        for step in range(1, reach + 1):
-            for source, target in ((0, step), (step, 0)):
-                there = nearest.narrow(dim, target, side - step)
-                torch.minimum(there, squares.narrow(dim, source, side - step) + step**2, out=there)
-        squares = nearest
-    return squares.clamp(max=FARTHEST_PX**2).sqrt()
+    maps = F.pad(away[:, 0], (0, 0, 0, 0, 0, 1)).cpu().numpy()  # a last map of False: scipy needs one, however far
+    far = ndimage.distance_transform_edt(maps, sampling=(10 * FARTHEST_PX, 1, 1))[:-1]  # the next image is no neighbour
+    return torch.from_numpy(far).float().clamp(max=FARTHEST_PX)[:, None].to(away.device)
 
 
 def _mean3(x: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
@@ -111,7 +103,3 @@ def _equalize(levels: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
     total = flat.shape[1]
     spread = ((up_to - lowest) * (255.0 / (total - lowest).clamp(min=1))).round()
     return torch.where(lowest == total, levels.flatten(1), spread.gather(1, flat)).view_as(levels)
-
-
-def _colour(rgb: tuple[float, float, float], x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "3 1 1"]:
-    return torch.tensor(rgb, device=x.device)[:, None, None]

@@ -1,28 +1,22 @@
 """Weather: snow, frost and fog.
 
-Frost needs photographs of ice, which are not ours to give. Without them a made-up texture stands in, and its frost is
-not the published one: hand over your own textures where that matters. Snow is blurred by our motion blur, not
-ImageMagick's (see blur.py).
+Frost needs photographs of ice, which are not ours to give: a made-up texture stands in, so its frost is not the
+published one. Snow is blurred by our motion blur, not ImageMagick's (see blur.py).
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adautomix.evaluate.checks import require_pixels
 from adautomix.evaluate.corruptions.blur import clipped_zoom, motion_offsets, motion_weights, move
-from adautomix.evaluate.corruptions.grid import cut_off, to_grid
-from adautomix.evaluate.corruptions.plasma import plasma
-from adautomix.evaluate.corruptions.tables import Numbers
+from adautomix.evaluate.corruptions.grid import floor_to_8bit, round_to_8bit
+from adautomix.evaluate.corruptions.tables import Number, Numbers
 from adautomix.evaluate.per_image_rng import PerImageRNG
-from adautomix.utils.errors import UserError
 from adautomix.utils.grey import LUMA
 
 ICE_LEVEL, ICE_CONTRAST, ICE_TINT = (0.45, 0.82), 0.11, (-0.07, 0.01, 0.06)
 """Mean grey (drawn in between), standard deviation and colour of the made-up ice, about those of the five published
 photographs in use: grey 0.48 to 0.81, standard deviation 0.07 to 0.17, bluish."""
-PUBLISHED_TEXTURES = 5
-"""The published code owns six photographs and draws among the first five."""
 
 
 def fog(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
@@ -37,24 +31,18 @@ def snow(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> F
     """Return x whitened, with flakes blown in one direction and, turned by half, in the other."""
     mean, sd, zoom, threshold, radius, sd_px, keep = setting
     flakes = clipped_zoom(draws.normal(1, *x.shape[-2:]) * sd + mean, zoom)
-    flakes = cut_off(torch.where(flakes < threshold, 0.0, flakes))
+    flakes = floor_to_8bit(torch.where(flakes < threshold, 0.0, flakes))
     weights = motion_weights(int(radius), sd_px)
-    flakes = to_grid(move(flakes, weights, motion_offsets(draws.uniform(-135, -45), len(weights))))
+    flakes = round_to_8bit(move(flakes, weights, motion_offsets(draws.uniform(-135, -45), len(weights))))
     grey = torch.einsum("bchw,c->bhw", x, torch.tensor(LUMA, device=x.device))[:, None]
     whitened = keep * x + (1 - keep) * torch.maximum(x, grey * 1.5 + 0.5)
     return whitened + flakes + flakes.flip(-2, -1)
 
 
-def frost(
-    x: Float[Tensor, "B 3 H W"],
-    setting: Numbers,
-    draws: PerImageRNG,
-    textures: Float[Tensor, "T 3 h w"] | None = None,
-) -> Float[Tensor, "B 3 H W"]:
-    """Return a weighted sum of x and ice: a random piece of a random texture, or made up if there are none."""
+def frost(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
+    """Return a weighted sum of x and made-up ice."""
     image_weight, ice_weight = setting
-    ice = made_up_ice(*x.shape[-2:], draws) if textures is None else crops(textures.to(x), *x.shape[-2:], draws)
-    return image_weight * x + ice_weight * ice
+    return image_weight * x + ice_weight * made_up_ice(*x.shape[-2:], draws)
 
 
 def made_up_ice(height: int, width: int, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
@@ -68,22 +56,32 @@ def made_up_ice(height: int, width: int, draws: PerImageRNG) -> Float[Tensor, "B
     return (grey[:, None] + tint).clamp(0, 1)
 
 
-def crops(textures: Float[Tensor, "T 3 h w"], height: int, width: int, draws: PerImageRNG) -> Float[Tensor, "B 3 H W"]:
-    """Return a piece of one of the first five textures an image."""
-    count, _, tall, wide = textures.shape
-    which = draws.below(min(count, PUBLISHED_TEXTURES))
-    # As published, the last row and column of places is never drawn; a texture of just the image's size has only one.
-    top, left = draws.below(max(tall - height, 1)), draws.below(max(wide - width, 1))
-    rows = top[:, None, None] + torch.arange(height, device=top.device)[:, None]
-    cols = left[:, None, None] + torch.arange(width, device=top.device)
-    return textures[which[:, None, None], :, rows, cols].movedim(-1, 1)
+def plasma(height: int, width: int, decay: Number, draws: PerImageRNG) -> Float[Tensor, "B H W"]:
+    """Return random clouds in [0,1], a map an image: the upper left of the next square whose side is a power of two."""
+    side = 1 << (max(height, width) - 1).bit_length()
+    return diamond_square(draws.uniform(-1, 1, side, side), decay)[:, :height, :width]
 
 
-def require_textures(textures: Tensor, height: int, width: int) -> None:
-    """Raise UserError unless textures are pixels [T,3,h,w] in [0,1], at least as large as the images."""
-    require_pixels(textures)
-    if textures.shape[2] < height or textures.shape[3] < width:
-        raise UserError(
-            f"textures must be at least {height} x {width} px, as the images are, got {textures.shape[2]} x "
-            f"{textures.shape[3]}: enlarge them (published: photographs scaled by 0.2 for CIFAR, 0.3 for Tiny ImageNet)"
-        )
+def diamond_square(u: Float[Tensor, "B N N"], decay: Number) -> Float[Tensor, "B N N"]:
+    """Return the diamond-square map on a torus: every point is the mean of four neighbours plus its own draw.
+
+    Args:
+        u: a draw in [-1,1] a point; N is a power of two. The draw at (0, 0) is not used.
+        decay: the draws of each scale are worth so many times less than those of the one above, squared: the published
+            code draws between -wobble and wobble and then multiplies by wobble again.
+    Returns: a new tensor, scaled to [0,1].
+    """
+    maps, side = torch.zeros_like(u), u.shape[-1]
+    step, wobble = side, 100.0
+    while step >= 2:
+        half = step // 2
+        corners, centres = maps[:, ::step, ::step], maps[:, half::step, half::step]
+        around = corners + corners.roll(-1, 1)
+        centres[:] = (around + around.roll(-1, 2)) / 4 + u[:, half::step, half::step] * wobble**2
+        top = centres + centres.roll(1, 1) + corners + corners.roll(-1, 2)
+        left = centres + centres.roll(1, 2) + corners + corners.roll(-1, 1)
+        maps[:, ::step, half::step] = top / 4 + u[:, ::step, half::step] * wobble**2
+        maps[:, half::step, ::step] = left / 4 + u[:, half::step, ::step] * wobble**2
+        step, wobble = half, wobble / decay
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    return (maps - low) / (high - low).clamp(min=1e-12)

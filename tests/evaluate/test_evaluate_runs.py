@@ -1,0 +1,249 @@
+"""Evaluating Runs: what is stored, kept or evaluated anew, and which errors are named by run and evaluator."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import tiny_classifier
+from helpers.corrupting import write_published
+
+import adautomix.evaluate.corruption_source as sources
+import adautomix.evaluate.runs as runs
+from adautomix.cli import main
+from adautomix.config import TrainConfig
+from adautomix.data.base import MemorySplit, describe
+from adautomix.data.loader import eval_loader
+from adautomix.evaluate.runs import evaluate_run
+from adautomix.runs.checkpoint import load, save
+from adautomix.runs.run import Run, create, run_for
+from adautomix.training.loop import train
+from adautomix.utils.errors import UserError
+
+
+@pytest.fixture
+def run(tmp_path, tiny, tiny_dataset, monkeypatch):
+    """Return a trained run."""
+    monkeypatch.setattr(runs, "dataset_for", lambda config: tiny_dataset)
+    return train(TrainConfig(width=4, epochs=1, batch_size=8, device="cpu"), tmp_path / "runs", log=str)
+
+
+def test_evaluating_a_run_stores_what_training_saw(run):
+    evaluate_run(run, device="cpu", force=True, log=str)
+    for role in ("student", "teacher"):
+        stored = run.metrics("accuracy", role)
+        assert stored["value"]["top1"] == pytest.approx(run.history[f"{role}_top1"].iloc[-1])
+        assert stored["n_images"] == 20
+        assert {"settings", "protocol", "device", "written"} <= set(stored)
+
+
+def test_results_already_there_are_kept_unless_forced(run):
+    evaluate_run(run, device="cpu", log=str)
+    stored = run.metrics("accuracy", "student")
+    run.write_metrics("accuracy", "student", stored | {"value": {"top1": -1.0}})
+    lines = []
+    evaluate_run(run, device="cpu", log=lines.append)
+    assert "already evaluated" in lines[0]
+    assert run.metrics("accuracy", "student")["value"]["top1"] == -1.0
+    evaluate_run(run, device="cpu", force=True, log=str)
+    assert run.metrics("accuracy", "student")["value"]["top1"] >= 0
+
+
+def test_a_run_on_other_images_is_left_out_and_said_so(run, tiny_dataset, monkeypatch):
+    monkeypatch.setattr(runs, "dataset_for", lambda config: replace(tiny_dataset, fingerprint="other"))
+    lines = []
+    assert not evaluate_run(run, ["calibration"], device="cpu", log=lines.append)
+    assert "no longer holds the images it was trained on" in lines[0]
+    assert run.metrics("calibration", "student") is None
+
+
+def test_costly_evaluators_can_take_a_sample_and_say_so(run):
+    names = ("accuracy", "calibration", "fgsm", "pgd", "corruption", "occlusion", "released")
+    evaluate_run(run, names, device="cpu", roles=("student",), sample=7, log=str)
+    counts = {name: run.metrics(name, "student")["n_images"] for name in names}
+    assert counts == dict.fromkeys(names, 7) | {"accuracy": 20, "calibration": 20}
+    assert run.metrics("fgsm", "student")["images"] == "a fixed random sample"
+    assert run.metrics("accuracy", "student")["images"] == "all"
+    assert len(run.metrics("released", "student")["value"]["occlusion"]) == 11
+    with pytest.raises(UserError, match="got 0"):
+        evaluate_run(run, sample=0, log=str)
+
+
+def test_the_sample_is_the_same_images_with_their_own_numbers(tiny_dataset):
+    few = list(eval_loader(tiny_dataset, 3, device=torch.device("cpu"), sample=7))
+    again = list(eval_loader(tiny_dataset, 7, device=torch.device("cpu"), sample=7))
+    index = torch.cat([batch.index for batch in few])
+    assert torch.equal(index, again[0].index)
+    assert len(index.unique()) == 7
+    assert torch.equal(again[0].y, tiny_dataset.test.labels[index])
+    assert torch.equal((again[0].x * 255).round().byte(), tiny_dataset.test.images[index])
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch, tiny_dataset):
+    """Return a function that gives a finished run on 20 images of a data set by name; files are sought in tmp_path."""
+    monkeypatch.setattr(sources, "in_workbook", lambda path: tmp_path / path)
+    monkeypatch.setattr(runs, "load_classifier", lambda run, role, device: tiny_classifier().eval())
+
+    def open_(name="digits"):
+        images = torch.nn.functional.interpolate(tiny_dataset.test.images.float(), size=32).byte()
+        dataset = replace(tiny_dataset, name=name, size=32, test=MemorySplit(images, tiny_dataset.test.labels))
+        monkeypatch.setattr(runs, "dataset_for", lambda config: dataset)
+        config = TrainConfig(data=name, device="cpu")
+        run = run_for(tmp_path / "runs", config, describe(dataset))
+        create(run, config, describe(dataset))
+        run.finish()
+        return run
+
+    return open_
+
+
+def evaluate(run, *names, **asked):
+    """Return what evaluating a run's student said."""
+    lines = []
+    assert evaluate_run(run, names, roles=("student",), device="cpu", log=lines.append, **asked)
+    return lines
+
+
+def test_another_sample_is_evaluated_anew_and_the_same_one_is_kept(opened):
+    run = opened()
+    for sample, count in ((7, 7), (None, 20), (7, 7), (50, 20)):
+        assert "fgsm of the student" in evaluate(run, "fgsm", sample=sample)[0]
+        assert run.metrics("fgsm", "student")["n_images"] == count
+        assert evaluate(run, "fgsm", sample=sample) == [f"{run.id}: already evaluated"]
+    assert evaluate(run, "fgsm") == [f"{run.id}: already evaluated"]  # 50 of 20 images were all
+
+
+def test_accuracy_takes_all_images_whatever_the_sample(opened):
+    run = opened()
+    evaluate(run, "accuracy", sample=7)
+    assert "already evaluated" in evaluate(run, "accuracy")[0]
+
+
+def test_pgd_takes_its_own_number_of_images(opened, monkeypatch):
+    monkeypatch.setitem(runs.DEFAULT_SAMPLE, "pgd", 5)
+    run = opened()
+    evaluate(run, "pgd")
+    assert run.metrics("pgd", "student")["n_images"] == 5
+    assert "already evaluated" in evaluate(run, "pgd")[0]
+    evaluate(run, "pgd", sample=6)
+    assert run.metrics("pgd", "student")["n_images"] == 6
+
+
+def test_other_settings_are_noticed(opened):
+    run = opened()
+    evaluate(run, "released")
+    stored = run.metrics("released", "student")
+    run.write_metrics("released", "student", stored | {"settings": stored["settings"] | {"batch_size": 500}})
+    assert "released of the student" in evaluate(run, "released")[0]
+    assert run.metrics("released", "student")["settings"] == stored["settings"]
+
+
+def source_of(run):
+    return run.metrics("corruption", "student")["settings"]["source"]
+
+
+def test_published_files_put_in_place_later_are_noticed(opened, tmp_path, tiny_dataset):
+    run = opened("cifar10")
+    evaluate(run, "corruption", sample=2)
+    assert source_of(run) == "regenerated"
+    assert "already evaluated" in evaluate(run, "corruption", sample=2)[0]
+    (tmp_path / "data").mkdir()
+    write_published(tmp_path / "data" / "CIFAR-10-C", tiny_dataset.test.labels)
+    evaluate(run, "corruption", sample=2)
+    assert source_of(run) == "published"
+    assert "already evaluated" in evaluate(run, "corruption", sample=2)[0]
+
+
+def test_corrupted_names_files_for_cifar_and_leaves_other_runs_their_own(opened, tmp_path, tiny_dataset):
+    write_published(tmp_path / "files", tiny_dataset.test.labels)
+    for name, source in (("cifar10", "published"), ("digits", "regenerated")):
+        run = opened(name)
+        evaluate(run, "corruption", sample=2, corrupted="files")
+        assert source_of(run) == source
+        assert "already evaluated" in evaluate(run, "corruption", sample=2, corrupted="files")[0]
+
+
+def test_that_nothing_is_to_do_is_told_without_a_data_set_or_a_network(opened, monkeypatch):
+    run = opened()
+    names = ("accuracy", "fgsm", "occlusion", "released", "corruption")
+    evaluate(run, *names, sample=2)
+    for loaded in ("dataset_for", "load_classifier"):
+        monkeypatch.setattr(runs, loaded, lambda *given: pytest.fail("nothing should be read"))
+    assert "already evaluated" in evaluate(run, *names, sample=2)[0]
+
+
+def test_evaluators_and_roles_share_a_loader_for_every_number_of_images(opened, monkeypatch):
+    made, eval_loader = [], runs.eval_loader
+    monkeypatch.setattr(runs, "eval_loader", lambda *a, sample, **k: made.append(sample) or eval_loader(*a, **k))
+    evaluate_run(opened(), ("accuracy", "calibration", "fgsm", "occlusion"), sample=2, device="cpu", log=str)
+    assert made == [None, 2]
+
+
+@pytest.fixture
+def diverged(run):
+    """Return another run, first in order, whose student has weights that are not finite."""
+    copied = Run(shutil.copytree(run.path, run.path.parent / "a-diverged"))
+    state = load(copied.checkpoint)
+    state["student"]["heads.one.bias"].fill_(torch.nan)
+    save(copied.checkpoint, state)
+    return copied
+
+
+def test_an_evaluator_that_fails_is_named_and_the_others_are_stored(run, tiny_dataset, monkeypatch):
+    monkeypatch.setattr(runs, "dataset_for", lambda config: replace(tiny_dataset, name="cifar10"))
+    with pytest.raises(UserError) as caught:
+        evaluate_run(run, ("corruption", "calibration"), device="cpu", corrupted="nowhere", log=str)
+    (line,) = str(caught.value).splitlines()  # one for both roles
+    assert line.startswith(f"{run.id}: corruption: ")
+    assert "No such file" in line
+    assert run.metrics("calibration", "teacher")["n_images"] == 20
+    assert run.metrics("corruption", "student") is None
+
+
+def test_a_data_set_that_is_gone_is_named_with_the_run(run, monkeypatch):
+    def gone(config):
+        raise UserError("there is no directory x")
+
+    monkeypatch.setattr(runs, "dataset_for", gone)
+    with pytest.raises(UserError, match=f"^{run.id}: there is no directory x$"):
+        evaluate_run(run, ["calibration"], device="cpu", log=str)
+
+
+def call(run, *args):
+    """Return the code with which the command line evaluates the runs beside this one."""
+    with pytest.raises(SystemExit) as caught:
+        main(("evaluate", str(run.path.parents[1]), *args))
+    return caught.value.code
+
+
+def test_one_runs_error_leaves_the_other_runs_evaluated_and_gives_code_1(run, diverged, capsys):
+    assert call(run, "--evaluators", "calibration", "fgsm", "--device", "cpu") == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[:2] for line in errors] == [[diverged.id, "calibration"], [diverged.id, "fgsm"]]
+    assert all("outputs are not finite" in line for line in errors)
+    assert diverged.metrics("calibration", "student") is None
+    assert diverged.metrics("calibration", "teacher")["n_images"] == 20
+    assert run.metrics("fgsm", "student")["n_images"] == 20
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--evaluators"], "give one or more of accuracy, calibration"),
+        (["--evaluators", "acuracy"], "'acuracy'; did you mean 'accuracy'"),
+        (["--sample", "0"], "got 0"),
+        (["--device", "cdua"], "'cdua'"),
+    ],
+)
+def test_a_mistake_for_every_run_is_one_message_and_code_2(run, diverged, capsys, args, message):
+    assert call(run, *args) == 2
+    assert capsys.readouterr().err.count(message) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "message"), [((), "no evaluator is named"), (["acuracy"], "did you mean 'accuracy'")]
+)
+def test_no_and_unknown_evaluators_are_refused(run, names, message):
+    with pytest.raises(UserError, match=message):
+        evaluate_run(run, names, log=str)
