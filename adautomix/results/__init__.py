@@ -5,7 +5,8 @@ from adautomix.utils.lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "ablations": "ablation_table comparison_counts left_out not_run plan_commands wide_ablations",
+        "ablations": "ablation_table comparison_counts not_run plan_commands wide_ablations",
+        "factors": "left_out",
         "reproduction": "cells detail markdown of_kind overview require_runs",
         "robustness": "corruption_cells curves differences reliability table3_values table3_wide",
         "selection": "RULES conventions score scores",

@@ -1,7 +1,6 @@
-"""What each setting of AdAutoMix does: runs that differ from the base in one setting. Reads files only, needs no torch.
+"""What each setting of AdAutoMix does: runs that differ from the base (`factors`) in one setting.
 
-The base is AdAutoMix with default options, the default teacher, and a generator trained like the student. What a reader
-gets wrong: every difference is to the same few base runs, so luck in one of those shifts all of them the same way.
+Every difference is to the same few base runs: luck in one of those shifts all of them the same way.
 """
 
 import json
@@ -12,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from adautomix.results.factors import BASE, OPTIONS, by_factor, by_setting, changed, evaluated, factors_of, of_adautomix
-from adautomix.results.statistics import FEWEST_SEEDS, holm, paired_t
+from adautomix.results.factors import BASE, by_factor, by_setting, default_options, factors_of
+from adautomix.results.statistics import holm, paired_t
 from adautomix.results.tables import mean_sd
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import UserError
@@ -49,19 +48,6 @@ def ablation_table(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def left_out(runs: Iterable[Run]) -> dict[str, str]:
-    """Return why runs of AdAutoMix are not in the table, by run id: not evaluated, no base, or two factors changed."""
-    reasons = {run.id: "not evaluated" for run in of_adautomix(runs) if not evaluated(run)}
-    for members in by_setting(runs).values():
-        based = any(not changed(run) for run in members)
-        for run in members:
-            if len(changed(run)) > 1:
-                reasons[run.id] = "differs in " + " and ".join(changed(run))
-            elif not based:
-                reasons[run.id] = "no base run with the same other settings"
-    return reasons
-
-
 def comparison_counts(table: pd.DataFrame) -> pd.DataFrame:
     """Return how many intervals a table shows, a row a setting and role, and how many of them leave out 0.
 
@@ -71,9 +57,8 @@ def comparison_counts(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (setting, role), part in table[table["factor"] != "base"].groupby(["setting", "role"], sort=False):
         p = part["p"].dropna()
-        adjusted = holm(p.to_numpy()) if len(p) else []
-        counts = {"intervals": len(p), "leave_out_0": int((p < 0.05).sum()), "by_chance": 0.05 * len(p)}
-        rows.append({"setting": setting, "role": role} | counts | {"after_holm": sum(q < 0.05 for q in adjusted)})
+        counts = {"intervals": len(p), "leave_out_0": (p < 0.05).sum(), "by_chance": 0.05 * len(p)}
+        rows.append({"setting": setting, "role": role} | counts | {"after_holm": (holm(p) < 0.05).sum()})
     return pd.DataFrame(rows, columns=["setting", "role", "intervals", "leave_out_0", "by_chance", "after_holm"])
 
 
@@ -118,28 +103,20 @@ def _order(item: tuple[tuple[str, Any], Any]) -> tuple:
     return known.index(factor) if factor in known else len(known), factor, value
 
 
-def _compared(group: list[Run], base: list[Run], role: str) -> dict[str, Any]:
-    ours, theirs = (pd.Series({r.config.seed: _top1(r, role) for r in runs}) for runs in (group, base))
-    stats = {"n": len(ours), "mean": ours.mean(), "sd": ours.std()}
-    pairs = pd.concat([ours, theirs], axis=1, join="inner")
-    empty = {"pairs": len(pairs), "difference": math.nan, "low": math.nan, "high": math.nan, "p": math.nan}
-    if group is base or pairs.empty:
-        return stats | empty
-    if len(pairs) < FEWEST_SEEDS:
-        return stats | empty | {"difference": (pairs[0] - pairs[1]).mean()}
-    result = paired_t(pairs[0].to_numpy(), pairs[1].to_numpy())
-    return stats | {k: v for k, v in asdict(result).items() if k != "n"} | {"pairs": result.n}
-
-
-def _top1(run: Run, role: str) -> float:
-    return run.metrics("accuracy", role)["value"]["top1"]
+def _compared(group: list[Run], base: list[Run], role: str) -> dict[str, float]:
+    ours, theirs = (
+        pd.Series({run.config.seed: run.metrics("accuracy", role)["value"]["top1"] for run in runs})
+        for runs in (group, base)
+    )
+    result = {"n": len(ours), "mean": ours.mean(), "sd": ours.std()} | paired_t(ours, theirs)
+    return result | (dict.fromkeys(("difference", "low", "high", "p"), math.nan) if group is base else {})
 
 
 def _masks(group: list[Run]) -> dict[str, float]:
     last = pd.DataFrame([run.history.iloc[-1] for run in group])
     entropy, gap = (last[c].mean() if c in last else math.nan for c in ("mask_entropy", "mask_area_gap"))
-    options = group[0].config.options
-    most = math.nan if options.get("random_n") else math.log(options.get("n_mix", OPTIONS["n_mix"]))
+    options = default_options() | group[0].config.options
+    most = math.nan if options["random_n"] else math.log(options["n_mix"])
     return {"mask_entropy": entropy, "mask_share": entropy / most, "mask_area_gap": gap}
 
 

@@ -1,7 +1,7 @@
 """The paper's tables beside ours: every cell with its published number, and what runs of its recipe gave.
 
-What a reader gets wrong: a number from fewer epochs, fewer images or other settings is not a cell of the paper's table;
-here it says so wherever it is shown. Reads files; loads torch only to recognise recipes.
+A number from fewer epochs, fewer images or other settings is not a cell of the paper's table, and says so wherever it
+is shown. Reads files; loads torch only to recognise recipes.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,18 @@ import pandas as pd
 
 from adautomix.paper import COLUMN_NAMES, PUBLISHED_ROLE, columns, published
 from adautomix.recipes import METHODS, recognise
+from adautomix.results.comparable import RECIPE, settings
 from adautomix.results.selection import score
 from adautomix.results.tables import mean_sd
 from adautomix.runs.identity import NUMERICS_VERSION
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import UserError
+
+CELL = ["column", "method", "role"]
+SETTINGS = ["epochs", "budget", "held_out", "precision", "channels_last", "numerics", "images"]
+"""What may differ among runs of a recipe: rows that agree on these (and on column and role) may be compared."""
+SHOWN_AS = {"validation": "held_out", "fingerprint": "images"}
+"""Settings whose column has another name."""
 
 
 def of_kind(runs: Iterable[Run], *, fair: bool) -> list[Run]:
@@ -35,29 +42,24 @@ def cells(runs: Iterable[Run], table: int, *, fair: bool = False, rule: str = "m
     Args:
         fair: the fair runs of AutoMix and AdAutoMix instead of the released ones; the other methods' are the same.
         rule: one of RULES.
-    Returns: CELL_COLUMNS, difference (mean less paper, where paper_role is this role) and gain (over the best other
-        method of the column with the same role and settings), in percent or points; `n` counts seeds, `budget` is the
-        share of the recipe's epochs. Where a cell was not run n is 0 and the rest missing; where the rule needs images
-        that were not held out, n is 0 and the settings are there.
+    Returns: column, method, role, paper, paper_role (whose number was published), SETTINGS, n, mean, sd, difference
+        (mean less paper, where paper_role is this role) and gain (over the best other method of the column with the
+        same role and settings), in percent or points; `n` counts seeds, `budget` is the share of the recipe's epochs.
+        Where a cell was not run n is 0 and the rest missing; where the rule needs images that were not held out, n is
+        0 and the settings are there.
+    Raises: UserError for another table, and for an unknown rule.
     """
-    groups = _measured(runs, fair, rule)
-    rows = []
-    for column in columns(table):
-        for method in METHODS:
-            for role in ROLES:
-                head = {"column": column, "method": method, "role": role, "paper": published(column, method)}
-                head["paper_role"] = PUBLISHED_ROLE.get(method, "student")
-                found = groups.get((column, method, role), {})
-                rows += [head | measured for measured in found.values()] or [head | {"n": 0}]
-    made = pd.DataFrame(rows, columns=CELL_COLUMNS)
+    if table not in (1, 2):
+        raise UserError(f"table must be 1 or 2, got {table}; Table 3 is in 32_table3_robustness")
+    places = [(column, method, role) for column in columns(table) for method in METHODS for role in ROLES]
+    made = pd.DataFrame(places, columns=CELL)
+    made["paper"] = [published(column, method) for column, method, _ in places]
+    made["paper_role"] = made["method"].map(PUBLISHED_ROLE).fillna("student")
+    made = made.merge(_measured(runs, fair, rule), how="left", on=CELL).infer_objects()
+    made["n"] = made["n"].fillna(0).astype(int)
     made["difference"] = (made["mean"] - made["paper"]).where(made["role"] == made["paper_role"])
     made["gain"] = _gains(made)
     return made
-
-
-SETTINGS = ["epochs", "budget", "held_out", "precision", "channels_last", "numerics", "images"]
-"""What may differ among runs of a recipe: rows that agree on these (and on column and role) may be compared."""
-CELL_COLUMNS = ["column", "method", "role", "paper", "paper_role", *SETTINGS, "n", "mean", "sd"]
 
 
 def detail(made: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -96,34 +98,33 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _measured(runs: Iterable[Run], fair: bool, rule: str) -> dict[tuple, dict[tuple, dict]]:
-    """Return, by column, method and role, one entry for every kind of settings: n, mean, sd and the settings."""
-    found: dict[tuple, dict[tuple, dict[int, float]]] = {}
+def require_runs(runs: list[Run], outputs: str) -> list[Run]:
+    """Return the runs; raises UserError if there are none."""
+    if not runs:
+        raise UserError(f"no finished runs in {outputs}: run 10_train or 12_recipe first")
+    return runs
+
+
+def _measured(runs: Iterable[Run], fair: bool, rule: str) -> pd.DataFrame:
+    """Return a row a cell, role and kind of settings: these, n, mean and sd over seeds."""
+    rows = []
     for run in of_kind(runs, fair=fair):
-        config, dataset = run.config, run.info["dataset"]
-        if (match := recognise(config, dataset)) is None:
-            continue
-        free = (config.validation, config.precision, config.channels_last)
-        settings = (config.epochs, match.budget, *free, run.info["numerics_version"], dataset["fingerprint"])
-        for role in ROLES:
-            cell = found.setdefault((match.recipe.column, config.method, role), {})
-            cell.setdefault(settings, {})[config.seed] = score(run.history, role, rule)
-    return {cell: {k: _statistics(k, v) for k, v in sorted(kinds.items())} for cell, kinds in found.items()}
-
-
-def _statistics(settings: tuple, by_seed: dict[int, float]) -> dict:
-    numbers = pd.Series(by_seed).dropna()
-    counted = {"n": len(numbers), "mean": numbers.mean(), "sd": numbers.std()}
-    return dict(zip(SETTINGS, settings, strict=True)) | counted
+        if match := recognise(run.config, run.info["dataset"]):
+            head = {"column": match.recipe.column, "method": match.recipe.method, "seed": run.config.seed}
+            head |= {SHOWN_AS.get(name, name): value for name, value in settings(run, apart=RECIPE).items()}
+            head |= {"budget": match.budget}
+            rows += [head | {"role": role, "top1": score(run.history, role, rule)} for role in ROLES]
+    keys = [*CELL, *SETTINGS]
+    frame = pd.DataFrame(rows, columns=[*keys, "seed", "top1"]).astype({"top1": float})
+    by_kind = frame.drop_duplicates([*keys, "seed"], keep="last").groupby(keys, dropna=False)["top1"]
+    return by_kind.agg(n="count", mean="mean", sd="std").reset_index()
 
 
 def _gains(made: pd.DataFrame) -> list[float]:
-    gains = []
+    keys, gains = ["column", "role", *SETTINGS], []
     for row in made.itertuples():
-        keys = ["column", "role", *SETTINGS]
         alike = (made[keys] == [getattr(row, name) for name in keys]).all(axis=1)
-        others = made.loc[alike & (made["method"] != row.method), "mean"]
-        gains.append(row.mean - others.max() if row.n else float("nan"))
+        gains.append(row.mean - made.loc[alike & (made["method"] != row.method), "mean"].max())
     return gains
 
 
@@ -152,10 +153,3 @@ def _pair(row) -> str:
         return f"{paper} / {_text(row)}"
     on = _on(row)
     return f"{paper} / {row.mean:.2f}" + ("" if on == "all epochs" else f" ({on})")
-
-
-def require_runs(runs: list[Run], outputs: str) -> list[Run]:
-    """Return the runs; raises UserError if there are none."""
-    if not runs:
-        raise UserError(f"no finished runs in {outputs}: run 10_train or 12_recipe first")
-    return runs

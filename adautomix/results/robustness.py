@@ -1,17 +1,16 @@
 """What the robustness evaluators left in Runs, as long and wide tables. Reads files only, needs no torch.
 
-What a reader gets wrong: an error falls where accuracy rises, and the paper mixes the two (FGSM error, corruption
-accuracy); columns say which. Runs without a result are left out, not counted as zero.
+The paper mixes errors and accuracies (FGSM error, corruption accuracy); columns say which. Runs without a result are
+left out, not counted as zero.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict
 
 import pandas as pd
 
 from adautomix.results.statistics import FEWEST_SEEDS, paired_t
-from adautomix.results.tables import mean_sd, named
-from adautomix.runs.run import ROLES, Run
+from adautomix.results.tables import measured, named, widened
+from adautomix.runs.run import Run
 
 GROUPS = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
@@ -39,9 +38,7 @@ def curves(runs: Iterable[Run], evaluator: str, name: str = "curve") -> pd.DataF
     Args:
         name: which of the evaluator's values is the curve ("occlusion" of the evaluator released).
     """
-    return pd.DataFrame(
-        [head | {"role": role} | point for head, role, value in _values(runs, evaluator) for point in value[name]]
-    )
+    return pd.DataFrame([head | point for head, value, _ in _results(runs, evaluator) for point in value[name]])
 
 
 def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
@@ -52,8 +49,8 @@ def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
     kinds = [(group, corruption) for group, members in GROUPS.items() for corruption in members]
     return pd.DataFrame(
         [
-            head | {"role": role, "group": group, "corruption": kind, "severity": severity, "top1": top1}
-            for head, role, value in _values(runs, "corruption")
+            head | {"group": group, "corruption": kind, "severity": severity, "top1": top1}
+            for head, value, _ in _results(runs, "corruption")
             for group, kind in kinds
             for severity, top1 in enumerate(value["table"][kind], start=1)
         ]
@@ -66,10 +63,10 @@ def reliability(runs: Iterable[Run]) -> pd.DataFrame:
     The errors are in percent; `overconfidence` is mean confidence less accuracy, in points.
     """
     rows = []
-    for head, role, value in _values(runs, "calibration"):
+    for head, value, _ in _results(runs, "calibration"):
         filled = [b for b in value["bins"] if b["count"]]
         gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled) / sum(b["count"] for b in filled)
-        rows.append(head | {"role": role, "overconfidence": 100 * gap} | value)
+        rows.append(head | {"overconfidence": 100 * gap} | value)
     return pd.DataFrame(rows)
 
 
@@ -79,12 +76,13 @@ def table3_values(runs: Iterable[Run]) -> pd.DataFrame:
     `value` is in percent, `n_images` the test images it is of.
     """
     runs = list(runs)
-    rows = []
-    for (column, protocol), (evaluator, value) in TABLE3.items():
-        for head, role, values, images in _results(runs, evaluator):
-            row = {"role": role, "column": column, "protocol": protocol, "value": values[value], "n_images": images}
-            rows.append(head | row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [
+            head | {"column": column, "protocol": protocol, "value": values[value], "n_images": images}
+            for (column, protocol), (evaluator, value) in TABLE3.items()
+            for head, values, images in _results(runs, evaluator)
+        ]
+    )
 
 
 def table3_wide(values: pd.DataFrame) -> pd.DataFrame:
@@ -94,11 +92,8 @@ def table3_wide(values: pd.DataFrame) -> pd.DataFrame:
     """
     keys = ["data", "backbone", "method", "label", "role"]
     values = values.assign(entry=values["column"] + ", " + values["protocol"])
-    stats = values.groupby([*keys, "entry"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
-    stats["text"] = list(map(mean_sd, stats["mean"], stats["std"]))
-    wide = stats.pivot(index=keys, columns="entry", values="text")[list(dict.fromkeys(values["entry"]))]
-    wide.insert(0, "seeds", stats.groupby(keys)["count"].max())
-    return wide.reset_index().rename_axis(columns=None)
+    stats = values.groupby([*keys, "entry"], sort=False)["value"].agg(mean="mean", sd="std", n="count").reset_index()
+    return widened(stats, keys, "entry")
 
 
 def differences(values: pd.DataFrame, *, baseline: str = "vanilla", role: str = "student") -> pd.DataFrame:
@@ -113,24 +108,19 @@ def differences(values: pd.DataFrame, *, baseline: str = "vanilla", role: str = 
     keys, rows = ["data", "backbone", "column", "protocol"], []
     for key, part in values[values["role"] == role].groupby(keys, sort=False):
         wide = part.pivot(index="seed", columns="label", values="value")
-        for label in wide.columns.drop(baseline, errors="ignore"):
-            pairs = wide[[label, baseline]].dropna() if baseline in wide else []
-            if len(pairs) >= FEWEST_SEEDS:
-                result = paired_t(pairs[label].to_numpy(), pairs[baseline].to_numpy())
-                rows.append(dict(zip(keys, key, strict=True)) | {"label": label} | asdict(result))
-    return pd.DataFrame(rows)
+        for label in wide.columns.drop(baseline) if baseline in wide else ():
+            result = paired_t(wide[label], wide[baseline])
+            if result["pairs"] >= FEWEST_SEEDS:
+                rows.append(dict(zip(keys, key, strict=True)) | {"label": label} | result)
+    columns = [*keys, "label", "difference", "low", "high", "p", "pairs"]
+    return pd.DataFrame(rows, columns=columns).rename(columns={"pairs": "n"})
 
 
-def _values(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, str, dict]]:
-    return [(head, role, values) for head, role, values, _ in _results(runs, evaluator)]
-
-
-def _results(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, str, dict, int]]:
-    """Return for every network that has a result: what `named` says, role, value and number of images."""
-    found = []
-    for run, head in named(runs):
-        for role in ROLES:
-            result = run.metrics(evaluator, role)
-            if result is not None:
-                found.append((head, role, result["value"], result["n_images"]))
-    return found
+def _results(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, dict, int]]:
+    """Return for every network that has a result: what `named` says and its role, the value, the number of images."""
+    runs = list(runs)
+    heads = {run.id: head for run, head in named(runs)}
+    return [
+        (heads[run.id] | {"role": role}, result["value"], result["n_images"])
+        for run, role, result in measured(runs, evaluator)
+    ]

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from adautomix.paper import PUBLISHED_ROLE
-from adautomix.results.tables import comparable_key, named
+from adautomix.results.comparable import comparable_key
+from adautomix.results.tables import named
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import unknown
 
@@ -64,21 +65,17 @@ def conventions(values: pd.DataFrame, *, ours: str = "adautomix", rule: str = "m
         points the gains under `published` (the paper's choice of role), `student` and `teacher`; no row where there is
         no other method.
     """
-    rows = []
     values = values[values["rule"] == rule].dropna(subset="top1")
-    for (data, backbone, epochs, _), part in values.groupby(
-        ["data", "backbone", "epochs", "comparable_key"], sort=False
-    ):
+    rows = []
+    keys = ["data", "backbone", "epochs"]
+    for key, part in values.groupby([*keys, "comparable_key"], sort=False):
         means = part.groupby(["method", "label", "role"])["top1"].mean().unstack("role")
-        methods = means.index.get_level_values("method")
-        roles = [PUBLISHED_ROLE.get(method, "student") for method in methods]
-        means["published"] = [means[role].iloc[i] for i, role in enumerate(roles)]
-        if set(methods) <= {ours} or ours not in methods:
+        means["published"] = [row[PUBLISHED_ROLE.get(method, "student")] for (method, _), row in means.iterrows()]
+        others = means.drop(index=ours, level="method", errors="ignore")
+        if others.empty or len(others) == len(means):
             continue
-        best = means[methods != ours].max()
         seeds = part.groupby("label")["seed"].nunique().min()
-        for (_, label), row in means[methods == ours].iterrows():
-            head = {"data": data, "backbone": backbone, "epochs": epochs, "setting": label}
-            head |= {"others": len(set(methods)) - 1, "seeds": seeds}
-            rows.append(head | (row - best).to_dict())
-    return pd.DataFrame(rows, columns=["data", "backbone", "epochs", "setting", "others", "seeds", "published", *ROLES])
+        counts = {"others": others.index.get_level_values("method").nunique(), "seeds": seeds}
+        for label, gains in (means.loc[ours] - others.max()).iterrows():
+            rows.append(dict(zip(keys, key, strict=False)) | {"setting": label} | counts | gains.to_dict())
+    return pd.DataFrame(rows, columns=[*keys, "setting", "others", "seeds", "published", *ROLES])

@@ -1,18 +1,16 @@
 """Runs as tables: accuracies over seeds, and learning curves. Reads files only, needs no torch.
 
-What a reader gets wrong: runs are averaged only if nothing but the seed differs. Where one method was run with several
-settings, each is a row of its own, and `label` says what tells them apart.
+Runs are averaged only if nothing but the seed differs (`comparable`). Where one method was run with several settings,
+each is a row of its own, and `label` says what tells them apart.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from adautomix.runs.identity import PLACE_FIELDS
+from adautomix.results.comparable import each_once, group_key, settings
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import unknown
 
@@ -25,23 +23,25 @@ def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1")
 
     The columns name data set, method, backbone and epochs, every other setting in which the groups differ, and a
     `label` that is unique among the groups of a data set. The same run found twice counts once.
+
+    Raises: UserError if the evaluator does not give that value.
     """
-    runs = [run for run in {run.id: run for run in runs}.values() if any(run.metrics(evaluator, r) for r in ROLES)]
-    groups = _groups(runs)
+    found = measured(runs, evaluator)
     rows = []
-    for run in runs:
-        for role in ROLES:
-            metrics = run.metrics(evaluator, role)
-            if metrics is not None and value not in metrics["value"]:
-                raise unknown(f"value of {evaluator}", value, metrics["value"])
-            if metrics is not None:
-                rows.append({"key": _key(run), "role": role, "value": metrics["value"][value]})
-    if not rows:
-        return pd.DataFrame(columns=[*ALWAYS, "label", "role", "mean", "sd", "n"])
-    stats = pd.DataFrame(rows).groupby(["key", "role"], sort=False)["value"].agg(["mean", "std", "count"])
-    stats = stats.reset_index().rename(columns={"std": "sd", "count": "n"})
-    named = groups.loc[stats.pop("key")].reset_index(drop=True)
-    return pd.concat([named, stats], axis=1)
+    for run, role, result in found:
+        if value not in result["value"]:
+            raise unknown(f"value of {evaluator}", value, result["value"])
+        rows.append({"key": group_key(run), "role": role, "value": result["value"][value]})
+    values = pd.DataFrame(rows, columns=["key", "role", "value"])
+    stats = values.groupby(["key", "role"], sort=False)["value"].agg(mean="mean", sd="std", n="count").reset_index()
+    groups = _groups(run for run, *_ in found).loc[stats.pop("key")]
+    return pd.concat([groups.reset_index(drop=True), stats], axis=1)
+
+
+def measured(runs: Iterable[Run], evaluator: str) -> list[tuple[Run, str, dict[str, Any]]]:
+    """Return every run once, with role and an evaluator's result; networks without one are left out."""
+    found = [(run, role, run.metrics(evaluator, role)) for run in each_once(runs) for role in ROLES]
+    return [entry for entry in found if entry[2] is not None]
 
 
 def mean_sd(mean: float, sd: float) -> str:
@@ -54,9 +54,14 @@ def wide_table(stats: pd.DataFrame) -> pd.DataFrame:
 
     With one seed there is no standard deviation, and none is shown.
     """
-    texts = list(map(mean_sd, stats["mean"], stats["sd"]))
-    index = [column for column in stats.columns if column not in ("label", "role", "mean", "sd", "n")]
-    wide = stats.assign(text=texts).pivot(index=index, columns="role", values="text")
+    rest = ("label", "role", "mean", "sd", "n")
+    return widened(stats, [column for column in stats if column not in rest], "role")
+
+
+def widened(stats: pd.DataFrame, index: list[str], columns: str) -> pd.DataFrame:
+    """Return a row for every `index`, with the most seeds of any column and "mean ± sd" in a column a value."""
+    wide = stats.assign(text=list(map(mean_sd, stats["mean"], stats["sd"])))
+    wide = wide.pivot(index=index, columns=columns, values="text")[list(stats[columns].unique())]
     wide.insert(0, "seeds", stats.groupby(index)["n"].max())
     return wide.reset_index().rename_axis(columns=None)
 
@@ -74,21 +79,16 @@ def best_methods(stats: pd.DataFrame) -> list[str]:
     return lines
 
 
+def named(runs: Iterable[Run]) -> list[tuple[Run, dict[str, Any]]]:
+    """Return every run once, with what a row of a long table says of it: run, data, method, backbone, label, seed."""
+    runs = each_once(runs)
+    groups = _groups(runs)[["data", "method", "backbone", "label"]].to_dict("index")
+    return [(run, {"run": run.id} | groups[group_key(run)] | {"seed": run.config.seed}) for run in runs]
+
+
 def epochs(runs: Iterable[Run]) -> pd.DataFrame:
     """Return every epoch of every run as a row: what `named` says, and all columns of history.csv."""
     return pd.DataFrame([name | epoch for run, name in named(runs) for epoch in run.history.to_dict("records")])
-
-
-def named(runs: Iterable[Run]) -> list[tuple[Run, dict[str, Any]]]:
-    """Return every run once, with what a row of a long table says of it: run, data, method, backbone, label, seed."""
-    runs = list({run.id: run for run in runs}.values())
-    groups = _groups(runs)
-    pairs = []
-    for run in runs:
-        group = groups.loc[_key(run)]
-        name = {"run": run.id} | {k: group[k] for k in ("data", "method", "backbone", "label")}
-        pairs.append((run, name | {"seed": run.info["config"]["seed"]}))
-    return pairs
 
 
 def histories(runs: Iterable[Run]) -> pd.DataFrame:
@@ -99,12 +99,11 @@ def histories(runs: Iterable[Run]) -> pd.DataFrame:
     whole = epochs(runs)
     if whole.empty:
         return whole
-    kept = ["run", "data", "method", "backbone", "label", "seed", "epoch"]
-    parts = []
-    for role in ROLES:
-        scores = whole[[f"{role}_top1", f"{role}_loss"]].set_axis(["top1", "loss"], axis=1)
-        parts.append(pd.concat([whole[kept].assign(role=role), scores], axis=1))
-    return pd.concat(parts, ignore_index=True)
+    kept = whole[["run", "data", "method", "backbone", "label", "seed", "epoch"]]
+    return pd.concat(
+        [kept.assign(role=role, top1=whole[f"{role}_top1"], loss=whole[f"{role}_loss"]) for role in ROLES],
+        ignore_index=True,
+    )
 
 
 def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:
@@ -117,41 +116,9 @@ def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=classes, dtype=float)
 
 
-def comparable_key(run: Run) -> str:
-    """Return 8 hex digits for data, network, epochs, batches, augmentation and numerics of a run.
-
-    Not for its method, options, optimisers and teacher: runs with the same digits may be compared as methods.
-    """
-    of_method = ("method", "options.", "optim.", "ema.")
-    values = {k: v for k, v in _settings(run).items() if not k.startswith(of_method)}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    """Return everything that makes runs comparable or not, nested settings under dotted names, without the seed."""
-    # Other images or other numerics are another group, though their names be the same.
-    images = {"fingerprint": run.info["dataset"]["fingerprint"], "numerics": run.info.get("numerics_version")}
-    config = run.info["config"] | {"data": run.info["dataset"]["label"]} | images
-    return _flat({k: v for k, v in config.items() if k not in ("seed", *PLACE_FIELDS)})
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = tuple(value) if isinstance(value, list) else value
-    return flat
-
-
-def _key(run: Run) -> str:
-    return json.dumps(_settings(run), sort_keys=True)
-
-
-def _groups(runs: list[Run]) -> pd.DataFrame:
+def _groups(runs: Iterable[Run]) -> pd.DataFrame:
     """Return a row a group of runs, indexed by its key: the telling settings, and the label."""
-    groups = {_key(run): _settings(run) for run in runs}
+    groups = {group_key(run): settings(run) for run in runs}
     if not groups:
         return pd.DataFrame(columns=[*ALWAYS, "label"])
     frame = pd.DataFrame.from_dict(groups, orient="index", dtype=object)

@@ -8,16 +8,9 @@ import pytest
 from helpers.ablated import BASE, SETTING, STUDENT, finished, row
 
 from adautomix.config import EmaConfig, OptimConfig
-from adautomix.methods import resolve_options
 from adautomix.plans.plan import find_plan, read_plan
-from adautomix.results.ablations import (
-    FACTORS,
-    OPTIONS,
-    ablation_table,
-    left_out,
-    not_run,
-)
-from adautomix.results.statistics import paired_t
+from adautomix.results.ablations import FACTORS, ablation_table, not_run
+from adautomix.results.factors import default_options, left_out
 from adautomix.utils.errors import UserError
 
 
@@ -26,8 +19,8 @@ def store(tmp_path):
     return partial(finished, tmp_path)
 
 
-def test_the_options_and_factors_are_those_of_the_method_and_the_plan():
-    assert resolve_options("adautomix", {}) == OPTIONS
+def test_the_factors_are_those_of_the_plan_and_options_of_the_method():
+    assert set(FACTORS[:6]) <= set(default_options())
     _, shared, steps = read_plan(find_plan("ablations"))
     assert [step.name for step in steps] == ["base", *FACTORS, "evaluate", "ablations"]
     assert shared["data"] == "cifar10"
@@ -40,12 +33,13 @@ def test_the_options_and_factors_are_those_of_the_method_and_the_plan():
 def test_a_value_is_compared_with_the_base_seed_by_seed(store):
     table = ablation_table(store(BASE) + store({0: 91.0, 1: 92.5, 2: 93.0}, options={"beta": 0.1}))
     found, teacher = row(table, "beta", 0.1), row(table, "beta", 0.1, "teacher")
-    expected = paired_t([91.0, 92.5, 93.0], [90.0, 92.0, 91.0])
     assert (found["setting"], found["base_value"], found["n"], found["pairs"]) == (SETTING, 0.3, 3, 3)
     assert found["mean"] == pytest.approx(276.5 / 3)
     assert found["sd"] == pytest.approx(np.std([91.0, 92.5, 93.0], ddof=1))
-    for name in ("difference", "low", "high", "p"):
-        assert found[name] == pytest.approx(getattr(expected, name))
+    half = 4.302653 * np.std([1.0, 0.5, 2.0], ddof=1) / math.sqrt(3)  # 97.5 % of t, two degrees of freedom
+    assert found["difference"] == pytest.approx(3.5 / 3)
+    assert (found["low"], found["high"]) == pytest.approx((3.5 / 3 - half, 3.5 / 3 + half))
+    assert 0.05 < found["p"] < 0.2
     assert teacher["mean"] == pytest.approx(found["mean"] + 1)
     assert math.isnan(row(table, "base", "defaults")["difference"])
 
@@ -109,7 +103,7 @@ def test_runs_are_compared_within_their_own_setting(store):
 @pytest.mark.parametrize("variant", [[], ["beta"]])
 def test_without_a_base_it_says_what_to_run(store, variant):
     runs = [run for name in variant for run in store({0: 90.0}, options={name: 0.1})]
-    with pytest.raises(UserError, match=f"none of {len(runs)} evaluated runs .* run 10_train with method adautomix"):
+    with pytest.raises(UserError, match=f"none of {len(runs)} evaluated runs .* run 10_train"):
         ablation_table(runs)
 
 

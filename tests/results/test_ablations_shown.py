@@ -1,12 +1,12 @@
 """Ablations: what do the counts, the table to read, the commands, the figure and the notebook show?"""
 
 from functools import partial
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import ROOT
 from helpers.ablated import BASE, SETTING, finished
 
 from adautomix import figures
@@ -109,5 +109,5 @@ def test_a_table_of_the_base_alone_cannot_be_drawn(store):
 
 
 def test_the_notebook_names_every_factor_of_the_plan():
-    text = (Path(__file__).parents[2] / "notebooks" / "37_ablations.ipynb").read_text()
+    text = (ROOT / "notebooks" / "37_ablations.ipynb").read_text()
     assert all(f"| `{factor}` |" in text for factor in FACTORS)

@@ -1,10 +1,9 @@
 """The paper's tables: what stands beside each published number, from Runs written by hand?"""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import ROOT
 from helpers.reproduced import three_seeds, write_run
 
 from adautomix import figures
@@ -13,8 +12,6 @@ from adautomix.recipes import METHODS, RECIPES
 from adautomix.results.reproduction import cells, detail, markdown, of_kind, overview, require_runs
 from adautomix.runs.run import find_runs
 from adautomix.utils.errors import UserError
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -106,8 +103,13 @@ def test_markdown_is_a_table():
     assert markdown(frame) == "| method | x |\n| --- | --- |\n| mixup | 1 / 2 |\n"
 
 
+def test_another_table_is_refused():
+    with pytest.raises(UserError, match="must be 1 or 2, got 3"):
+        cells([], 3)
+
+
 def test_no_runs_at_all_say_what_to_run_first():
-    with pytest.raises(UserError, match="run 10_train or 12_recipe first"):
+    with pytest.raises(UserError, match="run 10_train"):
         require_runs([], "outputs")
 
 

@@ -95,10 +95,10 @@ def test_runs_without_a_result_are_left_out(tmp_path):
 def test_differences_are_paired_by_seed_and_need_three(runs):
     found = differences(table3_values(runs))
     clean = found[(found["column"] == "clean")].iloc[0]
-    wanted = paired_t([64.0, 64.0, 66.0], [60.0, 62.0, 61.0])
+    wanted = paired_t(pd.Series([64.0, 64.0, 66.0]), pd.Series([60.0, 62.0, 61.0]))
     assert (clean["label"], clean["n"]) == ("mixup", 3)
     assert (clean["difference"], clean["low"], clean["high"]) == pytest.approx(
-        (wanted.difference, wanted.low, wanted.high)
+        (wanted["difference"], wanted["low"], wanted["high"])
     )
     assert differences(table3_values(runs[:5])).empty
     assert differences(table3_values(runs), baseline="cutmix").empty

@@ -93,7 +93,7 @@ def test_wide_table_shows_a_deviation_only_where_there_is_one(tmp_path):
 
 def test_a_value_that_was_not_measured_is_refused(tmp_path):
     make_run(tmp_path, 50.0)
-    with pytest.raises(UserError, match="unknown value of accuracy 'top3'; did you mean 'top1'"):
+    with pytest.raises(UserError, match="'top3'; did you mean 'top1'"):
         table(find_runs(tmp_path), value="top3")
 
 

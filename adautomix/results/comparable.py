@@ -1,0 +1,64 @@
+"""Which runs may be compared: the one place that says so. Reads files only, needs no torch.
+
+Runs that agree in every setting are seeds of one thing, and are averaged. Runs that agree in all but some settings are
+compared: as methods (apart from METHOD), as values of AdAutoMix's factors (apart from FACTORS), as methods in one
+column of the paper's tables (apart from RECIPE).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from adautomix.config import TrainConfig
+from adautomix.recipes import FREE
+from adautomix.runs.identity import PLACE_FIELDS
+from adautomix.runs.run import Run
+
+METHOD = ("method", "options", "optim", "ema")
+"""A method's own settings: it may need another optimiser or teacher than the next."""
+FACTORS = ("method", "options", "optim.generator", "ema")
+"""What an ablation of AdAutoMix changes; the student's optimiser is the same for all."""
+RECIPE = tuple(name for name in TrainConfig.__dataclass_fields__ if name not in (*FREE, "epochs"))
+"""What a recipe fixes: left are the epochs, what `recipes.FREE` names, the images and the numerics."""
+
+
+def each_once(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs without those found twice."""
+    return list({run.id: run for run in runs}.values())
+
+
+def settings(run: Run, *, apart: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return what must be equal for runs to be compared, nested settings under dotted names (`optim.student.lr`).
+
+    That is the config without seed and place, the data set's label and fingerprint, and the version of the numerics.
+
+    Args:
+        apart: settings left out with all below them: METHOD, FACTORS or RECIPE.
+    """
+    dataset = run.info["dataset"]
+    values = _flat(asdict(run.config)) | {"data": dataset["label"], "fingerprint": dataset["fingerprint"]}
+    values |= {"numerics": run.info.get("numerics_version")}
+    left_out = tuple(f"{name}." for name in ("seed", *PLACE_FIELDS, *apart))
+    return {name: value for name, value in values.items() if not f"{name}.".startswith(left_out)}
+
+
+def group_key(run: Run, *, apart: tuple[str, ...] = ()) -> str:
+    """Return the settings as one text: equal for runs that may be compared, apart from those left out."""
+    return json.dumps(settings(run, apart=apart), sort_keys=True)
+
+
+def comparable_key(run: Run) -> str:
+    """Return 8 hex digits, equal for runs that may be compared as methods."""
+    return hashlib.sha256(group_key(run, apart=METHOD).encode()).hexdigest()[:8]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = tuple(value) if isinstance(value, list) else value
+    return flat
