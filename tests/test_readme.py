@@ -1,17 +1,16 @@
 """README and CONTRIBUTING: what they name is there, and what they show runs."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from helpers import ROOT
 from torchvision.models import resnet18
 
 from adautomix import METHODS
 from adautomix.data import DATASETS
 from adautomix.plans.headers import contents
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 

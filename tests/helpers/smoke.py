@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from adautomix.evaluate import EVALUATORS
+from helpers import ROOT
 from helpers.plans import command, write_plan
 
-ROOT = Path(__file__).parents[2]
 SMOKE = {"data": "digits", "per_class": 4, "width": 4, "epochs": 1, "batch_size": 20}
 SMOKE |= {"teacher_epochs": 1, "generator_steps": 3, "examples": 1}
 EVALUATE = {"evaluators": list(EVALUATORS), "sample": 8}

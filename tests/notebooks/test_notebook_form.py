@@ -3,14 +3,13 @@
 import ast
 import json
 import re
-from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 from adautomix.plans.headers import contents
 from adautomix.plans.notebook import parameters_of
 
-ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
