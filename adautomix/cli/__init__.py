@@ -45,13 +45,10 @@ def _guarded(argv: list[str]) -> int:
             description="Train, evaluate and reproduce AdAutoMix and the mixup family.",
             args=argv,
         )
-    except UserError as error:
-        print(f"adautomix: {error}", file=sys.stderr)
-        return MISTAKE
     except BrokenPipeError:  # whoever reads has seen enough: `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # a folder that cannot be written, a full disk
+    except (UserError, OSError) as error:  # a folder that cannot be written, a full disk
         print(f"adautomix: {error}", file=sys.stderr)
         return MISTAKE
     except RuntimeError as error:

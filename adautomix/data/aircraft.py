@@ -7,7 +7,6 @@ from pathlib import Path
 
 from adautomix.data.archives import Archive, listed, lookup, photographs, read_rows, side_or_default
 from adautomix.data.base import Dataset, PathSplit
-from adautomix.data.fingerprints import fingerprint_files
 
 ARCHIVE = Archive(
     name="aircraft",
@@ -30,15 +29,7 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
     folder = ARCHIVE.locate(root) / "data"
     variants = [row[0] for row in read_rows(folder / "variants.txt", 1)]
     train, test = (_split(folder, part, variants) for part in ("trainval", "test"))
-    return photographs(
-        "aircraft",
-        variants,
-        train,
-        test,
-        size=size,
-        crop_scale=(0.5, 1.0),
-        fingerprint=fingerprint_files(folder, [*train.paths, *test.paths]),
-    )
+    return photographs("aircraft", variants, train, test, size=size, folder=folder)
 
 
 def _split(folder: Path, part: str, variants: list[str]) -> PathSplit:

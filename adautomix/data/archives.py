@@ -1,18 +1,19 @@
 """Published image sets: their archive found or downloaded, their lists of images read with every gap named."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
 import torch
 from filelock import FileLock
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torchvision.datasets.utils import check_integrity, download_and_extract_archive
 
-from adautomix.data.base import Dataset, PathSplit
-from adautomix.utils.errors import UserError
+from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, Dataset, PathSplit
+from adautomix.data.fingerprints import fingerprint_files
+from adautomix.utils.errors import UserError, first_five, first_line
 from adautomix.utils.paths import in_workbook
 
 SMALLEST = 32
@@ -38,14 +39,30 @@ class Archive:
         for folder in (root / self.folder, root):
             if any((folder / part).exists() for part in self.parts):
                 return folder
+        with self.fetching(root):
+            if not (root / self.folder).is_dir():
+                self._download(root)
+        return root / self.folder
+
+    @contextmanager
+    def fetching(self, root: Path) -> Iterator[None]:
+        """Make `root` and hold its lock: of several runs that start together, one downloads.
+
+        Raises: UserError saying what to put where, for whatever hinders the download inside.
+        """
         try:
             root.mkdir(parents=True, exist_ok=True)
-            with FileLock(root / ".lock"):  # of several runs that start together, one downloads
-                if not (root / self.folder).is_dir():
-                    self._download(root)
+            with FileLock(root / ".lock"):
+                yield
         except (OSError, RuntimeError, HTTPException) as error:
-            raise UserError(self._advice(root, error)) from error
-        return root / self.folder
+            file, reason = root / self.url.rpartition("/")[2], first_line(error)
+            if file.is_file() and not check_integrity(file, self.md5):
+                reason += f"; the {file.name} there is not whole: it has another md5"
+            raise UserError(
+                f"{self.name} is not in {root} and could not be downloaded ({reason}). Without a network, put "
+                f"{file.name} from {self.url} (md5 {self.md5}) into {root}, or unpack it there so that "
+                f"{root / self.folder} exists"
+            ) from error
 
     def _download(self, root: Path) -> None:
         unpacking = root / ".unpacking"  # renamed when whole: a run cut off here leaves no half set behind
@@ -53,16 +70,6 @@ class Archive:
         download_and_extract_archive(self.url, root, extract_root=unpacking, md5=self.md5)
         (unpacking / self.folder).rename(root / self.folder)
         shutil.rmtree(unpacking)
-
-    def _advice(self, root: Path, error: Exception) -> str:
-        file = root / self.url.rpartition("/")[2]
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if file.is_file() and not check_integrity(file, self.md5):
-            reason += f"; the {file.name} there is not whole: it has another md5"
-        return (
-            f"{self.name} is not in {root} and could not be downloaded ({reason}). Without a network, put {file.name} "
-            f"from {self.url} (md5 {self.md5}) into {root}, or unpack it there so that {root / self.folder} exists"
-        )
 
 
 def default_root(name: str, root: Path | None) -> Path:
@@ -85,10 +92,15 @@ def photographs(
     test: PathSplit,
     *,
     size: int,
-    crop_scale: tuple[float, float],
-    fingerprint: str,
+    folder: Path,
+    crop_scale: tuple[float, float] = (0.5, 1.0),
+    fingerprint: str | None = None,
 ) -> Dataset:
-    """Return a set of photographs with ImageNet's normalisation, trained on mirrored random resized crops."""
+    """Return a set of photographs with ImageNet's normalisation, trained on mirrored random resized crops.
+
+    Args:
+        folder: the files' names below it and their sizes are the fingerprint, where none is given.
+    """
     return Dataset(
         name=name,
         label=name,
@@ -96,11 +108,11 @@ def photographs(
         train=train,
         test=test,
         size=size,
-        mean=IMAGENET_DEFAULT_MEAN,
-        std=IMAGENET_DEFAULT_STD,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
         pad=0,
         flip=True,
-        fingerprint=fingerprint,
+        fingerprint=fingerprint or fingerprint_files(folder, [*train.paths, *test.paths]),
         crop_scale=crop_scale,
     )
 
@@ -116,7 +128,7 @@ def read_rows(path: Path, columns: int, separator: str | None = None) -> list[li
     except OSError as error:
         raise unreadable(path, error) from error
     rows = [(number, line.strip().split(separator, columns - 1)) for number, line in enumerate(lines, 1)]
-    rows = [(number, row) for number, row in rows if row != [""] and row]
+    rows = [(number, row) for number, row in rows if row not in ([], [""])]
     if not rows:
         raise UserError(f"{path} is empty; unpack the set again")
     if short := [number for number, row in rows if len(row) < columns]:
@@ -128,8 +140,7 @@ def unreadable(path: Path, error: Exception) -> UserError:
     """Return the error for a file of a set that is missing or broken."""
     if not path.exists():
         return UserError(f"{path} is missing; unpack the set again, whole")
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(f"{path} cannot be read ({reason}); unpack the set again")
+    return UserError(f"{path} cannot be read ({first_line(error)}); unpack the set again")
 
 
 def lookup(table: Mapping[str, int], key: str, source: Path) -> int:
@@ -145,12 +156,7 @@ def listed(source: Path, paths: Sequence[Path], labels: Sequence[int], classes: 
     Raises: UserError naming images that do not exist, or classes without any.
     """
     if missing := [str(path) for path in paths if not path.is_file()]:
-        raise UserError(f"{source} names {len(missing)} image(s) that do not exist: {some(missing)}")
+        raise UserError(f"{source} names {len(missing)} image(s) that do not exist: {first_five(missing)}")
     if empty := sorted(set(range(len(classes))) - set(labels)):
-        raise UserError(f"{source} names no image of {len(empty)} class(es): {some([classes[k] for k in empty])}")
+        raise UserError(f"{source} names no image of {len(empty)} class(es): {first_five([classes[k] for k in empty])}")
     return PathSplit(list(paths), torch.tensor(list(labels)))
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first five names, and how many more there are."""
-    return "; ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,6 +1,6 @@
 """What a data set is: two splits, and how its images are to be normalised and augmented."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +69,8 @@ class LateSplit(MemorySplit):
 
 
 Split = MemorySplit | PathSplit
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Colour of ImageNet's photographs."""
 
 
 @dataclass(frozen=True)
@@ -126,16 +128,7 @@ class Dataset:
             share: rounded to whole images, but at least one of every class.
         Raises: UserError if a class would have none left.
         """
-        kept, held = [], []
-        for k, name in enumerate(self.classes):
-            rows = torch.where(self.train.labels == k)[0]
-            count = max(1, round(len(rows) * share))
-            if count >= len(rows):
-                raise UserError(f"validation={share} leaves none of the {len(rows)} training images of class {name!r}")
-            rows = rows[torch.randperm(len(rows), generator=generator_for(0, "validation", name))]
-            held.append(rows[:count])
-            kept.append(rows[count:])
-        train, validation = (self.train.take(torch.cat(rows).sort().values) for rows in (kept, held))
+        train, validation = split_off(self.train, self.classes, lambda n: max(1, round(n * share)), "validation")
         return replace(self, train=train, validation=validation)
 
     def in_memory(self) -> "Dataset":
@@ -145,6 +138,23 @@ class Dataset:
         splits = {name: getattr(self, name) for name in ("train", "test", "validation")}
         late = {name: LateSplit(split, self.size) for name, split in splits.items() if isinstance(split, PathSplit)}
         return replace(self, **late)
+
+
+def split_off(split: Split, classes: Sequence[str], count: Callable[[int], int], stream: str) -> tuple[Split, Split]:
+    """Return what is left of a split, and `count(its images)` images of every class, always the same ones.
+
+    Raises: UserError if a class would have none left.
+    """
+    kept, held = [], []
+    for k, name in enumerate(classes):
+        rows = torch.where(split.labels == k)[0]
+        n = count(len(rows))
+        if n >= len(rows):
+            raise UserError(f"{n} of {len(rows)} image(s) of class {name!r} would be held out ({stream}), none left")
+        rows = rows[torch.randperm(len(rows), generator=generator_for(0, stream, name))]
+        held.append(rows[:n])
+        kept.append(rows[n:])
+    return tuple(split.take(torch.cat(rows).sort().values) for rows in (kept, held))
 
 
 def size_or_default(name: str, size: int | None, allowed: Sequence[int]) -> int:

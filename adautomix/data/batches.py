@@ -8,14 +8,14 @@ epoch and number alone.
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from adautomix.data.augment import Augment, augment_batch, crop_and_flip, crop_boxes, resized_crops
-from adautomix.data.base import MemorySplit, PathSplit
+from adautomix.data.base import MemorySplit, PathSplit, Split
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import generator_for, seed_for
 
@@ -29,11 +29,33 @@ class Batch(NamedTuple):
 
 
 class _Loader:
-    """What both loaders share: `rows` in batches of `batch_size`, the last incomplete one left out if shuffled."""
+    """What both loaders share.
 
-    rows: Tensor
-    batch_size: int
-    shuffle: bool
+    Args:
+        shuffle: a new order every epoch, and the last incomplete batch left out; False: in order, all of it.
+        flip: mirror each image with probability 0.5.
+        crop_scale: least and largest share of the area of a random resized crop.
+        augment: what `rand_augment` returned; changes every image after crop and flip.
+        rows: only these images, in this order, if not shuffled; a batch's `index` is still the row in the split.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        device: torch.device,
+        seed: int = 0,
+        shuffle: bool = False,
+        flip: bool = False,
+        crop_scale: tuple[float, float] | None = None,
+        augment: Augment | None = None,
+        rows: Tensor | None = None,
+    ) -> None:
+        self.device, self.seed, self.shuffle = device, seed, shuffle
+        self.rows = torch.arange(len(split)) if rows is None else rows
+        self.batch_size = min(batch_size, len(self.rows))
+        self.flip, self.crop_scale, self.augment = flip, crop_scale, augment
 
     def __len__(self) -> int:
         """Return the number of batches an epoch."""
@@ -47,33 +69,14 @@ class _Loader:
 class MemoryLoader(_Loader):
     """Batches of a MemorySplit that lives on the device, or on the CPU if its images get RandAugment.
 
-    Args:
-        shuffle: a new order every epoch, and the last incomplete batch left out; False: in order, all of it.
-        pad: px of reflect padding for random crops (0: none). flip: mirror each image with probability 0.5.
-        crop_scale: least and largest share of the area of a random resized crop, instead of `pad`.
-        augment: what `rand_augment` returned; changes every image after crop and flip.
-        rows: only these images, in this order, if not shuffled; a batch's `index` is still the row in the split.
+    Args: as for both loaders, and
+        pad: px of reflect padding for random crops, where there is no `crop_scale` (0: none).
     """
 
-    def __init__(
-        self,
-        split: MemorySplit,
-        batch_size: int,
-        *,
-        device: torch.device,
-        seed: int = 0,
-        shuffle: bool = False,
-        pad: int = 0,
-        flip: bool = False,
-        crop_scale: tuple[float, float] | None = None,
-        augment: Augment | None = None,
-        rows: Tensor | None = None,
-    ) -> None:
-        home = torch.device("cpu") if augment else device
-        self.images, self.labels, self.device = split.images.to(home), split.labels.to(home), device
-        self.rows = torch.arange(len(split)) if rows is None else rows
-        self.batch_size, self.seed, self.shuffle = min(batch_size, len(self.rows)), seed, shuffle
-        self.pad, self.flip, self.crop_scale, self.augment = pad, flip, crop_scale, augment
+    def __init__(self, split: MemorySplit, batch_size: int, *, pad: int = 0, **common: Any) -> None:
+        super().__init__(split, batch_size, **common)
+        home = torch.device("cpu") if self.augment else self.device
+        self.images, self.labels, self.pad = split.images.to(home), split.labels.to(home), pad
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of one epoch; the same number gives the same batches."""
@@ -112,33 +115,18 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 class FileLoader(_Loader):
     """Batches of a PathSplit, read by worker processes that live as long as the loader.
 
-    Args: as for MemoryLoader, and
-        size: px of a batch's images. crop_scale: None: the ImageNet standard, 0.08 to 1.
+    Args: as for both loaders (`crop_scale` None: the ImageNet standard, 0.08 to 1), and
+        size: px of a batch's images.
         workers: processes, no more than there are cores; 0: read where the batches are used.
         cache: keep decoded images in shared memory if they fit into half of what is available.
     """
 
     def __init__(
-        self,
-        split: PathSplit,
-        batch_size: int,
-        *,
-        size: int,
-        device: torch.device,
-        seed: int = 0,
-        shuffle: bool = False,
-        flip: bool = False,
-        crop_scale: tuple[float, float] | None = None,
-        augment: Augment | None = None,
-        workers: int = 2,
-        cache: bool = True,
-        rows: Tensor | None = None,
+        self, split: PathSplit, batch_size: int, *, size: int, workers: int = 2, cache: bool = True, **common: Any
     ) -> None:
-        self.split, self.size, self.device, self.seed = split, size, device, seed
-        self.rows = torch.arange(len(split)) if rows is None else rows
-        self.batch_size, self.shuffle = min(batch_size, len(self.rows)), shuffle
+        super().__init__(split, batch_size, **common)
+        self.split, self.size, self.cache = split, size, cache
         self.workers = min(workers, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers)
-        self.flip, self.crop_scale, self.augment, self.cache = flip, crop_scale, augment, cache
         self._files, self._idle = None, None
 
     def epoch(self, number: int) -> Iterator[Batch]:

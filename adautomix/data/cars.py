@@ -11,7 +11,6 @@ from scipy.io import loadmat
 from adautomix.data.archives import default_root, listed, photographs, side_or_default, unreadable
 from adautomix.data.base import Dataset, PathSplit
 from adautomix.data.class_folders import scan_both
-from adautomix.data.fingerprints import fingerprint_files
 from adautomix.utils.errors import UserError
 
 LAYOUT = (
@@ -39,15 +38,7 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
     else:
         folder = _class_folders(root)
         train, test, classes = scan_both(folder / "train", folder / "test")
-    return photographs(
-        "cars",
-        classes,
-        train,
-        test,
-        size=size,
-        crop_scale=(0.5, 1.0),
-        fingerprint=fingerprint_files(folder, [*train.paths, *test.paths]),
-    )
+    return photographs("cars", classes, train, test, size=size, folder=folder)
 
 
 def _class_folders(root: Path) -> Path:

@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from torchvision import datasets
 
+from adautomix.data.archives import Archive, default_root
 from adautomix.data.base import Dataset, MemorySplit, size_or_default
-from adautomix.utils.errors import UserError
-from adautomix.utils.paths import in_workbook
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """The released configurations use these CIFAR-10 values for CIFAR-100 as well."""
@@ -26,18 +24,10 @@ def load_cifar100(*, root: Path | None = None, size: int | None = None) -> Datas
 
 def _load(name: str, source: type[datasets.CIFAR10], root: Path | None, size: int | None) -> Dataset:
     size = size_or_default(name, size, (32,))
-    root = in_workbook("data") / name if root is None else root
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".lock"):  # of several runs that start together, one downloads
-            train, test = (source(root, train=train, download=True) for train in (True, False))
-    except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{name} is not in {root} and could not be downloaded ({reason}). Without a network, put "
-            f"{source.filename} from {source.url} (md5 {source.tgz_md5}) into {root}, or unpack it there so that "
-            f"{root / source.base_folder} exists"
-        ) from error
+    archive = Archive(name, source.base_folder, (), source.url, source.tgz_md5)
+    root = default_root(name, root)
+    with archive.fetching(root):
+        train, test = (source(root, train=train, download=True) for train in (True, False))
     return Dataset(
         name=name,
         label=name,

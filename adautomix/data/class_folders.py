@@ -8,7 +8,7 @@ import torch
 
 from adautomix.data.base import PathSplit
 from adautomix.data.images import EXTENSIONS
-from adautomix.utils.errors import UserError
+from adautomix.utils.errors import UserError, first_five
 
 
 def scan_both(train: Path, test: Path) -> tuple[PathSplit, PathSplit, tuple[str, ...]]:
@@ -19,10 +19,7 @@ def scan_both(train: Path, test: Path) -> tuple[PathSplit, PathSplit, tuple[str,
     (train_split, classes), (test_split, test_classes) = scan(train), scan(test)
     if classes != test_classes:
         differ = sorted(set(classes) ^ set(test_classes))
-        raise UserError(
-            f"{train} and {test} must have the same classes; these are in one only: {', '.join(differ[:20])}"
-            + (f" and {len(differ) - 20} more" if len(differ) > 20 else "")
-        )
+        raise UserError(f"{train} and {test} must have the same classes; these are in one only: {first_five(differ)}")
     return train_split, test_split, classes
 
 
@@ -31,7 +28,7 @@ def scan(folder: Path, classes: Sequence[str] | None = None) -> tuple[PathSplit,
 
     Args:
         classes: the folders to read; default: all, sorted.
-    Raises: UserError naming a class folder that is missing or holds no images.
+    Raises: UserError naming a class folder that cannot be listed or holds no images.
     """
     if classes is None:
         classes = sorted(d.name for d in folders_in(folder))
@@ -39,7 +36,8 @@ def scan(folder: Path, classes: Sequence[str] | None = None) -> tuple[PathSplit,
         raise UserError(f"{folder} must hold two or more class folders, found {len(classes)}: {list(classes)}")
     paths, labels = [], []
     for k, name in enumerate(classes):
-        files = images_below(folder / name)
+        found = files_below(folder / name)
+        files = sorted(Path(place, file) for place, file in found if suffix(file) in EXTENSIONS)
         if not files:
             raise UserError(f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))})")
         paths += files
@@ -50,14 +48,6 @@ def scan(folder: Path, classes: Sequence[str] | None = None) -> tuple[PathSplit,
 def folders_in(folder: Path) -> list[Path]:
     """Return the folders in a folder, sorted, without the hidden ones."""
     return sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
-
-
-def images_below(folder: Path) -> list[Path]:
-    """Return the image files at any depth, sorted.
-
-    Raises: UserError naming a folder that cannot be listed.
-    """
-    return sorted(Path(place, name) for place, name in files_below(folder) if suffix(name) in EXTENSIONS)
 
 
 def files_below(folder: Path) -> list[tuple[str, str]]:

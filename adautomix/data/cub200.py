@@ -4,7 +4,6 @@ from pathlib import Path
 
 from adautomix.data.archives import Archive, listed, lookup, photographs, read_rows, side_or_default
 from adautomix.data.base import Dataset, PathSplit
-from adautomix.data.fingerprints import fingerprint_files
 from adautomix.utils.errors import UserError
 
 ARCHIVE = Archive(
@@ -28,16 +27,8 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
     folder = ARCHIVE.locate(root)
     classes = dict(read_rows(folder / "classes.txt", 2))  # "1": "001.Black_footed_Albatross"
     names = [name.partition(".")[2].replace("_", " ") or name for name in classes.values()]
-    splits = {part: _split(folder, part, classes, names) for part in ("1", "0")}
-    return photographs(
-        "cub200",
-        names,
-        splits["1"],
-        splits["0"],
-        size=size,
-        crop_scale=(0.5, 1.0),
-        fingerprint=fingerprint_files(folder, [*splits["1"].paths, *splits["0"].paths]),
-    )
+    train, test = (_split(folder, part, classes, names) for part in ("1", "0"))
+    return photographs("cub200", names, train, test, size=size, folder=folder)
 
 
 def _split(folder: Path, part: str, classes: dict[str, str], names: list[str]) -> PathSplit:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from adautomix.utils.errors import UserError
+from adautomix.utils.errors import UserError, first_five
 
 BLOCK = 4096
 """Bytes read at a file's beginning, middle and end: the ends alone may be white borders."""
@@ -26,7 +26,7 @@ def fingerprint_files(root: Path, paths: Sequence[Path], *, content: bool = Fals
     sizes = [_bytes(path) for path in paths]
     for wrong, what in ((None, "missing"), (0, "empty")):
         if found := [str(path) for path, size in zip(paths, sizes, strict=True) if size == wrong]:
-            raise UserError(f"{len(found)} image file(s) are {what}; delete or replace them: {'; '.join(found[:5])}")
+            raise UserError(f"{len(found)} image file(s) are {what}; delete or replace them: {first_five(found)}")
     parts = [(path.relative_to(root).as_posix(), size) for path, size in zip(paths, sizes, strict=True)]
     if content:
         with ThreadPoolExecutor() as pool:  # they wait for the disk or the network, not for each other

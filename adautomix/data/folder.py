@@ -11,15 +11,11 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import torch
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-
-from adautomix.data.base import Dataset, PathSplit
+from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, Dataset, PathSplit, split_off
 from adautomix.data.class_folders import files_below, folders_in, scan, scan_both, suffix
 from adautomix.data.fingerprints import fingerprint_files
 from adautomix.data.images import EXTENSIONS
 from adautomix.utils.errors import UserError
-from adautomix.utils.seeding import generator_for
 
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")
@@ -54,8 +50,8 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
         train=train,
         test=test,
         size=size,
-        mean=IMAGENET_DEFAULT_MEAN,
-        std=IMAGENET_DEFAULT_STD,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
         pad=size // 8,
         flip=True,
         fingerprint=fingerprint_files(root, [*train.paths, *test.paths], content=True),
@@ -77,16 +73,7 @@ def _parts(root: Path) -> list[Path]:
 
 
 def _held_out(full: PathSplit, classes: tuple[str, ...]) -> tuple[PathSplit, PathSplit, tuple[str, ...]]:
-    train, test = [], []
-    for k, name in enumerate(classes):
-        rows = torch.where(full.labels == k)[0]
-        if len(rows) < 2:
-            raise UserError(f"class {name!r} has one image; a split into train and test needs two or more")
-        rows = rows[torch.randperm(len(rows), generator=generator_for(0, "held-out", name))]
-        n_test = math.ceil(len(rows) * TEST_SHARE)
-        test.append(rows[:n_test])
-        train.append(rows[n_test:])
-    return full.take(torch.cat(train).sort().values), full.take(torch.cat(test).sort().values), classes
+    return *split_off(full, classes, lambda n: math.ceil(n * TEST_SHARE), "held-out"), classes
 
 
 def _warn_of_others(root: Path, folders: Sequence[Path]) -> None:

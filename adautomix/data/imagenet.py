@@ -6,12 +6,12 @@ sizes takes many minutes on a network drive, so an image replaced under its own 
 
 from pathlib import Path
 
-from adautomix.data.archives import default_root, photographs, side_or_default, some
+from adautomix.data.archives import default_root, photographs, side_or_default
 from adautomix.data.base import Dataset
 from adautomix.data.class_folders import scan_both
 from adautomix.data.fingerprints import fingerprint
 from adautomix.data.images import EXTENSIONS
-from adautomix.utils.errors import UserError
+from adautomix.utils.errors import UserError, first_five
 
 LAYOUT = (
     "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar come from https://image-net.org (free account). Unpack "
@@ -35,8 +35,9 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
         for part, split in (("train", train), ("val", test))
         for path, k in zip(split.paths, split.labels.tolist(), strict=True)
     ]
+    known = fingerprint(names)
     return photographs(
-        "imagenet", wnids, train, test, size=size, crop_scale=(0.08, 1.0), fingerprint=fingerprint(names)
+        "imagenet", wnids, train, test, size=size, folder=root, crop_scale=(0.08, 1.0), fingerprint=known
     )
 
 
@@ -45,10 +46,10 @@ def _folders(root: Path) -> tuple[Path, Path]:
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         raise UserError(f"imagenet: there is no folder {' and no '.join(missing)}. {LAYOUT}")
     if packed := sorted(path.name for path in folders[0].glob("*.tar") if not path.with_suffix("").is_dir()):
-        raise UserError(f"{folders[0]} holds packed classes: {some(packed)}. Unpack each into a folder of its name")
+        raise UserError(f"{folders[0]} holds packed classes: {first_five(packed)}. Unpack each into its own folder")
     if bare := sorted(path.name for path in folders[1].iterdir() if path.suffix.lower() in EXTENSIONS):
         raise UserError(
-            f"{folders[1]} holds {len(bare)} images outside class folders: {some(bare)}. The validation images must "
-            "be sorted into class folders val/<wnid>/: the usual script is valprep.sh of soumith/imagenetloader.torch"
+            f"{folders[1]} holds {len(bare)} images outside class folders: {first_five(bare)}. Sort them into class "
+            "folders val/<wnid>/: the usual script is valprep.sh of soumith/imagenetloader.torch"
         )
     return folders

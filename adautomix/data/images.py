@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from adautomix.runs.progress import progress
-from adautomix.utils.errors import UserError
+from adautomix.utils.errors import UserError, first_five, first_line
 
 IN_MEMORY = 64
 """Sets with images up to this side (px) are kept whole in memory as uint8; larger ones are read as needed."""
@@ -102,10 +102,7 @@ def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
             else:
                 errors.append(f"{paths[i]} ({error})")
     if errors:
-        more = f" and {len(errors) - 5} more" if len(errors) > 5 else ""
-        raise UserError(
-            f"{len(errors)} image file(s) cannot be read; delete or replace them: {'; '.join(errors[:5])}{more}"
-        )
+        raise UserError(f"{len(errors)} image file(s) cannot be read; delete or replace them: {first_five(errors)}")
     return images
 
 
@@ -124,4 +121,4 @@ def _decode(path: Path) -> Image.Image:
 def _why(path: Path, error: Exception) -> str:
     if path.is_file() and path.stat().st_size == 0:
         return "empty file"
-    return str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+    return first_line(error)[:80]

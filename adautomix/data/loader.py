@@ -7,7 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from adautomix.data import augment as augmentation
-from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit, Split
+from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit
 from adautomix.data.batches import FileLoader, MemoryLoader
 from adautomix.utils.seeding import generator_for
 
@@ -29,11 +29,17 @@ def train_loader(
         cache: keep decoded image files in memory if they fit.
     Raises: UserError for words that timm does not know.
     """
-    augment = None if rand_augment is None else augmentation.rand_augment(rand_augment, dataset.mean)
-    common = {"device": device, "seed": seed, "shuffle": True, "flip": dataset.flip, "augment": augment}
-    return _loader(
-        dataset.train, dataset, batch_size, workers, cache, pad=dataset.pad, crop_scale=dataset.crop_scale, **common
-    )
+    common = {
+        "device": device,
+        "seed": seed,
+        "shuffle": True,
+        "flip": dataset.flip,
+        "crop_scale": dataset.crop_scale,
+        "augment": None if rand_augment is None else augmentation.rand_augment(rand_augment, dataset.mean),
+    }
+    if isinstance(dataset.train, MemorySplit):
+        return MemoryLoader(dataset.train, batch_size, pad=dataset.pad, **common)
+    return FileLoader(dataset.train, batch_size, size=dataset.size, workers=workers, cache=cache, **common)
 
 
 def eval_loader(
@@ -57,15 +63,11 @@ def eval_loader(
     batch_size = batch_size or (500 if dataset.size <= IN_MEMORY and device.type != "cpu" else 100)
     images = dataset.test if split == "test" else dataset.validation
     rows = None if sample is None else sample_rows(len(images), sample)
-    return _loader(images, dataset, batch_size, workers, cache, device=device, rows=rows)
+    if isinstance(images, MemorySplit):
+        return MemoryLoader(images, batch_size, device=device, rows=rows)
+    return FileLoader(images, batch_size, size=dataset.size, workers=workers, cache=cache, device=device, rows=rows)
 
 
 def sample_rows(count: int, sample: int) -> Int[Tensor, " _"]:
     """Return `sample` of `count` rows in rising order, all of them if there are no more; always the same ones."""
     return torch.randperm(count, generator=generator_for(0, "sample", count))[:sample].sort().values
-
-
-def _loader(split: Split, dataset: Dataset, batch_size: int, workers: int, cache: bool, pad: int = 0, **common):
-    if isinstance(split, MemorySplit):
-        return MemoryLoader(split, batch_size, pad=pad, **common)
-    return FileLoader(split, batch_size, size=dataset.size, workers=workers, cache=cache, **common)

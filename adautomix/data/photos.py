@@ -16,7 +16,7 @@ from skimage import data as skimage_data
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
-from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit
+from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, IN_MEMORY, Dataset, MemorySplit
 from adautomix.data.fingerprints import fingerprint
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import write_atomic
@@ -52,8 +52,8 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
         train=_split(train),
         test=_split(test),
         size=size,
-        mean=(0.485, 0.456, 0.406),  # ImageNet's: photographs
-        std=(0.229, 0.224, 0.225),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
         pad=size // 8,
         flip=True,
         fingerprint=fingerprint(["six photographs", TRAIN_CROPS, TEST_CROPS, CROP_SIDE]),

@@ -1,9 +1,9 @@
 """Image files above 64 px: decoded and augmented one by one in the loader's worker processes.
 
 Training images get a random resized crop, a flip and, if asked for, RandAugment, in this order; test images are
-resized to 8/7 of the size and their centre is cut out (256 to 224). Every image's randomness is a function of
-(seed of the epoch, index), which travels with the index: workers live on from epoch to epoch, and batches do not
-depend on their number.
+resized to 8/7 of the size and their centre is cut out (256 to 224). What a reader gets wrong: a worker's random state
+plays no part. Every image's randomness is a function of (seed of the epoch, index), which travels with the index:
+workers live on from epoch to epoch, and batches do not depend on their number.
 """
 
 import gc

@@ -9,7 +9,6 @@ from pathlib import Path
 from adautomix.data.archives import Archive, listed, lookup, photographs, read_rows
 from adautomix.data.base import Dataset, PathSplit, size_or_default
 from adautomix.data.class_folders import scan
-from adautomix.data.fingerprints import fingerprint_files
 from adautomix.data.images import EXTENSIONS
 
 ARCHIVE = Archive(
@@ -33,15 +32,8 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
     wnids = sorted(row[0] for row in read_rows(folder / "wnids.txt", 1))
     train, _ = scan(folder / "train", wnids)
     test = _validation(folder / "val", wnids)
-    return photographs(
-        "tiny_imagenet",
-        _names(folder / "words.txt", wnids),
-        train,
-        test,
-        size=size,
-        crop_scale=(0.08, 1.0),
-        fingerprint=fingerprint_files(folder, [*train.paths, *test.paths]),
-    )
+    names = _names(folder / "words.txt", wnids)
+    return photographs("tiny_imagenet", names, train, test, size=size, folder=folder, crop_scale=(0.08, 1.0))
 
 
 def _validation(folder: Path, wnids: list[str]) -> PathSplit:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +25,16 @@ def connect(workers: int, scheduler: str | None):
     from distributed import Client
 
     # A notebook whose worker died must not be started again behind our back; a daemonic worker may not fork kernels.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0, "distributed.worker.daemon": False}):
+    settings = {"distributed.scheduler.allowed-failures": 0, "distributed.worker.daemon": False}
+    with dask.config.set(settings), ExitStack() as stack:
         try:
-            if scheduler is None:
-                cluster: Any = _local(workers)
-            elif scheduler == "slurm":
-                cluster = _slurm(workers)
-            else:
-                cluster = scheduler
-            client = Client(cluster, timeout=CONNECT_SECONDS)
+            cluster: Any = scheduler
+            if scheduler in STARTED:
+                cluster = stack.enter_context(STARTED[scheduler](workers))
+            client = stack.enter_context(Client(cluster, timeout=CONNECT_SECONDS))
         except (OSError, TimeoutError, ValueError) as error:
             raise UserError(f"the scheduler {scheduler or 'here'} cannot be used: {error}") from error
-        try:
-            yield client
-        finally:
-            client.close()
-            if scheduler in (None, "slurm"):
-                cluster.close()
+        yield client
 
 
 def gpus() -> list[str]:
@@ -79,3 +72,7 @@ def _slurm(workers: int) -> Any:
     cluster = SLURMCluster(processes=1, worker_extra_args=["--nthreads", "1"])
     cluster.scale(jobs=workers)
     return cluster
+
+
+STARTED = {None: _local, "slurm": _slurm}
+"""Schedulers that we start, and end when the plan has."""

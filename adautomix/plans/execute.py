@@ -1,8 +1,8 @@
 """Running one notebook of a plan, on a worker.
 
-Traps this file exists for: jupyter_client's TCP ports clash when kernels start together, so every kernel gets private
-IPC sockets; a killed kernel leaves a notebook that looks finished, so only DONE counts; papermill writes the output in
-place, so it goes to a temporary name first.
+What a reader gets wrong: a notebook that lies there need not have run to its end. papermill writes it in place and a
+killed kernel leaves one that looks finished, so it gets its name last, and only DONE counts. jupyter_client's TCP ports
+clash when kernels start together, so every kernel gets private IPC sockets.
 """
 
 import logging
@@ -10,12 +10,12 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from adautomix.plans.tasks import Task
@@ -26,6 +26,7 @@ from adautomix.utils.task import LISTED, VARIABLE, noted
 
 LOCK_SECONDS = 30
 TRACEBACK_LINES = 25
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 KILLED = "its worker process was killed; run the plan again, training goes on from its checkpoint"
 
 
@@ -41,20 +42,31 @@ class Outcome:
 
 
 class TaskFailed(Exception):
-    """A notebook failed, for a reason."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """A notebook failed; the text is the reason."""
 
 
 def is_done(task: Task) -> bool:
     """Return whether the notebook ran to its end with this key, after what it needs, and its Runs are still there."""
-    done = _done(task.folder)
-    upstream = {need: _done(task.folder.parent / need).get("run") for need in task.needs}
+    record = _record(task.folder)
     return (
-        done.get("key") == task.key and done.get("upstream") == upstream and all(run.done for run in trained_runs(task))
+        record.get("key") == task.key
+        and record.get("upstream") == _upstream(task)
+        and all(run.done for run in trained_runs(task))
     )
+
+
+def trained_runs(task: Task) -> list[Run]:
+    """Return the Runs that the notebook trained or found trained."""
+    return [Run(path) for path in noted(task.folder)]
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    return read_json(folder / "DONE") if (folder / "DONE").exists() else {}
+
+
+def _upstream(task: Task) -> dict[str, str | None]:
+    """Return by which execution each task that this one needs was done."""
+    return {need: _record(task.folder.parent / need).get("run") for need in task.needs}
 
 
 def execute(task: Task, *, force: bool = False, submission: str = "") -> Outcome:
@@ -82,15 +94,6 @@ def execute(task: Task, *, force: bool = False, submission: str = "") -> Outcome
         raise
     except Exception as error:  # a full disk, a missing package: it must not look like a killed worker
         raise TaskFailed(f"{type(error).__name__}: {error}") from error
-
-
-def _done(folder: Path) -> dict[str, Any]:
-    return read_json(folder / "DONE") if (folder / "DONE").exists() else {}
-
-
-def trained_runs(task: Task) -> list[Run]:
-    """Return the Runs that the notebook trained or found trained."""
-    return [Run(path) for path in noted(task.folder)]
 
 
 def _execute(task: Task) -> Outcome:
@@ -123,9 +126,14 @@ def _execute(task: Task) -> Outcome:
         raise TaskFailed(reason) from None
     os.replace(running, task.folder / "notebook.ipynb")
     seconds = time.perf_counter() - began
-    upstream = {need: _done(task.folder.parent / need).get("run") for need in task.needs}
-    record = {"key": task.key, "run": uuid.uuid4().hex, "upstream": upstream, "seconds": round(seconds, 2)}
-    write_json(done, record | {"parameters": task.parameters})
+    record = {
+        "key": task.key,
+        "run": uuid.uuid4().hex,
+        "upstream": _upstream(task),
+        "seconds": round(seconds, 2),
+        "parameters": task.parameters,
+    }
+    write_json(done, record)
     return Outcome(task.id, "done", seconds)
 
 
@@ -147,23 +155,20 @@ def _private_sockets():
     """Yield a kernel config with sockets of its own; with TCP on Windows, which has nothing else."""
     from traitlets.config import Config
 
-    from adautomix.plans.forked_kernels import WarmKernelManager
+    from adautomix.plans.forked_kernels import ForkKernelManager
 
     config = Config()
-    config.NotebookClient.kernel_manager_class = WarmKernelManager
+    config.NotebookClient.kernel_manager_class = ForkKernelManager
     config.NotebookClient.extra_arguments = ["--log-level=CRITICAL"]  # every kernel's farewell is logged as an error
     if sys.platform == "win32":
         yield config
         return
-    # A short path on a local disk: socket names are limited to about 100 characters.
     _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"ax-{os.getpid()}-", dir="/tmp"))
-    try:
-        config.KernelManager.transport = "ipc"
-        config.KernelManager.ip = str(folder / "k")
+    config.KernelManager.transport = "ipc"
+    # A short path on a local disk: socket names are limited to about 100 characters.
+    with TemporaryDirectory(prefix=f"ax-{os.getpid()}-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        config.KernelManager.ip = f"{folder}/k"
         yield config
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep() -> None:
@@ -180,7 +185,7 @@ def _reason(error: Exception, task: Task) -> str:
     from papermill.exceptions import PapermillExecutionError
 
     if isinstance(error, PapermillExecutionError):
-        lines = _plain("\n".join(error.traceback)).splitlines()[-TRACEBACK_LINES:]
+        lines = COLOUR.sub("", "\n".join(error.traceback)).splitlines()[-TRACEBACK_LINES:]
         # papermill puts the parameters in a cell of their own, which the notebook's author does not have.
         number = error.cell_index + (0 if task.parameters else 1)
         told = f"cell {number} of {task.notebook.name}: {error.ename}: {error.evalue}"
@@ -190,7 +195,3 @@ def _reason(error: Exception, task: Task) -> str:
     if isinstance(error, CellTimeoutError):
         return f"a cell ran longer than timeout_minutes={task.timeout_minutes}; what it had printed is kept"
     return f"{type(error).__name__}: {error}"
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)

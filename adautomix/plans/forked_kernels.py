@@ -1,14 +1,12 @@
 """Kernels that find torch imported already: each is a fork of a server that imported it once.
 
-Importing torch, torchvision and timm costs 3 to 5 s of CPU a notebook, papermill itself about 1 s; a fork costs some
-milliseconds. Every worker has one fork server (Python's own, from multiprocessing). What a reader gets wrong: nothing
-may be imported beforehand that starts threads or a GPU context, or that looks at what a kernel sets up first, as
-matplotlib does. Where forking is not to be had (Windows, a daemonic worker), kernels start as usual.
+Importing torch, torchvision and timm costs 3 to 5 s of CPU a notebook; a fork costs some milliseconds. Every worker has
+one fork server (Python's own, from multiprocessing). Where there is none (Windows, a daemonic worker), kernels start
+as usual.
 """
 
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 import uuid
@@ -18,7 +16,12 @@ from typing import Any
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-PRELOAD = "adautomix.plans.kernel_imports"
+PRELOAD = [
+    *("ipykernel.ipkernel", "ipykernel.kernelapp", "IPython.display"),
+    *("torch", "torchvision", "timm", "pandas", "scipy.stats", "sklearn.datasets"),
+]
+"""No module may be here that starts threads or a GPU context, or that looks at what a kernel sets up first, as
+matplotlib does."""
 LAUNCHER = ["-m", "ipykernel_launcher"]
 
 
@@ -28,7 +31,11 @@ class Forked:
     stdin = stdout = stderr = None
 
     def __init__(self, process: BaseProcess) -> None:
-        self.process, self.pid = process, process.pid
+        self.process = process
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what both kinds of process have: pid, terminate and kill."""
+        return getattr(self.process, name)
 
     def poll(self) -> int | None:
         """Return the exit code, None while the process runs."""
@@ -41,18 +48,10 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the process."""
-        os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        """Ask the process to end."""
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the process."""
-        self.send_signal(signal.SIGKILL)
+        os.kill(self.process.pid, number)
 
 
-class WarmProvisioner(LocalProvisioner):
+class ForkProvisioner(LocalProvisioner):
     """Starts kernels as forks."""
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
@@ -60,7 +59,7 @@ class WarmProvisioner(LocalProvisioner):
         if cmd[1:3] != LAUNCHER or not can_fork():
             return await super().launch_kernel(cmd, **options)
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([PRELOAD])
+        context.set_forkserver_preload(PRELOAD)
         process = context.Process(target=run_kernel, args=(cmd[3:], options["env"], options.get("cwd")))
         process.start()
         self.process = Forked(process)
@@ -69,13 +68,13 @@ class WarmProvisioner(LocalProvisioner):
         return self.connection_info
 
 
-class WarmKernelManager(AsyncKernelManager):
+class ForkKernelManager(AsyncKernelManager):
     """jupyter_client's manager of one kernel, with the provisioner above."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.kernel_id = str(uuid.uuid4())
-        self.provisioner = WarmProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
+        self.provisioner = ForkProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
 
 
 def can_fork() -> bool:

@@ -2,7 +2,8 @@
 
 A parameter is one line of the cell tagged `parameters`: `name: type = literal  # help`. A type that may be None is
 written "Optional[int]", with the quotes: that is what papermill's own inspection understands. A help that says
-"one of METHODS" (or RECIPE_METHODS, COLUMNS, DATASETS, EVALUATORS) or "one of: a, b" limits the choices; "any of" does so for lists.
+"one of METHODS" (or RECIPE_METHODS, COLUMNS, DATASETS, EVALUATORS) or "one of: a, b" limits the choices; "any of" does
+so for lists.
 """
 
 import ast
@@ -35,8 +36,8 @@ class Parameter:
         if not matches_hint(value, self.hint):
             return f"{self.name} must be {hint_text(self.hint)}, got {value!r}"
         for item in value if isinstance(value, list) else [value]:
-            if self.choices is not None and item is not None and item not in self.choices:
-                return f"{self.name}: {unknown('choice', item, self.choices)}"
+            if self.choices is not None and item is not None and str(item) not in self.choices:
+                return f"{self.name}: {unknown('choice', str(item), self.choices)}"
         return None
 
 

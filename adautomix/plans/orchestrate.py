@@ -94,8 +94,8 @@ def _run(plan: Plan, todo: list[Task], workers: int, scheduler: str | None, forc
         with tqdm(total=len(todo), unit="notebook", dynamic_ncols=True, smoothing=0, disable=None) as bar:
             while waiting or running:
                 for task in _startable(waiting, running, _slots(client)):
-                    options = {"force": task.id in forced, "submission": submission}
-                    running[_submit(client, waiting.pop(task.id), **options)] = task
+                    future = _submit(client, task, force=task.id in forced, submission=submission)
+                    running[future] = waiting.pop(task.id)
                 ended = [_outcome(running.pop(future).id, future) for future in _finished(running)]
                 for outcome in [*ended, *_skipped(waiting, {o.id: o for o in ended} | outcomes)]:
                     outcomes[outcome.id] = outcome
@@ -152,7 +152,7 @@ def _outcome(task_id: str, future: Any) -> Outcome:
         return Outcome(task_id, "failed", reason="cancelled")
     error = future.exception()
     if isinstance(error, TaskFailed):
-        return Outcome(task_id, "failed", reason=error.reason)
+        return Outcome(task_id, "failed", reason=str(error))
     killed = type(error).__name__ == "KilledWorker"
     return Outcome(task_id, "failed", reason=KILLED if killed else f"{type(error).__name__}: {error}")
 

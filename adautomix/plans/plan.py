@@ -14,8 +14,7 @@
 This file reads and checks the YAML; `tasks.py` checks it against the notebooks and makes the tasks.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,19 @@ from typing import Any
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.paths import workbook_root
 from adautomix.utils.strict_yaml import parse
+from adautomix.utils.typecheck import hint_text, matches_hint
 
 KEYS = ("description", "parameters", "steps")
+ENTRY = {
+    "notebook": str,
+    "grid": dict[str, list],
+    "parameters": dict[str, Any],
+    "needs": str | list[str],
+    "training": bool,
+    "gpu": bool,
+    "timeout_minutes": float,
+}
+"""What may stand under a step's name."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ def read_plan(path: Path) -> tuple[str, dict[str, Any], list[Step]]:
     raise_all(problems, path)
     order = _order(steps)
     steps.sort(key=lambda step: order.index(step.name))
-    return str(content.get("description") or "").strip(), _mapping(content, "parameters"), steps
+    return str(content.get("description") or "").strip(), content.get("parameters") or {}, steps
 
 
 def raise_all(problems: list[str], where: object) -> None:
@@ -95,42 +105,28 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     for key in content:
         if key not in KEYS:
             raise unknown(f"key in {path}", key, KEYS)
+    if not isinstance(content.get("parameters"), (dict, type(None))):
+        raise UserError(f"parameters must be a mapping, got {content['parameters']!r}")
     return content
 
 
 def _step(name: str, entry: Any) -> Step:
     if not isinstance(entry, dict) or not isinstance(entry.get("notebook"), str):
         raise UserError("must be a mapping with a `notebook`")
-    known = [f.name for f in fields(Step) if f.name != "name"]
-    for key in entry:
-        if key not in known:
-            raise unknown("key", key, known)
-    grid, parameters = _mapping(entry, "grid"), _mapping(entry, "parameters")
-    for key, values in grid.items():
-        if not isinstance(values, list) or not values:
-            raise UserError(f"grid of {key} must be a list of values, got {values!r}")
-    if both := set(grid) & set(parameters):
+    for key, value in entry.items():
+        if key not in ENTRY:
+            raise unknown("key", key, ENTRY)
+        if value is not None and not matches_hint(value, ENTRY[key]):
+            raise UserError(f"{key} must be {hint_text(ENTRY[key])}, got {value!r}")
+    given = {key: value for key, value in entry.items() if value is not None}
+    grid, needs = given.get("grid", {}), given.get("needs", [])
+    if empty := [key for key, values in grid.items() if not values]:
+        raise UserError(f"grid of {empty[0]} must be a list of values, got []")
+    if both := set(grid) & set(given.get("parameters", {})):
         raise UserError(f"{', '.join(sorted(both))} is both in the grid and in parameters")
-    for key in ("training", "gpu"):
-        if not isinstance(entry.get(key, False), bool):
-            raise UserError(f"{key} must be true or false, got {entry[key]!r}")
-    minutes = entry.get("timeout_minutes")
-    if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or minutes <= 0):
-        raise UserError(f"timeout_minutes must be a positive number, got {minutes!r}")
-    needs = entry.get("needs") or []
-    needs = [needs] if isinstance(needs, str) else needs
-    if not isinstance(needs, list) or not all(isinstance(need, str) for need in needs):
-        raise UserError(f"needs must be a step's name or a list of names, got {needs!r}")
-    return Step(**entry | {"name": name, "grid": grid, "parameters": parameters, "needs": tuple(needs)})
-
-
-def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = content.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise UserError(f"{key} must be a mapping, got {value!r}")
-    return value
+    if given.get("timeout_minutes", 1) <= 0:
+        raise UserError(f"timeout_minutes must be above 0, got {given['timeout_minutes']!r}")
+    return Step(**given | {"name": name, "needs": (needs,) if isinstance(needs, str) else tuple(needs)})
 
 
 def _order(steps: list[Step]) -> list[str]:

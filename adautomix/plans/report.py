@@ -43,11 +43,8 @@ def status_text(plan: Plan) -> str:
 def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
     """Return the end of a run: failures with their traceback, counts, the accuracy table, and where to look."""
     outcomes = list(outcomes)
-    parts = [
-        f"-- {o.id} failed --\n{o.reason}\n(notebook: {plan.tasks[o.id].folder})"
-        for o in outcomes
-        if o.state == "failed"
-    ]
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    parts = [f"-- {o.id} failed --\n{o.reason}\n(notebook: {plan.tasks[o.id].folder})" for o in failed]
     if accuracies := accuracy_text(plan):
         parts.append(accuracies)
     parts.append(_counts(plan, (outcome.state for outcome in outcomes)))

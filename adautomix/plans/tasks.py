@@ -20,8 +20,6 @@ from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.paths import in_workbook, workbook_root
 
 TAKEN = {"reference": "where measured results are published", "runs": "where single runs go"}
-PLACE = ("outputs",)
-"""Parameters that say where results go: not part of a task's key."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,8 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
         given = {k: v for k, v in shared.items() if k in accepted[step.name]} | step.parameters
         if "outputs" in accepted[step.name]:
             given = {"outputs": str(outputs)} | given
-        for point in _grid(step.grid):
+        for values in itertools.product(*step.grid.values()):
+            point = dict(zip(step.grid, values, strict=True))
             task = _task(step, given | point, point, notebooks[step.name], outputs, tasks)
             tasks[task.id] = task
     return Plan(name, description, outputs, tasks, tuple(step.name for step in steps), path.stem, settings)
@@ -108,13 +107,10 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
 
 def _regrid(step: Step, settings: Mapping[str, Any]) -> Step:
     """Return the step with the settings that name its grid or its own parameters put in their place."""
-    grid = {k: _values(settings[k]) if k in settings else v for k, v in step.grid.items()}
+    values = {k: v if isinstance(v, list) else [v] for k, v in settings.items()}
+    grid = {k: values.get(k, v) for k, v in step.grid.items()}
     parameters = {k: settings.get(k, v) for k, v in step.parameters.items()}
     return replace(step, grid=grid, parameters=parameters)
-
-
-def _values(setting: Any) -> list[Any]:
-    return setting if isinstance(setting, list) else [setting]
 
 
 def _notebook(step: Step, plan: Path) -> Path:
@@ -154,11 +150,6 @@ def _problems(known: Mapping[str, Parameter], given: Mapping[str, Any], grid: Ma
             yield f"grid of {name} has two values with the same name: {values}"
 
 
-def _grid(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    for values in itertools.product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
-
-
 def _task(
     step: Step,
     parameters: dict[str, Any],
@@ -171,7 +162,7 @@ def _task(
     if step.needs and not needs:
         raise UserError(f"step {step.name} at {dict(point)} needs {', '.join(step.needs)}, but no task of it agrees")
     id_ = ".".join([step.name, *(f"{name}={_slug(value)}" for name, value in point.items())])
-    identity = {k: v for k, v in parameters.items() if k not in PLACE}
+    identity = {k: v for k, v in parameters.items() if k != "outputs"}  # elsewhere, it is the same task
     source = NUMERICS_VERSION if step.training else package_hash()
     parts = [content_hash(notebook), identity, sorted(tasks[n].key for n in needs), source]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

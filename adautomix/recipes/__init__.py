@@ -1,8 +1,8 @@
 """One recipe for every cell of the paper's Tables 1 and 2, named `<column>/<method>`: cifar100_resnet18/adautomix.
 
-What a reader gets wrong: the released AutoMix and AdAutoMix differ from the rest in more than mixing. Their learning
-rate ends higher, their teacher keeps statistics of its own, and their number is the teacher's. A `fair` run takes the
-first two differences away; the tables always show student and teacher of every method.
+The released AutoMix and AdAutoMix differ from the rest in more than mixing: their learning rate ends higher, their
+teacher keeps statistics of its own, and their number is the teacher's. A `fair` run takes the first two differences
+away; the tables always show student and teacher of every method.
 """
 
 from collections.abc import Iterator, Mapping
@@ -126,17 +126,14 @@ def recognise(config: TrainConfig, dataset: Mapping[str, Any]) -> Match | None:
         dataset: what a Run records of its data set: `classes`, and the numbers n_train and n_validation.
     """
     images = dataset["n_train"] + dataset.get("n_validation", 0)
-    if (len(dataset["classes"]), images) != IMAGES.get(config.data):
+    if (len(dataset["classes"]), images) != IMAGES.get(config.data) or config.method not in METHODS:
         return None
     for column, settings in COLUMNS.items():
-        base = settings.base
-        if (config.data, config.backbone) != (base.data, base.backbone) or config.method not in METHODS:
+        recipe, base = Recipe(column, config.method), settings.base
+        if (config.data, config.backbone) != (base.data, base.backbone) or config.epochs > recipe.epochs:
             continue
-        recipe = Recipe(column, config.method)
         for fair in (False, True):
-            if config.epochs <= recipe.epochs and _essence(recipe.with_epochs(config.epochs, fair=fair)) == _essence(
-                config
-            ):
+            if _essence(recipe.with_epochs(config.epochs, fair=fair)) == _essence(config):
                 return Match(recipe, config.epochs / recipe.epochs, fair)
     return None
 

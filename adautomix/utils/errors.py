@@ -4,7 +4,7 @@ The command line prints a `UserError` as one message and leaves with code 2; any
 its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -24,3 +24,13 @@ def unknown(what: str, name: object, known: Iterable[str]) -> UnknownName:
     close = get_close_matches(str(name), known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return UnknownName(f"unknown {what} {name!r}{hint} (known: {', '.join(known) or 'none'})")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, or its type where it has none."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def first_five(names: Sequence[str]) -> str:
+    """Return the first five names, and how many more there are."""
+    return "; ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from adautomix.utils.errors import UserError
+from adautomix.utils.errors import UserError, first_line
 
 
 def seed_for(seed: int, *names: str | int) -> int:
@@ -30,7 +30,7 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"device {name!r} cannot be used here ({reason}); try --device auto or cpu") from error
     return device
 

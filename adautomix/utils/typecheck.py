@@ -22,9 +22,7 @@ def matches_hint(value: Any, hint: Any) -> bool:
     if origin is tuple:
         return isinstance(value, tuple) and len(value) == len(args) and all(map(matches_hint, value, args))
     if origin is dict:
-        return isinstance(value, dict) and all(
-            matches_hint(k, args[0]) and matches_hint(v, args[1]) for k, v in value.items()
-        )
+        return isinstance(value, dict) and all(all(map(matches_hint, pair, args)) for pair in value.items())
     if hint in (int, float) and isinstance(value, bool):
         return False
     return isinstance(value, (int, float) if hint is float else hint)

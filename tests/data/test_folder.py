@@ -168,5 +168,5 @@ def test_folder_needs_a_root_and_equal_classes(tree):
     with pytest.raises(UserError, match="needs a root"):
         load_dataset("folder")
     (tree / "test" / "bees").rename(tree / "test" / "wasps")
-    with pytest.raises(UserError, match="in one only: bees, wasps"):
+    with pytest.raises(UserError, match="in one only: bees; wasps"):
         load_dataset("folder", root=tree)

@@ -39,5 +39,5 @@ def test_asking_for_a_run_that_is_done_decodes_nothing_and_evaluating_it_the_tes
     monkeypatch.setattr("adautomix.data.images.to_rgb", lambda file: decoded.append(file) or file.convert("RGB"))
     assert train(config, runs, log=lambda line: None).path == run.path
     assert not decoded
-    evaluate_run(run, ("accuracy",), log=lambda line: None)
+    evaluate_run(run, ("accuracy",), force=True, log=lambda line: None)
     assert len(decoded) == 6

@@ -48,6 +48,13 @@ def test_parameters_carry_type_default_help_and_choices(workbook):
     assert found["size"].check(None) is found["size"].check(3) is None
 
 
+def test_numbers_can_be_choices_too(workbook):
+    path = write_notebook(workbook, "odd", "table: int = 1  # one of: 1, 2", "pass")
+    table = parameters_of(path)["table"]
+    assert table.check(2) is None
+    assert table.check(3) == "table: unknown choice '3' (known: 1, 2)"
+
+
 def test_numbers_with_an_exponent_are_numbers(workbook):
     path = write_plan(workbook, {})
     path.write_text("parameters: {lr: 5e-4}\nsteps: {a: {notebook: train}}")

@@ -1,14 +1,12 @@
 """The plans that come with the workbook are valid, and `quick` runs everything there is."""
 
-from pathlib import Path
-
 import pytest
+from helpers import ROOT
 
 from adautomix import METHODS
 from adautomix.evaluate import EVALUATORS
 from adautomix.plans.tasks import load_plan
 
-ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PLANS = sorted((ROOT / "notebooks" / "plans").glob("*.yaml"))
 

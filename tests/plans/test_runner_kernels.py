@@ -2,21 +2,19 @@
 
 import json
 import multiprocessing
+import subprocess
 import sys
 import time
 
 import pytest
 from helpers.plans import OUTPUTS, command, done, write_notebook, write_plan
 
-from adautomix.plans import forked_kernels as warm
+from adautomix.plans.forked_kernels import can_fork
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_running_scheduler_can_be_used(tmp_path):
-    import subprocess
-    import sys
-
     write_notebook(tmp_path, "ok", OUTPUTS, "print('fine')")
     write_plan(tmp_path, {"ok": {"notebook": "ok"}})
     scheduler = tmp_path / "scheduler.json"
@@ -62,6 +60,6 @@ def test_a_plans_kernels_are_forks_that_find_torch_imported(tmp_path):
 
 
 def test_a_daemonic_process_starts_kernels_as_usual(monkeypatch):
-    assert warm.can_fork() == (sys.platform != "win32")
+    assert can_fork() == (sys.platform != "win32")
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
-    assert not warm.can_fork()
+    assert not can_fork()
