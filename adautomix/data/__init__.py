@@ -1,4 +1,4 @@
-"""Data sets. A new one is a file here and a line in DATASETS."""
+"""Data sets, their augmentation, and the loaders that batch them. A new set is a file here and a line in DATASETS."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

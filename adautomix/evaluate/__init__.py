@@ -1,4 +1,7 @@
-"""Evaluators. Each takes a Classifier in eval mode and test batches, and changes neither. They never import `train`."""
+"""Evaluators: accuracy, corruptions, attacks, calibration, occlusion. Each changes neither the model nor the batches.
+
+A model is a Classifier in eval mode. Nothing here imports `training`.
+"""
 
 from adautomix.utils.lazy import LazyTable, lazy_exports
 

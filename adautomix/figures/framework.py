@@ -1,6 +1,6 @@
 """The paper's Figure 2, from one real step: what flows where in AdAutoMix, in which shapes, and who learns from what.
 
-What a reader gets wrong: the student's loss trains the generator in the paper's Eq. 4, but not in `released`.
+The student's loss trains the generator in the paper's Eq. 4, but not in `released`.
 """
 
 from collections.abc import Mapping, Sequence
