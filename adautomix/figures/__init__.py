@@ -3,49 +3,18 @@
 Nothing here imports torch; images may be tensors or arrays [3,H,W] in [0,1].
 """
 
-from adautomix.figures.ablation import ablation_panels
-from adautomix.figures.curves import learning_curves, run_curves, term_curves
-from adautomix.figures.framework import framework
-from adautomix.figures.paper import paper_panels, rule_offsets
-from adautomix.figures.pictures import image_row, label_text, picture_grid
-from adautomix.figures.results import accuracy_bars, per_class_heatmap
-from adautomix.figures.robust import (
-    corruption_heatmap,
-    ece_scatter,
-    protocol_dots,
-    reliability_diagram,
-    reliability_grid,
-    robustness_curves,
-)
-from adautomix.figures.sliders import explore, paint
-from adautomix.figures.style import by_method, format_table, label_colors, method_colors, save, set_style, short_labels
+from adautomix.utils.lazy import lazy_exports
 
-__all__ = [
-    "ablation_panels",
-    "accuracy_bars",
-    "by_method",
-    "corruption_heatmap",
-    "ece_scatter",
-    "explore",
-    "format_table",
-    "framework",
-    "image_row",
-    "label_colors",
-    "label_text",
-    "learning_curves",
-    "method_colors",
-    "paint",
-    "paper_panels",
-    "per_class_heatmap",
-    "picture_grid",
-    "protocol_dots",
-    "reliability_diagram",
-    "reliability_grid",
-    "robustness_curves",
-    "rule_offsets",
-    "run_curves",
-    "save",
-    "set_style",
-    "short_labels",
-    "term_curves",
-]
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "ablation": "ablation_panels",
+        "accuracies": "accuracy_bars paper_panels per_class_heatmap rule_offsets",
+        "curves": "learning_curves run_curves term_curves",
+        "diagram": "framework",
+        "pictures": "image_row label_text paint picture_grid",
+        "robust": "corruption_heatmap ece_scatter protocol_dots reliability_diagram reliability_grid robustness_curves",
+        "sliders": "explore",
+        "style": "by_method format_table label_colors method_colors save set_style short_labels",
+    },
+)

@@ -3,14 +3,13 @@
 import textwrap
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from adautomix.figures.style import MARKERS, ROLE_COLORS
+from adautomix.figures.style import MARKERS, ROLE_COLORS, panels
 from adautomix.utils.errors import UserError
 
 NAMES = {
@@ -33,7 +32,7 @@ def ablation_panels(table: pd.DataFrame, *, columns: int = 4) -> Figure:
     base stands in its place as a diamond on the zero line.
 
     Args:
-        table: what `ablations.ablation_table` returns, of one setting.
+        table: what `results.ablation_table` returns, of one setting.
         columns: most panels side by side.
     Raises: UserError if the table holds nothing but the base.
     """
@@ -41,12 +40,9 @@ def ablation_panels(table: pd.DataFrame, *, columns: int = 4) -> Figure:
     factors = list(dict.fromkeys(table["factor"]))
     if not factors:
         raise UserError("there is nothing to draw: no run differs from the base in one setting")
-    rows = -(-len(factors) // columns)
-    columns = -(-len(factors) // rows)  # five panels as three and two, not as four and one
-    size = (max(3.1 * columns + 0.6, 7.2), 3.0 * rows + 0.7)
-    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
-    for axis in list(axes.flat)[len(factors) :]:
-        axis.remove()
+    columns = -(-len(factors) // -(-len(factors) // columns))  # five panels as three and two, not as four and one
+    more = (max(0.6, 7.2 - 3.1 * columns), 0.7)  # room for the legend
+    figure, axes = panels(len(factors), columns, (3.1, 3.0), more, sharey=True)
     for axis, factor in zip(axes.flat, factors, strict=False):
         _panel(axis, factor, table[table["factor"] == factor])
     for axis in axes[:, 0]:
@@ -64,26 +60,25 @@ def _panel(axis: Axes, factor: str, part: pd.DataFrame) -> None:
     axis.plot(values.index(base), 0, "D", color="0.35", markersize=6, zorder=2)
     for shift, role, mark in zip((-0.13, 0.13), ROLE_COLORS, MARKERS, strict=False):
         for row in part[part["role"] == role].itertuples():
-            place, look = values.index(row.value) + shift, {"color": ROLE_COLORS[role], "markersize": 6}
-            whole = not np.isnan(row.low)
-            if whole:
-                axis.vlines(place, row.low, row.high, color=ROLE_COLORS[role], linewidth=1.6)
-            axis.plot(place, row.difference, mark, fillstyle="full" if whole else "none", **look)
+            place, color, fill = values.index(row.value) + shift, ROLE_COLORS[role], "none"
+            if not np.isnan(row.low):
+                axis.vlines(place, row.low, row.high, color=color, linewidth=1.6)
+                fill = "full"
+            axis.plot(place, row.difference, mark, color=color, markersize=6, fillstyle=fill)
     axis.set_xticks(range(len(values)), [_text(v) + ("\n(base)" if v == base else "") for v in values])
-    axis.set(xlim=(-0.5, len(values) - 0.5), title="\n".join(textwrap.wrap(NAMES.get(factor, factor), 30)))
-    axis.title.set_fontsize(10)
+    axis.set_xlim(-0.5, len(values) - 0.5)
+    axis.set_title(textwrap.fill(NAMES.get(factor, factor), 30), fontsize=10)
     axis.grid(visible=False, axis="x")
 
 
 def _legend(figure: Figure, some_open: bool) -> None:
-    handles = [
-        Line2D([], [], color=color, marker=mark, label=role)
-        for (role, color), mark in zip(ROLE_COLORS.items(), MARKERS, strict=False)
-    ]
-    handles.append(Line2D([], [], color="0.35", marker="D", linestyle="--", label="base"))
+    marks = zip(ROLE_COLORS.items(), MARKERS, strict=False)
+    looks = [{"color": color, "marker": mark, "label": role} for (role, color), mark in marks]
+    looks += [{"color": "0.35", "marker": "D", "linestyle": "--", "label": "base"}]
     if some_open:
-        words = "open: fewer than three seeds, no interval"
-        handles.append(Line2D([], [], color="0.35", marker="o", fillstyle="none", linestyle="", label=words))
+        hollow = {"color": "0.35", "marker": "o", "fillstyle": "none", "linestyle": ""}
+        looks += [hollow | {"label": "open: fewer than three seeds, no interval"}]
+    handles = [Line2D([], [], **look) for look in looks]
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False)
 
 

@@ -3,24 +3,26 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from adautomix.figures.style import panels
 
-def image_row(images: Iterable[Any], titles: Sequence[str] | None = None, *, columns: int = 6) -> Figure:
-    """Draw images [3,H,W] in [0,1] side by side, with a title each."""
-    images = [np.clip(np.asarray(image), 0, 1).transpose(1, 2, 0) for image in images]
-    rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(1.65 * columns, 2.0 * rows), layout="constrained", squeeze=False
-    )
-    for axis in axes.flat:
+
+def paint(axes: Iterable[Axes], pictures: Iterable[Any], titles: Iterable[str], *, fontsize: float = 7) -> None:
+    """Draw images [3,H,W] and masks [H,W], both in [0,1], one in each of the axes, without ticks."""
+    for axis, picture, title in zip(axes, map(np.asarray, pictures), titles, strict=True):
+        image = np.clip(picture.transpose(1, 2, 0) if picture.ndim == 3 else picture, 0, 1)
+        axis.imshow(image, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+        axis.set_title(title, fontsize=fontsize, loc="center")
         axis.axis("off")
-    for i, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
-        axis.imshow(image, interpolation="nearest")
-        if titles is not None:
-            axis.set_title(titles[i], fontsize=9, loc="center")
+
+
+def image_row(images: Sequence[Any], titles: Sequence[str] | None = None, *, columns: int = 6) -> Figure:
+    """Draw images [3,H,W] in [0,1] side by side, with a title each."""
+    figure, axes = panels(len(images), columns, (1.65, 2.0))
+    paint(axes.flat[: len(images)], images, titles or [""] * len(images), fontsize=9)
     return figure
 
 
@@ -50,19 +52,16 @@ def picture_grid(
         side: of a picture, in inches.
     """
     columns = max(len(items) for items in rows.values())
-    figure, axes = plt.subplots(
-        len(rows),
-        columns + 1,  # the last column is for colour bars
-        figsize=(side * columns + 1.6, side * len(rows) + 0.4),
-        width_ratios=[1] * columns + [0.06],
-        layout="constrained",
-        squeeze=False,
-    )
+    ratios = [1] * columns + [0.06]  # the last column is for colour bars
+    count = len(rows) * (columns + 1)
+    figure, axes = panels(count, columns + 1, (side, side), (1.6 - side, 0.4), width_ratios=ratios)
     for axis in axes.flat:
         axis.axis("off")
     for (*line, bar), (name, items) in zip(axes, rows.items(), strict=True):
         arrays = [None if item is None else np.asarray(item) for item in items]
-        low, high = _limits(arrays, (limits or {}).get(name))
+        maps = [array for array in arrays if array is not None and array.ndim == 2]
+        own = (min(map(np.min, maps), default=0), max(map(np.max, maps), default=1))
+        low, high = (limits or {}).get(name, own)
         for axis, array in zip(line, arrays, strict=False):
             if array is not None and array.ndim == 2:
                 picture = axis.imshow(array, cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
@@ -78,8 +77,3 @@ def picture_grid(
             axis = axes[list(rows).index(name), column]
             axis.plot(*place, marker="x", color=color, markersize=9, markeredgewidth=width)
     return figure
-
-
-def _limits(arrays: Sequence[Any], given: tuple[float, float] | None) -> tuple[float, float]:
-    maps = [array for array in arrays if array is not None and array.ndim == 2]
-    return given or ((min(map(np.min, maps)), max(map(np.max, maps))) if maps else (0, 1))

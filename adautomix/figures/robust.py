@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from adautomix.figures.style import ROLE_COLORS, label_colors, line_style, short_labels
+from adautomix.figures.style import BESIDE, ROLE_COLORS, label_colors, line_style, panels, short_labels
 
 RIGHT, OVER, UNDER = "#0072B2", "#D55E00", "#7CC7EF"
 """Accuracy; confidence above it; confidence below it."""
@@ -27,24 +27,23 @@ def robustness_curves(
     all are higher it is enlarged, and guessing is out of sight.
 
     Args:
-        points: what `robustness.curves` returns: columns `x`, top1, label, method and `by`.
+        points: what `results.curves` returns: columns `x`, top1, label, method and `by`.
         name: what x is, with its unit.
         by: "role" or "backbone".
         guess: accuracy (%) of guessing, drawn as a line.
     """
     points = short_labels(points, told=by == "backbone")
     low = bool(points["top1"].min() < 50)
-    panels = list(dict.fromkeys(points[by]))
-    size = (2.2 + (5.2 if len(panels) == 1 else 4.2 * len(panels)), 3.8)
-    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
-    look = line_style(points)
-    for axis, panel in zip(axes.flat, panels, strict=True):
+    shown = list(dict.fromkeys(points[by]))
+    size = (5.2 if len(shown) == 1 else 4.2, 3.8)
+    figure, axes = panels(len(shown), len(shown), size, (2.2, 0), sharey=True)
+    for axis, panel in zip(axes.flat, shown, strict=True):
         part = points[points[by] == panel]
-        sns.lineplot(part, x=x, y="top1", errorbar=("pi", 100), ax=axis, legend=panel == panels[-1], **look)
+        sns.lineplot(part, x=x, y="top1", ax=axis, legend=panel == shown[-1], **line_style(points))
         axis.set(title=panel, xlabel=name, ylabel="top-1 accuracy (%)", ylim=(0 if low else None, None))
         if guess is not None and low:
             axis.axhline(guess, color="0.5", linewidth=1, linestyle=":")
-    axes[0, -1].legend(title=None, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes[0, -1].legend(**BESIDE)
     return figure
 
 
@@ -52,27 +51,25 @@ def corruption_heatmap(cells: pd.DataFrame) -> Figure:
     """Draw accuracy (%) under every corruption, mean over severities and seeds: a row a label, a column a corruption.
 
     Args:
-        cells: what `robustness.corruption_cells` returns, of one data set, backbone and role.
+        cells: what `results.corruption_cells` returns, of one data set, backbone and role.
     """
     cells = short_labels(cells)
     order = cells[["group", "corruption"]].drop_duplicates()
-    labels = list(label_colors(cells))
     values = cells.pivot_table(index="label", columns="corruption", values="top1", observed=True)
-    values = values.loc[labels, list(order["corruption"])]
+    values = values.loc[list(label_colors(cells)), list(order["corruption"])]
     values.columns = [name.replace("_", " ") for name in values.columns]
     size = (2.6 + 0.5 * values.shape[1], 1.9 + 0.36 * len(values))
     figure, axis = plt.subplots(figsize=size, layout="constrained")
-    bar = {"label": "accuracy (%)"}
-    sns.heatmap(values, annot=True, fmt=".0f", cmap="viridis", cbar_kws=bar, annot_kws={"fontsize": 8}, ax=axis)
+    texts = {"cbar_kws": {"label": "accuracy (%)"}, "annot_kws": {"fontsize": 8}}
+    sns.heatmap(values, annot=True, fmt=".0f", cmap="viridis", ax=axis, **texts)
     start = 0
     for group, members in order.groupby("group", sort=False):
         axis.axvline(start, color="white", linewidth=4)
         axis.text(start + len(members) / 2, -0.15, group, ha="center", va="bottom", fontsize=9)
         start += len(members)
     axis.set(xlabel=None, ylabel=None)
-    axis.tick_params(axis="x", rotation=60)
     axis.tick_params(axis="y", rotation=0)
-    plt.setp(axis.get_xticklabels(), ha="right", rotation_mode="anchor")
+    plt.setp(axis.get_xticklabels(), rotation=60, ha="right", rotation_mode="anchor")
     return figure
 
 
@@ -87,12 +84,11 @@ def reliability_diagram(bins: Bins, *, ax: Axes | None = None, title: str | None
         _, ax = plt.subplots(figsize=(3.6, 4.4), layout="constrained")
     width, counts = 1 / len(bins), np.array([b["count"] for b in bins])
     for k in np.flatnonzero(counts):
-        accuracy, confidence = bins[k]["accuracy"], bins[k]["confidence"]
+        accuracy, gap = bins[k]["accuracy"], bins[k]["confidence"] - bins[k]["accuracy"]
         at = {"x": (k + 0.5) * width, "width": width * 0.92}
         ax.bar(height=accuracy, color=RIGHT, **at)
-        gap = {"bottom": min(accuracy, confidence), "height": abs(accuracy - confidence)}
-        color = OVER if confidence > accuracy else UNDER
-        ax.bar(**gap, color=color, hatch="///", edgecolor="white", linewidth=0, **at)
+        shade = {"color": OVER if gap > 0 else UNDER, "hatch": "///", "edgecolor": "white", "linewidth": 0}
+        ax.bar(height=abs(gap), bottom=accuracy + min(gap, 0), **shade, **at)
     ax.plot([0, 1], [0, 1], color="0.35", linewidth=1, linestyle="--")
     ax.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
     ax.tick_params(labelbottom=False)
@@ -105,20 +101,15 @@ def reliability_diagram(bins: Bins, *, ax: Axes | None = None, title: str | None
 
 def reliability_grid(networks: Mapping[str, Bins], *, columns: int = 5) -> Figure:
     """Draw the reliability diagrams of several networks, with a common legend."""
-    rows = -(-len(networks) // columns)
     columns = min(columns, len(networks))
-    size = (max(2.7 * columns + 0.3, 5.4), 3.4 * rows + 0.7)  # no narrower than the legend
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for axis in list(axes.flat)[len(networks) :]:
-        axis.remove()
+    figure, axes = panels(len(networks), columns, (2.7, 3.4), (0.3 if columns > 1 else 2.7, 0.7))  # legend's width
     for axis, (title, bins) in zip(axes.flat, networks.items(), strict=False):
         reliability_diagram(bins, ax=axis, title=title)
         if axis not in axes[:, 0]:
             axis.set_ylabel(None)
             axis.child_axes[0].set_ylabel(None)
-    names = {"accuracy": RIGHT, "too confident by": OVER, "too modest by": UNDER}
-    hatches = {name: None if color == RIGHT else "///" for name, color in names.items()}
-    handles = [Patch(facecolor=c, hatch=hatches[n], edgecolor="white", label=n) for n, c in names.items()]
+    names = (("accuracy", RIGHT, None), ("too confident by", OVER, "///"), ("too modest by", UNDER, "///"))
+    handles = [Patch(facecolor=color, hatch=hatch, edgecolor="white", label=name) for name, color, hatch in names]
     figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False)  # the title is on top
     return figure
 
@@ -129,13 +120,12 @@ def protocol_dots(values: pd.DataFrame) -> Figure:
     Dots are means over seeds, filled for the standard protocol and open for the released one.
 
     Args:
-        values: what `robustness.table3_values` returns, of one data set and backbone.
+        values: what `results.table3_values` returns, of one data set and backbone.
     """
     values = short_labels(values)
     both = values.groupby("column", sort=False)["protocol"].nunique()
     columns, labels = list(both.index[both > 1]), list(label_colors(values))
-    size = (1.8 + 3.6 * len(columns), 1.6 + 0.36 * len(labels))
-    figure, axes = plt.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    figure, axes = panels(len(columns), len(columns), (3.6, 0.36 * len(labels)), (1.8, 1.6), sharey=True)
     for axis, column in zip(axes.flat, columns, strict=True):
         for shift, (role, color) in zip((-0.14, 0.14), ROLE_COLORS.items(), strict=True):
             part = values[(values["column"] == column) & (values["role"] == role)]
@@ -144,8 +134,8 @@ def protocol_dots(values: pd.DataFrame) -> Figure:
             means = part.pivot_table(index="label", columns="protocol", values="value").reindex(labels)
             place = np.arange(len(labels)) + shift
             axis.hlines(place, means["standard"], means["released"], color=color, linewidth=1, alpha=0.5)
-            axis.plot(means["standard"], place, "o", color=color, label=f"{role}, standard")
-            axis.plot(means["released"], place, "o", color=color, fillstyle="none", label=f"{role}, released")
+            for protocol, fill in (("standard", "full"), ("released", "none")):
+                axis.plot(means[protocol], place, "o", color=color, fillstyle=fill, label=f"{role}, {protocol}")
         axis.set(xlabel=f"{column} (%)" if "error" in column else f"{column} images, accuracy (%)")
     axes[0, 0].set_yticks(np.arange(len(labels)), labels)
     axes[0, 0].invert_yaxis()
@@ -157,7 +147,7 @@ def ece_scatter(networks: pd.DataFrame) -> Figure:
     """Draw the released code's ECE against the standard one, a point a network; the line is where they are equal.
 
     Args:
-        networks: what `robustness.reliability` returns.
+        networks: what `results.reliability` returns.
     """
     figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     colors = label_colors(networks)
@@ -167,5 +157,5 @@ def ece_scatter(networks: pd.DataFrame) -> Figure:
     axis.plot([0, most], [0, most], color="0.35", linewidth=1, linestyle="--")
     axis.set(xlim=(0, most), ylim=(0, most), xlabel="ECE, standard (%)", ylabel="ECE as released (%)")
     pairs = [pair for pair in zip(*axis.get_legend_handles_labels(), strict=True) if pair[1] not in ("label", "role")]
-    axis.legend(*zip(*pairs, strict=True), frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axis.legend(*zip(*pairs, strict=True), **BESIDE)
     return figure

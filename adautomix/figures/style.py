@@ -14,13 +14,11 @@ from matplotlib.figure import Figure
 
 from adautomix.methods import METHODS
 
-ROLE_DASHES = {"student": "", "teacher": (2, 1.2)}
-"""Student solid, teacher dashed, everywhere."""
 ROLE_COLORS = {"student": "#0072B2", "teacher": "#D55E00"}
-"""For figures of one method, where colour is free to tell the roles apart."""
-
+"""Where colour is free to tell the roles apart."""
 MARKERS = "os^DvP<X>*hpd"
-
+BESIDE = {"title": None, "frameon": False, "loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+"""Of a legend to the right of its axes."""
 DARKER = {"resizemix": to_rgb("#7a1f5c"), "automix": to_rgb("#7040d8")}
 """Farther from every other colour, for the colour-blind too, than seaborn's, at four times the contrast on white."""
 
@@ -29,6 +27,18 @@ def set_style() -> None:
     """Set the look of every figure: seaborn's white grid, sizes that read well in a notebook."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
     plt.rcParams.update({"figure.dpi": 110, "savefig.dpi": 200, "savefig.bbox": "tight", "axes.titlelocation": "left"})
+
+
+def panels(
+    count: int, columns: int, size: tuple[float, float], more: tuple[float, float] = (0, 0), **look: Any
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes [rows, columns], those after `count` removed; inches a panel, and `more` in all."""
+    rows = -(-count // columns)
+    inches = (size[0] * columns + more[0], size[1] * rows + more[1])
+    figure, axes = plt.subplots(rows, columns, figsize=inches, squeeze=False, layout="constrained", **look)
+    for axis in axes.flat[count:]:
+        axis.remove()
+    return figure, axes
 
 
 def method_colors() -> dict[str, Any]:
@@ -58,11 +68,11 @@ def label_colors(named: pd.DataFrame) -> dict[str, Any]:
 
 
 def line_style(named: pd.DataFrame) -> dict[str, Any]:
-    """Return seaborn's options for lines by `label`: a colour and a marker each, to tell neighbours apart."""
+    """Return seaborn's options for lines by `label`: a colour and a marker each, bands the range over seeds."""
     colors = label_colors(named)
     marks = dict(zip(colors, itertools.cycle(MARKERS), strict=False))
     by_label = {"hue": "label", "hue_order": list(colors), "style": "label", "style_order": list(colors)}
-    return by_label | {"palette": colors, "markers": marks, "dashes": False, "markersize": 5}
+    return by_label | {"palette": colors, "markers": marks, "dashes": False, "markersize": 5, "errorbar": ("pi", 100)}
 
 
 def short_labels(named: pd.DataFrame, *, told: bool = False) -> pd.DataFrame:

@@ -1,6 +1,8 @@
 """Pictures, legends and tables: what is drawn where, on which scale, and in which order."""
 
 import re
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from adautomix import figures
-from adautomix.figures.style import by_method, format_table, short_labels
+from adautomix.figures import by_method, format_table, short_labels
 from adautomix.methods import METHODS
 
 BINS = [{"count": 2, "accuracy": 0.5, "confidence": 0.4}, {"count": 0}]
@@ -50,6 +52,25 @@ def test_a_mark_is_drawn_on_its_picture_only():
     lines = [axis.get_lines() for axis in figure.axes[:2]]
     assert not lines[0]
     assert all(line.get_xydata().tolist() == [[2, 3]] for line in lines[1])
+
+
+def test_pictures_are_painted_on_one_scale_without_ticks():
+    _, axes = plt.subplots(1, 2)
+    figures.paint(axes, [np.full((4, 4), 0.3), np.zeros((3, 4, 4))], ["mask", "mix"])
+    mask, mix = (axis.get_images()[0] for axis in axes)
+    assert mask.get_clim() == (0, 1)
+    assert mix.get_array().shape == (4, 4, 3)
+    assert [axis.get_title() for axis in axes] == ["mask", "mix"]
+
+
+def test_a_row_of_images_has_no_empty_axes():
+    figure = figures.image_row(torch.rand(5, 3, 4, 4), list("abcde"), columns=3)
+    assert [axis.get_title() for axis in figure.axes] == list("abcde")
+
+
+def test_drawing_needs_no_torch():
+    code = "import sys; from adautomix import figures as f; [getattr(f, name) for name in f.__all__]"
+    subprocess.run([sys.executable, "-c", f"{code}; sys.exit('torch' in sys.modules)"], check=True)
 
 
 def test_every_method_has_a_colour_of_its_own():

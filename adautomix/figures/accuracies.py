@@ -1,14 +1,48 @@
-"""The paper's tables as figures: published and measured numbers, and what the choice of a rule does to them."""
+"""Accuracies as figures: methods side by side, every class, the paper's numbers beside ours, and other rules."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from adautomix.figures.style import MARKERS, ROLE_COLORS, label_colors, short_labels
+from adautomix.figures.style import BESIDE, MARKERS, ROLE_COLORS, label_colors, panels, short_labels
 
 PAPER = {"marker": "D", "color": "black", "fillstyle": "none", "linestyle": "none"}
+
+
+def accuracy_bars(table: pd.DataFrame) -> Figure:
+    """Draw mean accuracy and its standard deviation over seeds, student beside teacher, the best label on top.
+
+    Args:
+        table: what `results.table` returns, of one data set and backbone.
+    """
+    best = table.groupby("label")["mean"].max().sort_values(ascending=False)
+    figure, axis = plt.subplots(figsize=(7, 1.0 + 0.55 * len(best)), layout="constrained")
+    for shift, (role, color) in zip((-0.16, 0.16), ROLE_COLORS.items(), strict=True):
+        rows = table[table["role"] == role].set_index("label").reindex(best.index)
+        place = np.arange(len(best)) + shift
+        axis.errorbar(rows["mean"], place, xerr=rows["sd"].fillna(0), fmt="o", capsize=3, color=color, label=role)
+    axis.set_yticks(np.arange(len(best)), best.index)
+    axis.invert_yaxis()
+    axis.set(xlabel="top-1 accuracy on test images (%), mean ± sd over seeds", ylabel=None)
+    axis.legend(frameon=True)
+    return figure
+
+
+def per_class_heatmap(values: pd.DataFrame) -> Figure:
+    """Draw accuracy (%) with a row a network and a column a class."""
+    annotate = values.shape[1] <= 20
+    width = 0.55 * values.shape[1] if annotate else min(0.2 * values.shape[1] + 7, 16)
+    figure, axis = plt.subplots(figsize=(3.5 + width, 1.2 + 0.38 * len(values)), layout="constrained")
+    low = float(np.floor(np.nanmin(values.to_numpy(dtype=float)) / 10) * 10)
+    bar = {"label": "accuracy (%)"}
+    sns.heatmap(values, annot=annotate, fmt=".0f", cmap="viridis", vmin=low, vmax=100, cbar_kws=bar, ax=axis)
+    axis.set(xlabel="class", ylabel=None)
+    if max(map(len, map(str, values.columns))) > 4:
+        plt.setp(axis.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+    return figure
 
 
 def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3) -> Figure:
@@ -18,14 +52,11 @@ def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3
     to the recipe (no images held out, float32); a title says on how many epochs.
 
     Args:
-        cells: what `reproduction.cells` returns.
+        cells: what `results.cells` returns.
         names: title of every column.
     """
-    order = list(dict.fromkeys(cells["column"]))
-    methods = list(dict.fromkeys(cells["method"]))
-    rows = -(-len(order) // columns)
-    size = (3.4 * columns, 0.9 + 2.5 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    order, methods = list(dict.fromkeys(cells["column"])), list(dict.fromkeys(cells["method"]))
+    figure, axes = panels(len(order), columns, (3.4, 2.5), (0, 0.9), sharey=True)
     for axis, column in zip(axes.flat, order, strict=False):
         part = cells[cells["column"] == column].sort_values(["held_out", "precision"], ascending=[True, False])
         published = part.drop_duplicates("method").set_index("method")["paper"].reindex(methods)
@@ -40,28 +71,24 @@ def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3
         ran = "not run" if pd.isna(most) else "all epochs" if budget == 1 else f"{most:.0f} epochs"
         axis.set_title(f"{names[column]}\n{ran}", fontsize=9)
         axis.xaxis.set_major_locator(MaxNLocator(4))
-    for axis in axes.flat[len(order) :]:
-        axis.set_axis_off()
     axes[0, 0].set_yticks(range(len(methods)), methods)
     axes[0, 0].invert_yaxis()
     figure.supxlabel("top-1 (%); measured: mean ± sd over seeds", fontsize=9)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
     return figure
 
 
-def rule_offsets(values: pd.DataFrame, *, base: str = "median") -> Figure:
-    """Draw what another rule would have reported, in points more than the paper's rule, a dot a run and role.
+def rule_offsets(values: pd.DataFrame) -> Figure:
+    """Draw what another rule would have reported, in points more than the paper's, the median; a dot a run and role.
 
     Rules differ in shape and grey: the colours belong to the methods.
 
     Args:
         values: what `results.scores` returns, of one data set and network.
-        base: the rule the others are measured from.
     """
     values = short_labels(values)
     wide = values.pivot(index=["method", "label", "run", "role"], columns="rule", values="top1")
-    offsets = wide.sub(wide[base], axis=0).drop(columns=base).dropna(axis=1, how="all")
+    offsets = wide.sub(wide["median"], axis=0).drop(columns="median").dropna(axis=1, how="all")
     labels = list(label_colors(values))
     figure, axis = plt.subplots(figsize=(7, 1.3 + 0.42 * len(labels)), layout="constrained")
     shifts = np.linspace(-0.22, 0.22, len(offsets.columns))
@@ -69,9 +96,8 @@ def rule_offsets(values: pd.DataFrame, *, base: str = "median") -> Figure:
     for rule, shift, mark, grey in zip(offsets.columns, shifts, MARKERS, ("0.1", "0.45", "0.7"), strict=False):
         axis.scatter(offsets[rule], rows + shift, s=20, marker=mark, color=grey, label=rule)
     axis.set_yticks(range(len(labels)), labels)
-    axis.set_ylim(len(labels) - 0.5, -0.5)
+    axis.set(ylim=(len(labels) - 0.5, -0.5), xlabel="points above the median of the last epochs", ylabel=None)
     axis.grid(visible=False, axis="y")
     axis.axvline(0, color="black", lw=0.8)
-    axis.set(xlabel=f"points above the {base} of the last epochs", ylabel=None)
-    axis.legend(title="rule", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axis.legend(**BESIDE | {"title": "rule"})
     return figure
