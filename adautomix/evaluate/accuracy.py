@@ -76,12 +76,13 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
 
     Raises: UserError as `predict`, and for outputs that are not finite.
     """
-    return result_of(predict(model, batches))
-
-
-def result_of(predictions: Predictions) -> dict[str, Any]:
-    """Return what `evaluate` does, of predictions that were made already."""
+    predictions = predict(model, batches)
     require_finite(predictions.logits)  # not in `predict`: training looks at the loss of a network that diverges
+    return accuracy_result(predictions)
+
+
+def accuracy_result(predictions: Predictions) -> dict[str, Any]:
+    """Return what `evaluate` does, of predictions that were made already."""
     return {
         "value": accuracy_metrics(predictions),
         "settings": settings(),

@@ -1,7 +1,7 @@
 """Test batches: counting the right answers on changed images, and batches of one size whatever the loader's.
 
 A loader's batches are as large as its device likes (100 images on a CPU, 500 on a GPU). Where random numbers are drawn
-for a batch, the result would depend on the machine: such evaluators take `rebatched` images.
+for a batch, the result would depend on the machine: such evaluators take `fixed_batches`.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator

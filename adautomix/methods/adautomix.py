@@ -10,7 +10,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from adautomix.methods.automix import draw_pairs
 from adautomix.methods.base import Context, StepOutput
 from adautomix.methods.learned import (
     GeneratorDraws,
@@ -70,10 +69,9 @@ class AdAutoMix(GeneratorMethod):
         activation: str = "relu",
         norm: str = "none",
     ) -> None:
-        block = {
-            name: None if value == "none" else value for name, value in (("activation", activation), ("norm", norm))
-        }
-        super().__init__(MixBlock(channels, reduction, lam_channel, **block), alpha, margin, mode)
+        off = {"none": None}
+        block = MixBlock(channels, reduction, lam_channel, off.get(norm, norm), off.get(activation, activation))
+        super().__init__(block, alpha, margin, mode)
         if n_mix < 2 or adversarial_interval < 1:
             raise UserError(f"need n_mix >= 2, adversarial_interval >= 1; got {n_mix=}, {adversarial_interval=}")
         if not (0 <= beta <= 1 and 0 <= alpha_loss <= 1):
@@ -90,7 +88,7 @@ class AdAutoMix(GeneratorMethod):
         """
         n = int(torch.randint(2, self.n_mix + 1, (), generator=ctx.rng)) if self.random_n else self.n_mix
         if n == 2:
-            draws = draw_pairs(batch_size, self.alpha, ctx)
+            draws = super().draw(batch_size, ctx)
         else:
             lam = sample_lam(batch_size, n, self.alpha, ctx.rng)
             index, other = (draw_index(batch_size, n, ctx.rng, keep_first=False) for _ in range(2))

@@ -16,7 +16,6 @@ from adautomix.methods.learned import (
     teacher_pass,
 )
 from adautomix.methods.ops.losses import mask_penalty
-from adautomix.methods.ops.mixing import draw_index, sample_lam
 from adautomix.models.generator import AutoMixBlock
 from adautomix.utils.errors import UserError
 
@@ -52,10 +51,6 @@ class AutoMix(GeneratorMethod):
             raise UserError(f"mask_penalty must be zero or more, got {mask_penalty}")
         self.mask_penalty = mask_penalty
 
-    def draw(self, batch_size: int, ctx: Context) -> GeneratorDraws:
-        """Return two independent draws of lam and of the partner images; slot 0 is the batch itself."""
-        return draw_pairs(batch_size, self.alpha, ctx)
-
     def step(self, x: Tensor, y: Tensor, ctx: Context, draws: GeneratorDraws | None = None) -> StepOutput:
         """Return the student's and the generator's loss; `mixed` holds the generator's mix, then the student's."""
         draws = self.draw(len(x), ctx) if draws is None else draws
@@ -78,10 +73,3 @@ class AutoMix(GeneratorMethod):
         losses = {"student": clean + mixed, "generator": easy + penalty}
         terms = {"student_clean": clean, "student_mixed": mixed, "teacher_mixed": easy, "mask_penalty": penalty}
         return step_output(losses, terms, generator_mix, student_mix, draws)
-
-
-def draw_pairs(batch_size: int, alpha: float, ctx: Context) -> GeneratorDraws:
-    """Return two independent draws of lam and of the partner images; slot 0 is the batch itself."""
-    lam, lam_generator = (sample_lam(batch_size, 2, alpha, ctx.rng) for _ in range(2))
-    index, index_generator = (draw_index(batch_size, 2, ctx.rng) for _ in range(2))
-    return GeneratorDraws(index, lam, index_generator, lam_generator)

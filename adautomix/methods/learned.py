@@ -5,7 +5,7 @@ generator, and once without, to train the student.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -13,7 +13,15 @@ from torch import Tensor, nn
 
 from adautomix.methods.base import Context, Draws, MixMethod, StepOutput, check_alpha
 from adautomix.methods.ops.losses import soft_cross_entropy
-from adautomix.methods.ops.mixing import Mixed, mask_area_gap, mask_entropy, mixed_from_lam, mixed_from_mask
+from adautomix.methods.ops.mixing import (
+    Mixed,
+    draw_index,
+    mask_area_gap,
+    mask_entropy,
+    mixed_from_lam,
+    mixed_from_mask,
+    sample_lam,
+)
 from adautomix.models.ema import RunningStatistics
 from adautomix.models.generator import scale_to
 from adautomix.utils.errors import UserError
@@ -65,13 +73,12 @@ class GeneratorMethod(MixMethod):
     heads = ("one", "mix")
     runs_teacher = True
     n_mix: int = 2
-    MODES: ClassVar = ("nearest", "bilinear")
 
     def __init__(self, generator: nn.Module, alpha: float, margin: float, mode: str) -> None:
         self.generator, self.alpha, self.margin, self.mode = generator, check_alpha(alpha), margin, mode
         if not 0 <= margin < 0.5:
             raise UserError(f"margin must be in [0,0.5), got {margin}")
-        if mode not in self.MODES:
+        if mode not in ("nearest", "bilinear"):
             raise UserError(f"mode must be nearest or bilinear, got {mode!r}")
 
     @classmethod
@@ -91,6 +98,12 @@ class GeneratorMethod(MixMethod):
     def trainable_modules(self) -> dict[str, nn.Module]:
         """Return the generator."""
         return {"generator": self.generator}
+
+    def draw(self, batch_size: int, ctx: Context) -> GeneratorDraws:
+        """Return, for two images, independent draws of lam and partners for both mixes; slot 0 is the batch itself."""
+        lam, lam_generator = (sample_lam(batch_size, 2, self.alpha, ctx.rng) for _ in range(2))
+        index, index_generator = (draw_index(batch_size, 2, ctx.rng) for _ in range(2))
+        return GeneratorDraws(index, lam, index_generator, lam_generator)
 
     def mix_by_masks(self, x: Tensor, targets: Tensor, tap: Tensor, index: Tensor, lam: Tensor) -> Mixed:
         """Return the mix of a batch by the generator's masks, with its graph (Eq. 1-2)."""

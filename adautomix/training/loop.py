@@ -8,7 +8,8 @@ killed and started again ends, on a CPU and with the same number of threads, wit
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from adautomix.data import dataset_for
 from adautomix.data.base import Dataset, describe
 from adautomix.data.batches import Batch
 from adautomix.data.loader import eval_loader, train_loader
-from adautomix.evaluate.accuracy import Predictions, accuracy_metrics, predict_each, result_of
+from adautomix.evaluate.accuracy import accuracy_result, predict_each
 from adautomix.methods import make_method, resolve_options
 from adautomix.methods.base import Context, MixMethod, StepOutput
 from adautomix.models.modes import eval_mode
@@ -92,7 +93,7 @@ class Training:
     test_batches: dict[str, Any]
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
-    predictions: dict[str, Predictions] = field(default_factory=dict)
+    accuracies: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def start(cls, config: TrainConfig, dataset: Dataset, device: torch.device, *, resumes: bool = False) -> "Training":
@@ -152,8 +153,9 @@ class Training:
             for group in optimizer.param_groups:
                 group["lr"] = lr
         x = batch.x.contiguous(memory_format=torch.channels_last) if config.channels_last else batch.x
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            out = named_if_too_small(self.method.step, x, batch.y, self.context)
+        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+        with precision, named_if_too_small(x.shape):
+            out = self.method.step(x, batch.y, self.context)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         torch.stack(list(out.losses.values())).sum().backward()
@@ -169,18 +171,17 @@ class Training:
         models, row = {"student": self.student, "teacher": self.context.teacher}, {}
         with eval_mode(self.student), eval_mode(self.context.teacher):
             for prefix, batches in self.test_batches.items():
-                made = dict(zip(models, predict_each(list(models.values()), batches), strict=True))
-                self.predictions = self.predictions if prefix else made
-                for role, predictions in made.items():
-                    result = accuracy_metrics(predictions)
-                    row |= {f"{role}_{prefix}top1": result["top1"], f"{role}_{prefix}loss": result["loss"]}
+                for role, predictions in zip(models, predict_each(list(models.values()), batches), strict=True):
+                    result = accuracy_result(predictions)
+                    row |= {f"{role}_{prefix}{name}": result["value"][name] for name in ("top1", "loss")}
+                    if not prefix:
+                        self.accuracies[role] = result
         return row
 
     def write_accuracy(self, run: Run) -> None:
         """Store the accuracy after the last epoch as the evaluator would, which need not measure it again."""
-        for role, predictions in self.predictions.items():
-            where = {"images": "all", "device": str(self.device)}
-            run.write_metrics("accuracy", role, result_of(predictions) | where)
+        for role, result in self.accuracies.items():
+            run.write_metrics("accuracy", role, result | {"images": "all", "device": str(self.device)})
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on bit for bit; tensors, numbers and strings only."""
@@ -231,16 +232,17 @@ def require_fit(config: TrainConfig, method: MixMethod, trained: dict[str, nn.Mo
         raise UserError(f"optim names {sorted(stray)}, but {config.method} trains {sorted(trained)}")
 
 
-def named_if_too_small(step: Callable[..., StepOutput], x: Tensor, *rest: Any) -> StepOutput:
-    """Return `step(x, *rest)`; raises UserError for images too small for the network's BatchNorm."""
+@contextmanager
+def named_if_too_small(shape: torch.Size) -> Iterator[None]:
+    """Turn torch's error about images too small for BatchNorm into a UserError that says what to do."""
     try:
-        return step(x, *rest)
+        yield
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
         raise UserError(
-            f"BatchNorm needs more than one value a channel, and a batch of {'x'.join(map(str, x.shape))} leaves it "
-            "one: give a larger batch_size or size"
+            f"BatchNorm needs more than one value a channel, and a batch of {'x'.join(map(str, shape))} leaves it one: "
+            "give a larger batch_size or size"
         ) from error
 
 

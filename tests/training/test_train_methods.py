@@ -104,7 +104,7 @@ def test_learned_methods_train_alike_in_bfloat16_and_channels_last(tmp_path, met
         assert other.history[name].item() == pytest.approx(plain.history[name].item(), abs=0.1), name
     a, b = (checkpoint.load(run.checkpoint)["trainables"]["generator"] for run in (plain, other))
     assert all(torch.isfinite(b[name]).all() for name in b)
-    assert any(not torch.equal(a[name], b[name]) for name in b)
+    assert "precision" not in changes or any(not torch.equal(a[name], b[name]) for name in b)
 
 
 @pytest.mark.parametrize("method", ["vanilla", "adautomix"])

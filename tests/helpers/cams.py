@@ -1,0 +1,11 @@
+"""Shared by the tests of Grad-CAM: networks in eval mode."""
+
+import torch
+from conftest import CLASSES
+
+from adautomix.models.classifier import Classifier
+
+
+def classifier(net, **options):
+    torch.manual_seed(0)
+    return Classifier(net, CLASSES, image_size=8, **options).eval()
