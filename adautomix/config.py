@@ -14,6 +14,10 @@ RAND_AUGMENT = re.compile(r"rand(-(m|mmax)\d+|-n[1-9]\d*|-(p|mstd)\d+(\.\d+)?|-i
 RAND_AUGMENT_FORM = "timm's words joined by dashes, such as rand-m7-mstd0.5 or rand-m9-n3-mstd0.5-inc1"
 
 
+LAST_EPOCHS = 10
+"""The paper reports the median accuracy of so many last epochs: they are always evaluated."""
+
+
 class _Checked:
     """Checks every field's type when the object is made; subclasses add the ranges in `check`."""
 
@@ -127,6 +131,8 @@ class TrainConfig(_Checked):
     """RandAugment of training images in timm's words, e.g. rand-m7-mstd0.5 (released transformers; default: none)."""
     epochs: int = 10
     """Passes over the training set."""
+    eval_every: int = 1
+    """Evaluate after every so many epochs, and after each of the last ten. Not part of the run's identity."""
     batch_size: int = 100
     """Images a step."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {"student": OptimConfig()})
@@ -149,7 +155,7 @@ class TrainConfig(_Checked):
     """Loader processes for images above 64 px; smaller sets need none. Not part of the run's identity."""
 
     def check(self) -> None:
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "eval_every", "batch_size"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
         for name in ("size", "per_class", "width"):
             self._require(name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more")
@@ -169,6 +175,10 @@ class TrainConfig(_Checked):
                     f"warmup_epochs of {name} must be no more than epochs ({self.epochs}), got {optim.warmup_epochs}: "
                     "the learning rate would never reach its peak"
                 )
+
+    def evaluates(self, epoch: int) -> bool:
+        """Return whether student and teacher are evaluated after this epoch, counted from 1."""
+        return epoch % self.eval_every == 0 or epoch > self.epochs - LAST_EPOCHS
 
     def optim_for(self, trainable: str) -> OptimConfig:
         """Return the settings of one trainable's optimiser: its own, or else the student's."""

@@ -46,7 +46,8 @@ def run_curves(history: pd.DataFrame) -> Figure:
         twin.grid(visible=False)
         left.plot([], [], ":", color="0.4", label="cosine", **dots)  # its line in the legend
     for role, color in ROLE_COLORS.items():
-        right.plot(history["epoch"], history[f"{role}_top1"], label=role, color=color, **dots)
+        top1 = history.set_index("epoch")[f"{role}_top1"].dropna()  # of the epochs that were evaluated
+        right.plot(top1.index, top1, label=role, color=color, **dots)
     _epochs(left, title="training, mean of an epoch", ylabel="loss (nats)")
     _epochs(right, title="accuracy on test images", ylabel="top-1 (%)")
     for axis in (left, right):

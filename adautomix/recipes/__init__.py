@@ -14,14 +14,14 @@ from adautomix.config import OptimConfig, TrainConfig
 from adautomix.paper import columns, published
 from adautomix.recipes.released import COLUMNS as COLUMNS
 from adautomix.recipes.released import IMAGES, Column
-from adautomix.runs.identity import PLACE_FIELDS
+from adautomix.runs.identity import UNHASHED
 from adautomix.utils.errors import UserError, unknown
 
 METHODS = ("vanilla", "mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "puzzlemix", "resizemix") + (
     LEARNED := ("automix", "adautomix")
 )
 """The methods of the paper's tables, in their order; the workbook has more."""
-FREE = (*PLACE_FIELDS, "seed", "validation", "precision", "channels_last")
+FREE = (*UNHASHED, "seed", "validation", "precision", "channels_last")
 """What may differ from a recipe and still be a run of it."""
 
 
@@ -64,7 +64,7 @@ class Recipe:
             budget: share of the epochs, in (0, 1]; below 1 the warm-up shrinks with them, and the teacher's momentum
                 is capped at first, without which a short run would leave it untrained.
             fair: the same schedule and the same teacher for all methods of the column.
-            free: seed, validation, root, device, workers, precision, channels_last.
+            free: any of FREE, such as seed, validation, device, eval_every.
         Raises: UserError for a budget out of range.
         """
         if not 0 < budget <= 1:

@@ -13,7 +13,7 @@ from typing import Any
 
 from adautomix.config import TrainConfig
 from adautomix.recipes import FREE
-from adautomix.runs.identity import PLACE_FIELDS
+from adautomix.runs.identity import UNHASHED
 from adautomix.runs.run import Run
 
 METHOD = ("method", "options", "optim", "ema")
@@ -40,7 +40,7 @@ def settings(run: Run, *, apart: tuple[str, ...] = ()) -> dict[str, Any]:
     dataset = run.info["dataset"]
     values = _flat(asdict(run.config)) | {"data": dataset["label"], "fingerprint": dataset["fingerprint"]}
     values |= {"numerics": run.info.get("numerics_version")}
-    left_out = tuple(f"{name}." for name in ("seed", *PLACE_FIELDS, *apart))
+    left_out = tuple(f"{name}." for name in ("seed", *UNHASHED, *apart))
     return {name: value for name, value in values.items() if not f"{name}.".startswith(left_out)}
 
 

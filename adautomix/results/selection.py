@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from adautomix.config import LAST_EPOCHS
 from adautomix.paper import PUBLISHED_ROLE
 from adautomix.results.comparable import comparable_key
 from adautomix.results.tables import named
@@ -21,8 +22,7 @@ RULES = {
     "validation": "epoch with the best top-1 on held-out images",
     "best test": "epoch with the best top-1 on the test images: flatters, shown as a warning",
 }
-"""Ways to make one number of a learning curve."""
-WINDOW = 10
+"""Ways to make one number of a learning curve; an epoch that was not evaluated cannot be the best."""
 
 
 def score(history: pd.DataFrame, role: str, rule: str = "median") -> float:
@@ -34,13 +34,13 @@ def score(history: pd.DataFrame, role: str, rule: str = "median") -> float:
         raise unknown("rule", rule, RULES)
     top1 = history[f"{role}_top1"]
     if rule == "median":
-        return float(top1.tail(min(WINDOW, -(-len(top1) // 2))).median())
+        return float(top1.tail(min(LAST_EPOCHS, -(-len(top1) // 2))).median())
     if rule == "last":
         return float(top1.iloc[-1])
     if rule == "best test":
         return float(top1.max())
-    held_out = f"{role}_val_top1"
-    return float(top1[history[held_out].idxmax()]) if held_out in history else float("nan")
+    held_out = history.get(f"{role}_val_top1", pd.Series(dtype=float)).dropna()
+    return float("nan") if held_out.empty else float(top1[held_out.idxmax()])
 
 
 def scores(runs: Iterable[Run]) -> pd.DataFrame:

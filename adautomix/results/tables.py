@@ -92,7 +92,7 @@ def epochs(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def histories(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return every epoch and role of every run as a row: what `named` says, epoch, role, top1 and loss.
+    """Return every evaluated epoch and role of every run as a row: what `named` says, epoch, role, top1 and loss.
 
     top1 is in percent and loss in nats, both on test images.
     """
@@ -103,7 +103,7 @@ def histories(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.concat(
         [kept.assign(role=role, top1=whole[f"{role}_top1"], loss=whole[f"{role}_loss"]) for role in ROLES],
         ignore_index=True,
-    )
+    ).dropna(subset="top1", ignore_index=True)
 
 
 def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:

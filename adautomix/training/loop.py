@@ -1,9 +1,10 @@
 """One training loop for every method; it knows nothing about any of them. Read it from top to bottom.
 
 A step: the method gives one loss for each optimiser to step now; one backward of their sum (they reach disjoint
-parameters); those optimisers step; the teacher follows. After every epoch student and teacher are evaluated and a
-checkpoint is written. Everything random is a function of (seed, epoch) or stored in the checkpoint, so a run that was
-killed and started again ends, on a CPU and with the same number of threads, with the same weights bit for bit.
+parameters); those optimisers step; the teacher follows. After every epoch a checkpoint is written; student and teacher
+are evaluated after those that `eval_every` names. Everything random is a function of (seed, epoch) or stored in the
+checkpoint, so a run that was killed and started again ends, on a CPU and with the same number of threads, with the same
+weights bit for bit.
 """
 
 import math
@@ -28,7 +29,7 @@ from adautomix.methods.base import Context, MixMethod, StepOutput
 from adautomix.models.modes import eval_mode
 from adautomix.runs import checkpoint
 from adautomix.runs.networks import build_classifier
-from adautomix.runs.run import Run, create, run_for
+from adautomix.runs.run import ROLES, Run, create, run_for
 from adautomix.training.optim import lr_at, make_optimizer, parameters_of
 from adautomix.utils import task
 from adautomix.utils.errors import UserError
@@ -140,7 +141,7 @@ class Training:
         self.epoch += 1
         lr = self.optimizers["student"].param_groups[0]["lr"]
         row = {"epoch": self.epoch, "lr": lr, **terms, **self.evaluate()}
-        require_finite_tests(row, self.config.method, run)  # the last update came after the last look
+        require_sound(self.student, row, self.config, run)  # the last update came after the last look
         row |= {"images_per_s": rate, "seconds": time.perf_counter() - began}
         self.history.append(row)
         return row
@@ -167,8 +168,14 @@ class Training:
         return out
 
     def evaluate(self) -> dict[str, float]:
-        """Return top-1 (percent) and loss of student and teacher on test and validation images; modes are kept."""
-        models, row = {"student": self.student, "teacher": self.context.teacher}, {}
+        """Return top-1 (percent) and loss of student and teacher on test and validation images; modes are kept.
+
+        nan after an epoch that is not evaluated.
+        """
+        models = {"student": self.student, "teacher": self.context.teacher}
+        row = {f"{k}_{p}{name}": math.nan for p in self.test_batches for k in models for name in ("top1", "loss")}
+        if not self.config.evaluates(self.epoch):
+            return row
         with eval_mode(self.student), eval_mode(self.context.teacher):
             for prefix, batches in self.test_batches.items():
                 for role, predictions in zip(models, predict_each(list(models.values()), batches), strict=True):
@@ -258,11 +265,15 @@ def require_finite(recent: list[tuple[int, dict[str, Tensor], list[Tensor]]], me
     recent.clear()
 
 
-def require_finite_tests(row: dict[str, float], method: str, run: Run) -> None:
-    """Raise FloatingPointError if student or teacher give no finite loss on the test images."""
+def require_sound(student: nn.Module, row: dict[str, float], config: TrainConfig, run: Run) -> None:
+    """Raise FloatingPointError for a loss on the test images or, if not evaluated, for weights that are not finite."""
+    if not config.evaluates(row["epoch"]):
+        if not nn.utils.get_total_norm(student.parameters()).isfinite():
+            stop(f"the student's weights are not finite after epoch {row['epoch']}", config.method, run)
+        return
     for name in ("student_loss", "teacher_loss"):
         if not math.isfinite(row[name]):
-            stop(f"{name} on the test images is {row[name]} after epoch {row['epoch']:.0f}", method, run)
+            stop(f"{name} on the test images is {row[name]} after epoch {row['epoch']}", config.method, run)
 
 
 def stop(what: str, method: str, run: Run) -> None:
@@ -286,7 +297,5 @@ def device_name(device: torch.device) -> str:
 def epoch_line(row: dict[str, float], epochs: int) -> str:
     """Return one epoch's log line."""
     losses = "  ".join(f"{k.removeprefix('loss_')} {v:.3f}" for k, v in row.items() if k.startswith("loss_"))
-    return (
-        f"epoch {row['epoch']:>3}/{epochs}  {losses}  student {row['student_top1']:.2f} %  "
-        f"teacher {row['teacher_top1']:.2f} %  lr {row['lr']:.4g}  {row['images_per_s']:.0f} images/s"
-    )
+    top1 = "".join(f"{k} {row[f'{k}_top1']:.2f} %  " for k in ROLES if not math.isnan(row[f"{k}_top1"]))
+    return f"epoch {row['epoch']:>3}/{epochs}  {losses}  {top1}lr {row['lr']:.4g}  {row['images_per_s']:.0f} images/s"

@@ -1,0 +1,61 @@
+"""Epochs without an accuracy: does looking less often change nothing but the history, and can everybody read that?"""
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from helpers.training import tiny_config, weights
+
+from adautomix.config import OptimConfig, TrainConfig
+from adautomix.figures import learning_curves, run_curves
+from adautomix.results import histories, scores
+from adautomix.training.loop import train
+from adautomix.utils.errors import UserError
+
+MEASURED = [f"{role}_{name}" for role in ("student", "teacher") for name in ("top1", "loss")]
+
+
+@pytest.fixture
+def runs(tiny, tmp_path):
+    """Return two runs that differ in eval_every alone: 1 and 2."""
+    return [train(tiny_config(epochs=13, eval_every=k), tmp_path / str(k), log=str) for k in (1, 2)]
+
+
+def test_one_trains_alike_and_the_last_ten_epochs_are_measured(runs):
+    often, seldom = runs
+    assert often.id == seldom.id
+    assert list(seldom.history["epoch"][seldom.history[MEASURED].isna().any(axis=1)]) == [1, 3]
+    same = [name for name in often.history if name not in ("images_per_s", "seconds")]
+    assert often.history.loc[[1, *range(3, 13)], same].equals(seldom.history.loc[[1, *range(3, 13)], same])
+    assert all(torch.equal(a, b) for a, b in zip(weights(often).values(), weights(seldom).values(), strict=True))
+    assert often.metrics("accuracy", "teacher")["value"] == seldom.metrics("accuracy", "teacher")["value"]
+
+
+def test_rules_and_curves_take_the_epochs_that_were_measured(runs):
+    often, seldom = (scores([run]).set_index(["role", "rule"])["top1"] for run in runs)
+    assert often.drop("best test", level="rule").equals(seldom.drop("best test", level="rule"))
+    assert (seldom <= often).drop("validation", level="rule").all()
+    curves = histories([runs[1]])
+    assert set(curves.loc[curves["role"] == "teacher", "epoch"]) == {2, *range(4, 14)}
+    for figure in (run_curves(runs[1].history), learning_curves(curves)):
+        drawn = [line.get_ydata() for line in figure.axes[-1].get_lines() if len(line.get_ydata())]
+        assert len(drawn[0]) == 11
+        plt.close(figure)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_epoch_line_says_no_accuracy_where_there_is_none(tmp_path):
+    lines = []
+    train(tiny_config(epochs=12, eval_every=5), tmp_path, log=lines.append)
+    assert ["student" in line for line in lines] == [False, False] + 10 * [True]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_weights_ruined_in_an_epoch_that_is_not_evaluated_are_not_saved(tmp_path):
+    config = tiny_config(epochs=12, eval_every=12, batch_size=40, optim={"student": OptimConfig(lr=1e30)})
+    with pytest.raises(FloatingPointError, match=r"the student's weights are not finite after epoch 1; no checkpoint"):
+        train(config, tmp_path, log=str)
+
+
+def test_it_must_be_one_or_more():
+    with pytest.raises(UserError, match="eval_every must be 1 or more, got 0"):
+        TrainConfig(eval_every=0)
