@@ -20,7 +20,7 @@ from adautomix.methods.learned import (
     within_margin,
 )
 from adautomix.methods.ops.losses import cosine_agreement, soft_cross_entropy
-from adautomix.methods.ops.mixing import draw_index, mixed_from_lam, sample_lam
+from adautomix.methods.ops.mixing import blend, draw_index, sample_lam
 from adautomix.models.generator import MixBlock
 from adautomix.utils.errors import UserError
 
@@ -121,8 +121,8 @@ class AdAutoMix(GeneratorMethod):
         # order: BatchNorm's running statistics weigh the last batch most.
         terms = {"student_clean": cross_entropy_of(ctx.student, x, targets, "one")}
         if draws.lam.shape[1] > 2:
-            plain = mixed_from_lam(x, targets, student_mix.index, student_mix.lam)
-            terms["student_plain"] = cross_entropy_of(ctx.student, plain.x, plain.y, "mix")
+            plain = blend(x, student_mix.index, student_mix.lam)  # with the same labels
+            terms["student_plain"] = cross_entropy_of(ctx.student, plain, student_mix.y, "mix")
         terms["student_mixed"] = cross_entropy_of(ctx.student, student_mix.x, student_mix.y, "mix")
 
         # Move the generator (Eq. 4): L_amce of the teacher and L_cosine.
@@ -134,15 +134,15 @@ class AdAutoMix(GeneratorMethod):
         # logits, but N more updates of its BatchNorm statistics, if they are its own.
         clean_pass.statistics.repeat(draws.lam.shape[1])
 
-        losses = {"student": self.student_loss(terms), "generator": self.generator_loss(terms)}
-        return step_output(losses, terms, generator_mix, student_mix, draws)
+        student, generator = self.student_loss(terms), self.generator_loss(terms)
+        return step_output(student, generator, terms, generator_mix, student_mix, draws)
 
-    def student_loss(self, terms: dict[str, Tensor]) -> Tensor:
-        """Return Eq. 3's minimum over the classifier; with two images, which have no L_mce, as released."""
+    def student_loss(self, terms: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """Return the summands of Eq. 3's minimum over the classifier; with two images no L_mce, as released."""
         if "student_plain" not in terms:
-            return terms["student_clean"] + terms["student_mixed"]
+            return terms["student_mixed"], terms["student_clean"]
         clean, plain = terms["student_clean"], terms["student_plain"]
-        return terms["student_mixed"] + (1 - self.alpha_loss) * clean + self.alpha_loss * plain
+        return terms["student_mixed"], self.alpha_loss * plain, (1 - self.alpha_loss) * clean
 
     def generator_loss(self, terms: dict[str, Tensor]) -> Tensor:
         """Return what the generator minimises; the student's term of `paper` comes through the gradient reversal."""

@@ -70,6 +70,5 @@ class AutoMix(GeneratorMethod):
         easy = cross_entropy_of(ctx.teacher, generator_mix.x, generator_mix.y, "mix")
         penalty = self.mask_penalty * mask_penalty(generator_mix.mask, generator_mix.lam)
 
-        losses = {"student": clean + mixed, "generator": easy + penalty}
         terms = {"student_clean": clean, "student_mixed": mixed, "teacher_mixed": easy, "mask_penalty": penalty}
-        return step_output(losses, terms, generator_mix, student_mix, draws)
+        return step_output((mixed, clean), easy + penalty, terms, generator_mix, student_mix, draws)

@@ -113,6 +113,8 @@ class StepOutput:
         graph_terms: every loss term by name, with its graph; `terms` are the same, detached, for logs and tests.
         mixed: every Mixed that was used, detached.
         draws: the randomness used; give it back to `step` to replay it.
+        summands: for a loss in `losses` that is a sum of terms from passes of their own, those terms, last pass first.
+            They share no graph with one another or with another loss, so that their gradients can be added at once.
         metrics: what is watched but not trained on, by name, e.g. mask_entropy; detached.
     """
 
@@ -121,6 +123,7 @@ class StepOutput:
     mixed: tuple[Mixed, ...] = ()
     draws: Draws = field(default_factory=Draws)
     metrics: dict[str, Tensor] = field(default_factory=dict)
+    summands: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
 
     @property
     def terms(self) -> dict[str, Tensor]:

@@ -126,10 +126,22 @@ class GeneratorMethod(MixMethod):
 
 
 def step_output(
-    losses: dict[str, Tensor], terms: dict[str, Tensor], generator_mix: Mixed, student_mix: Mixed, draws: GeneratorDraws
+    student: tuple[Tensor, ...],
+    generator: Tensor,
+    terms: dict[str, Tensor],
+    generator_mix: Mixed,
+    student_mix: Mixed,
+    draws: GeneratorDraws,
 ) -> StepOutput:
-    """Return the step's output: `mixed` holds the generator's mix, then the student's, and `metrics` tell of masks."""
+    """Return the step's output: `mixed` holds the generator's mix, then the student's, and `metrics` tell of masks.
+
+    Args:
+        student: the summands of its loss, last pass first.
+    """
     mixed = (generator_mix.detach(), student_mix.detach())
     mask, lam = mixed[0].mask, mixed[0].lam
     metrics = {"mask_entropy": mask_entropy(mask), "mask_area_gap": mask_area_gap(mask, lam)}
-    return StepOutput(losses, terms, mixed, draws, metrics)
+    losses = {"student": sum(student[1:], start=student[0]), "generator": generator}
+    # Where the student is shown the generator's own mix, with its graph, the two losses have that in common.
+    apart = {} if student_mix.x.requires_grad else {"student": student}
+    return StepOutput(losses, terms, mixed, draws, metrics, apart)

@@ -1,8 +1,9 @@
-"""Train and eval mode of networks whose parts may be in different ones."""
+"""Train and eval mode of networks whose parts may be in different ones, and the passes made in train mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 
@@ -16,3 +17,33 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
     finally:
         for m in training:
             m.training = True
+
+
+class _Passes:
+    """Stands for a BatchNorm's `num_batches_tracked` and counts without a tensor call."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add_(self, passes: int) -> None:
+        self.count += passes
+
+
+@contextmanager
+def passes_counted_at_once(module: nn.Module) -> Iterator[None]:
+    """Add up each BatchNorm's passes of the block in one call at the end: a layer's own count is a kernel a pass.
+
+    The counts are only read by layers without a momentum, which keep their own.
+    """
+    norms = [m for m in module.modules() if getattr(m, "num_batches_tracked", None) is not None and m.momentum]
+    counts = [norm.num_batches_tracked for norm in norms]
+    for norm in norms:
+        norm._buffers["num_batches_tracked"] = _Passes()
+    try:
+        yield
+    finally:
+        passes = [norm._buffers["num_batches_tracked"].count for norm in norms]
+        for norm, count in zip(norms, counts, strict=True):
+            norm._buffers["num_batches_tracked"] = count
+        if any(passes):
+            torch._foreach_add_(counts, passes)

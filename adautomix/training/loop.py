@@ -26,11 +26,11 @@ from adautomix.data.loader import eval_loader, train_loader
 from adautomix.evaluate.accuracy import accuracy_result, predict_each
 from adautomix.methods import make_method, resolve_options
 from adautomix.methods.base import Context, MixMethod, StepOutput
-from adautomix.models.modes import eval_mode
+from adautomix.models.modes import eval_mode, passes_counted_at_once
 from adautomix.runs import checkpoint
 from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import ROLES, Run, create, run_for
-from adautomix.training.optim import lr_at, make_optimizer, parameters_of
+from adautomix.training.optim import backward, lr_at, make_optimizer, parameters_of
 from adautomix.utils import task
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import choose_device, current, seed_for
@@ -155,11 +155,9 @@ class Training:
                 group["lr"] = lr
         x = batch.x.contiguous(memory_format=torch.channels_last) if config.channels_last else batch.x
         precision = torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-        with precision, named_if_too_small(x.shape):
+        with precision, named_if_too_small(x.shape), passes_counted_at_once(self.student):
             out = self.method.step(x, batch.y, self.context)
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(out.losses.values())).sum().backward()
+        backward(out, self.optimizers)
         for name in out.losses:
             if config.clip_grad is not None:
                 nn.utils.clip_grad_norm_(parameters_of(self.optimizers[name]), config.clip_grad)

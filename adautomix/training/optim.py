@@ -1,12 +1,15 @@
 """Optimisers and their learning rate, a closed form of the step: nothing to restore when a run goes on."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 
 from adautomix.config import OptimConfig
+from adautomix.methods.base import StepOutput
 
 
 def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
@@ -20,15 +23,17 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimi
         spared = getattr(getattr(module, "net", module), "no_weight_decay", set)()
         names = [name for name, _ in module.named_parameters() if name.removeprefix("net.") in spared]
         parameters = param_groups_weight_decay(module, config.weight_decay, no_weight_decay_list=names)
+    # All parameters in one call, where there are kernels for that; on a CPU the fused one rounds otherwise.
+    fused = next(module.parameters()).is_cuda
+    common: dict[str, Any] = {
+        "lr": config.lr,
+        "weight_decay": config.weight_decay,
+        "fused": fused,
+        "foreach": not fused,
+    }
     if config.name == "adamw":
-        return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        parameters,
-        lr=config.lr,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        weight_decay=config.weight_decay,
-    )
+        return torch.optim.AdamW(parameters, **common)
+    return torch.optim.SGD(parameters, momentum=config.momentum, nesterov=config.nesterov, **common)
 
 
 def lr_at(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> float:
@@ -45,6 +50,35 @@ def lr_at(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> 
         epoch = math.floor(epoch)
     done = max(0.0, epoch - config.warmup_epochs) / max(epochs - config.warmup_epochs, 1e-9)
     return config.final_lr + (config.lr - config.final_lr) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+
+def backward(out: StepOutput, optimizers: dict[str, torch.optim.Optimizer]) -> None:
+    """Set every parameter's gradient of its loss.
+
+    Autograd adds up the gradients of several passes one parameter at a time. Where a step gives the passes' terms, each
+    goes backward by itself, and one call adds what it gave for all parameters.
+    """
+    for optimizer in optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+    for name, terms in out.summands.items():
+        parameters = parameters_of(optimizers[name])
+        for term in terms:
+            _accumulate(parameters, torch.autograd.grad(term, parameters, allow_unused=True))
+    if rest := [loss for name, loss in out.losses.items() if name not in out.summands]:
+        torch.autograd.backward(rest)
+
+
+def _accumulate(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
+    """Add gradients to those the parameters have; None where a pass did not use a parameter."""
+    sums, added = [], []
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if parameter.grad is None:
+            parameter.grad = gradient
+        elif gradient is not None:
+            sums.append(parameter.grad)
+            added.append(gradient)
+    if sums:
+        torch._foreach_add_(sums, added)
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:

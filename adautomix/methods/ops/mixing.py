@@ -7,6 +7,7 @@ carry both, so nothing in this project ever passes `(y_a, y_b, lam)` around.
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -86,14 +87,14 @@ def blend(
         index: row n says which image fills slot n.
         weight: one number a slot (`lam`), or a mask; non-negative, sums to 1 over N. A gradient reaches it.
     """
-    weight = weight.to(x, non_blocking=True)
+    weight, slots = weight.to(x, non_blocking=True), _slots(x, index)
     if weight.ndim == 2:
         weight = weight.reshape(*weight.shape, *(1,) * (x.ndim - 2))
-        if len(index) == 2:  # mixup: one new tensor, two passes over the images
-            return x.index_select(0, index[1].to(x.device, non_blocking=True)).lerp_(_slot(x, index[0]), weight[:, 0:1])
-    mixed = _slot(x, index[0]) * weight[:, :1]
-    for n in range(1, len(index)):
-        mixed = mixed.addcmul_(_slot(x, index[n]), weight[:, n : n + 1])
+        if len(slots) == 2:  # mixup: one new tensor, two passes over the images
+            return slots[1].lerp_(slots[0], weight[:, 0:1])
+    mixed = slots[0] * weight[:, :1]
+    for n in range(1, len(slots)):
+        mixed = mixed.addcmul_(slots[n], weight[:, n : n + 1])
     return mixed
 
 
@@ -140,9 +141,12 @@ def mask_area_gap(mask: Float[Tensor, "B N H W"], lam: Float[Tensor, "B N"]) -> 
     return (mask.float().mean(dim=(2, 3)) - lam.to(mask.device)).abs().mean()
 
 
-def _slot(values: Tensor, row: Tensor) -> Tensor:
-    # Slot 0 of every two-image method is the batch itself. The row is still on the CPU when a method draws it, so
+def _slots(values: Float[Tensor, "B ..."], index: Int[Tensor, "N B"]) -> list[Float[Tensor, "B ..."]]:
+    """Return the batch as each slot sees it, from one gather."""
+    # Slot 0 of every two-image method is the batch itself. The index is still on the CPU when a method draws it, so
     # seeing that costs microseconds and saves a copy of the batch. non_blocking: a GPU's queue is never waited for.
-    if row.device.type == "cpu" and torch.equal(row, torch.arange(len(row))):
-        return values
-    return values.index_select(0, row.to(values.device, non_blocking=True))
+    whole = index.device.type == "cpu" and np.array_equal(index[0].numpy(), np.arange(index.shape[1]))
+    rows = index[1:] if whole else index
+    gathered = values.index_select(0, rows.flatten().to(values.device, non_blocking=True)).unflatten(0, rows.shape)
+    slots = [gathered[n] for n in range(len(rows))]
+    return [values, *slots] if whole else slots

@@ -1,0 +1,53 @@
+"""Gradients: does adding them pass by pass give what autograd gives, bit for bit?"""
+
+import copy
+
+import pytest
+import torch
+from conftest import tiny_batch, tiny_classifier
+
+from adautomix.config import OptimConfig
+from adautomix.methods import METHODS, make_method
+from adautomix.methods.base import Context
+from adautomix.training.optim import backward, make_optimizer, parameters_of
+
+SETTINGS = [(name, {}) for name in METHODS] + [
+    ("adautomix", {"objective": "paper"}),
+    ("adautomix", {"objective": "cooperative"}),
+    ("adautomix", {"n_mix": 2}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), SETTINGS, ids=str)
+def test_every_parameter_gets_the_gradient_of_its_loss(name, options):
+    student, (x, y) = tiny_classifier(), tiny_batch()
+    method = make_method(name, student, options)
+    modules = {"student": student} | method.trainable_modules()
+    optimizers = {k: make_optimizer(m, OptimConfig()) for k, m in modules.items()}
+    parameters = [p for optimizer in optimizers.values() for p in parameters_of(optimizer)]
+    gradients, state = [], copy.deepcopy(student.state_dict())
+    for ours in (False, True):
+        student.load_state_dict(state)
+        out = method.step(x, y, Context.start(student, steps=10, seed=1))
+        if ours:
+            backward(out, optimizers)
+        else:
+            torch.autograd.backward(list(out.losses.values()))
+        gradients.append([p.grad for p in parameters])
+        for optimizer in optimizers.values():
+            optimizer.zero_grad()
+    for a, b in zip(*gradients, strict=True):
+        assert (a is None and b is None) or torch.equal(a, b)
+    assert sum(g is not None for g in gradients[1]) > len(parameters) / 2
+
+
+def test_learned_methods_say_of_which_passes_their_loss_is_the_sum():
+    student, (x, y) = tiny_classifier(), tiny_batch()
+    terms = {}
+    for objective in ("released", "paper"):
+        method = make_method("adautomix", student, {"objective": objective, "margin": 0.0})
+        out = method.step(x, y, Context.start(student, steps=10))
+        terms[objective] = len(out.summands.get("student", ()))
+        for name, summands in out.summands.items():
+            assert sum(summands).item() == pytest.approx(out.losses[name].item())
+    assert terms == {"released": 3, "paper": 0}  # in `paper` student and generator have the mix in common
