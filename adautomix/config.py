@@ -149,6 +149,8 @@ class TrainConfig(_Checked):
     """Memory layout NHWC: a tenth faster on a CPU, usually faster with bfloat16 on GPUs."""
     seed: int = 0
     """Seed of weights, batches, augmentation and mixing."""
+    cuda_graphs: bool = False
+    """On a GPU, launch a whole step at once (see `training/graphs.py`). Not part of the run's identity."""
     device: str = "auto"
     """auto (GPU if there is one), cpu, cuda, cuda:1, mps. Not part of the run's identity."""
     workers: int = 2

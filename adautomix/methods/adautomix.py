@@ -17,7 +17,6 @@ from adautomix.methods.learned import (
     cross_entropy_of,
     step_output,
     teacher_pass,
-    within_margin,
 )
 from adautomix.methods.ops.losses import cosine_agreement, soft_cross_entropy
 from adautomix.methods.ops.mixing import blend, draw_index, sample_lam
@@ -97,6 +96,10 @@ class AdAutoMix(GeneratorMethod):
             draws = replace(draws, index_generator=draws.index, lam_generator=draws.lam)
         return draws
 
+    def decided(self, draws: GeneratorDraws, step: int) -> GeneratorDraws:
+        """Return the draws with `constant` and `adversarial` filled in."""
+        return replace(super().decided(draws, step), adversarial=self.adversarial(step))
+
     def adversarial(self, step: int) -> bool:
         """Return whether a step uses the adversarial loss: every one, every `adversarial_interval`-th, or none."""
         if self.objective == "released":
@@ -106,12 +109,13 @@ class AdAutoMix(GeneratorMethod):
     def step(self, x: Tensor, y: Tensor, ctx: Context, draws: GeneratorDraws | None = None) -> StepOutput:
         """Return the student's and the generator's loss; `mixed` holds the generator's mix, then the student's."""
         draws = self.draw(len(x), ctx) if draws is None else draws
-        targets, adversarial = ctx.targets(y), self.adversarial(ctx.step)
+        targets = ctx.targets(y)
+        adversarial = self.adversarial(ctx.step) if draws.adversarial is None else draws.adversarial
 
         # Mix the batch by masks from what the teacher sees in it; the cosine needs its clean logits, too.
         clean_pass = teacher_pass(ctx.teacher, x, heads=("mix",) if adversarial else ())
         generator_mix = self.mix_by_masks(x, targets, clean_pass.tap, draws.index_generator, draws.lam_generator)
-        if self.objective == "paper" and not within_margin(draws.lam, self.margin):
+        if self.objective == "paper" and not self.constant(draws):
             # One mix for both: the student's loss trains the student downhill and the generator uphill.
             student_mix = replace(generator_mix, x=ReverseGradient.apply(generator_mix.x))
         else:

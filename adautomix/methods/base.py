@@ -76,9 +76,16 @@ class Context:
 
     def after_step(self) -> None:
         """Move the teacher after the optimiser's step, and count the step."""
-        m = momentum(self.ema, self.step, self.steps)
-        update(self.teacher, self.student, m, buffers=self.ema.teacher_bn == "ema")
+        self.move_teacher(1 - self.momentum())
         self.step += 1
+
+    def momentum(self) -> float:
+        """Return the weight that the teacher keeps at this step."""
+        return momentum(self.ema, self.step, self.steps)
+
+    def move_teacher(self, weight: float | Tensor) -> None:
+        """Move the teacher that far towards the student: 1 - momentum, as a number or on the device."""
+        update(self.teacher, self.student, weight, buffers=self.ema.teacher_bn == "ema")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs besides the student."""
@@ -180,6 +187,13 @@ class MixMethod:
     def draw(self, batch_size: int, ctx: Context) -> Draws:
         """Return the randomness of one step, from `ctx.rng` alone."""
         return Draws()
+
+    def decided(self, draws: Draws, step: int) -> Draws:
+        """Return the draws with all that `step` would look up in them, or take from the number of the step.
+
+        With them it makes the same calls whatever the tensors hold: they may be on a GPU, and need not be waited for.
+        """
+        return draws
 
     def mix(self, x: Float[Tensor, "B C H W"], y: Int[Tensor, " B"], ctx: Context, draws: Draws) -> Mixed:
         """Return the mixed batch; x is in [0,1] and is left untouched."""

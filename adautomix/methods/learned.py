@@ -4,7 +4,7 @@ A step draws, looks at the clean batch through the teacher, and mixes it twice: 
 generator, and once without, to train the student.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,10 +32,14 @@ class GeneratorDraws(Draws):
     """Draws of the student's mix (`index`, `lam`), and beside them those of the generator's own mix.
 
     AdAutoMix: with more than two images both mixes have the same lam; in `paper` they are one mix, lam and index.
+    `constant`: whether the student's masks are the constants lam; None: lam is looked at. `adversarial`: whether
+    AdAutoMix's generator has its adversarial loss; None: the number of the step tells.
     """
 
     index_generator: Int[Tensor, "N B"] | None = None
     lam_generator: Float[Tensor, "B N"] | None = None
+    constant: bool | None = None
+    adversarial: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,14 @@ class GeneratorMethod(MixMethod):
         index, index_generator = (draw_index(batch_size, 2, ctx.rng) for _ in range(2))
         return GeneratorDraws(index, lam, index_generator, lam_generator)
 
+    def decided(self, draws: GeneratorDraws, step: int) -> GeneratorDraws:
+        """Return the draws with `constant` filled in."""
+        return replace(draws, constant=self.constant(draws))
+
+    def constant(self, draws: GeneratorDraws) -> bool:
+        """Return whether the student's masks are the constants lam, because lam_0 is within the margin of 0 or 1."""
+        return within_margin(draws.lam, self.margin) if draws.constant is None else draws.constant
+
     def mix_by_masks(self, x: Tensor, targets: Tensor, tap: Tensor, index: Tensor, lam: Tensor) -> Mixed:
         """Return the mix of a batch by the generator's masks, with its graph (Eq. 1-2)."""
         features = tap[index.to(tap.device, non_blocking=True)]  # [N,B,C,h,w]
@@ -114,7 +126,7 @@ class GeneratorMethod(MixMethod):
     @torch.no_grad()
     def mix_for_student(self, x: Tensor, targets: Tensor, tap: Tensor, draws: GeneratorDraws) -> Mixed:
         """Return the student's own mix, detached; within the margin its masks are the constants lam."""
-        if within_margin(draws.lam, self.margin):
+        if self.constant(draws):
             return mixed_from_lam(x, targets, draws.index, draws.lam)
         return self.mix_by_masks(x, targets, tap, draws.index, draws.lam)
 

@@ -55,10 +55,11 @@ def batch_norms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
 
 
 @torch.no_grad()
-def update(teacher: nn.Module, student: nn.Module, m: float, *, buffers: bool) -> None:
-    """Move the teacher towards the student in place: theta_t <- m theta_t + (1-m) theta_s.
+def update(teacher: nn.Module, student: nn.Module, weight: float | Tensor, *, buffers: bool) -> None:
+    """Move the teacher towards the student in place: theta_t <- theta_t + weight (theta_s - theta_t).
 
     Args:
+        weight: 1 - m, where m is the momentum; a tensor where a graph is to read it anew every time.
         buffers: also average BatchNorm's running statistics, and copy all other buffers; False leaves them alone.
     """
     averaged = list(zip(teacher.parameters(), student.parameters(), strict=True))
@@ -67,7 +68,13 @@ def update(teacher: nn.Module, student: nn.Module, m: float, *, buffers: bool) -
         for (name, old), new in zip(teacher.named_buffers(), student.buffers(), strict=True):
             # Averaging anything else could only do harm: a constant mask of -inf would become nan.
             (averaged if name.endswith(("running_mean", "running_var")) else copied).append((old, new))
-    torch._foreach_lerp_(*map(list, zip(*averaged, strict=True)), 1 - m)
+    old, new = map(list, zip(*averaged, strict=True))
+    if old[0].is_cuda or isinstance(weight, Tensor):  # no lerp of many tensors takes its weight from the device
+        step = torch._foreach_sub(new, old)
+        torch._foreach_mul_(step, weight)
+        torch._foreach_add_(old, step)
+    else:
+        torch._foreach_lerp_(old, new, weight)
     if copied:
         torch._foreach_copy_(*map(list, zip(*copied, strict=True)))
 
@@ -80,27 +87,24 @@ class RunningStatistics:
 
     def __init__(self, module: nn.Module) -> None:
         moving = [m for m in batch_norms(module) if m.training and m.track_running_stats]
-        self.norms = [m for m in moving if m.momentum != 0]
-        self.before = [b.clone() for b in self._buffers()]
+        norms = [m for m in moving if m.momentum != 0]
+        # .data: a pass whose backward is still to come has saved these buffers, though it will not read them.
+        self.running = [buffer.data for m in norms for buffer in (m.running_mean, m.running_var)]
+        self.counts = [m.num_batches_tracked for m in norms]
+        self.rates = [m.momentum for m in norms for _ in range(2)]
         self.batch: list[Tensor] = []
-
-    def _buffers(self) -> list[Tensor]:
-        return [buffer for m in self.norms for buffer in (m.running_mean, m.running_var)]
-
-    def _rates(self) -> list[float]:
-        return [m.momentum for m in self.norms for _ in range(2)]
+        if norms:
+            self.before = torch._foreach_mul(self.running, [1 - m for m in self.rates])
 
     @torch.no_grad()
     def record(self) -> None:
         """Work out the batch's own statistics s from r_after = (1-m) r_before + m s."""
-        pairs = zip(self._buffers(), self.before, self._rates(), strict=True)
-        self.batch = [(after - (1 - m) * before) / m for after, before, m in pairs]
+        if self.running:
+            self.batch = torch._foreach_div(torch._foreach_sub(self.running, self.before), self.rates)
 
     @torch.no_grad()
     def repeat(self, times: int) -> None:
         """Apply the recorded update `times` more times, in place."""
-        for running, batch, m in zip(self._buffers(), self.batch, self._rates(), strict=True):
-            # .data: a pass whose backward is still to come has saved these buffers, though it will not read them.
-            running.data.lerp_(batch, 1 - (1 - m) ** times)
-        for norm in self.norms:
-            norm.num_batches_tracked += times
+        if self.running:
+            torch._foreach_lerp_(self.running, self.batch, [1 - (1 - m) ** times for m in self.rates])
+            torch._foreach_add_(self.counts, times)

@@ -9,12 +9,12 @@ weights bit for bit.
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,18 +25,19 @@ from adautomix.data.batches import Batch
 from adautomix.data.loader import eval_loader, train_loader
 from adautomix.evaluate.accuracy import accuracy_result, predict_each
 from adautomix.methods import make_method, resolve_options
-from adautomix.methods.base import Context, MixMethod, StepOutput
+from adautomix.methods.base import Context, Draws, MixMethod, StepOutput
 from adautomix.models.modes import eval_mode, passes_counted_at_once
 from adautomix.runs import checkpoint
 from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import ROLES, Run, create, run_for
+from adautomix.training.graphs import StepGraphs
+from adautomix.training.guard import Guard, named_if_too_small, require_sound
 from adautomix.training.optim import backward, lr_at, make_optimizer, parameters_of
 from adautomix.utils import task
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import choose_device, current, seed_for
 
-LOOK_EVERY = 50
-"""Steps between two looks at the losses on a GPU: looking at each would make the CPU wait for every step."""
+Numbers = Mapping[str, float | Tensor]
 
 
 def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callable[[str], None] = print) -> Run:
@@ -92,6 +93,8 @@ class Training:
     optimizers: dict[str, torch.optim.Optimizer]
     train_batches: Any
     test_batches: dict[str, Any]
+    graphs: StepGraphs | None = None
+    rates: dict[str, float] = field(default_factory=dict)
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     accuracies: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -121,26 +124,23 @@ class Training:
 
         steps, seed = config.epochs * len(batches), seed_for(config.seed, "mixing")
         context = Context.start(student, steps, seed, ema=config.ema, label_smoothing=config.label_smoothing)
-        return cls(config, device, student, method, context, optimizers, batches, tests)
+        graphs = StepGraphs(device) if config.cuda_graphs and device.type == "cuda" else None
+        return cls(config, device, student, method, context, optimizers, batches, tests, graphs)
 
     def run_epoch(self, run: Run) -> dict[str, float]:
         """Train one epoch, evaluate student and teacher, and return the history row."""
         torch.manual_seed(seed_for(self.config.seed, "epoch", self.epoch))  # dropout and stochastic depth
-        began, images, means, recent = time.perf_counter(), 0, Means(), []
+        began, images, means, guard = time.perf_counter(), 0, Means(), Guard(self.device, self.config.method, run)
         for batch in self.train_batches.epoch(self.epoch):
             out = self.step(batch)
             means.add({f"loss_{name}": term for name, term in out.terms.items()} | out.metrics)
             images += len(batch.y)
-            losses = {name: loss.detach() for name, loss in out.losses.items()}
-            recent.append((self.context.step, losses, [mixed.lam for mixed in out.mixed]))
-            if len(recent) == (LOOK_EVERY if self.device.type == "cuda" else 1):
-                require_finite(recent, self.config.method, run)
-        require_finite(recent, self.config.method, run)
+            guard.add(self.context.step, out)
+        guard.finish()
         terms = means.values()  # waits for a GPU
         rate = images / (time.perf_counter() - began)
         self.epoch += 1
-        lr = self.optimizers["student"].param_groups[0]["lr"]
-        row = {"epoch": self.epoch, "lr": lr, **terms, **self.evaluate()}
+        row = {"epoch": self.epoch, "lr": self.rates["student"], **terms, **self.evaluate()}
         require_sound(self.student, row, self.config, run)  # the last update came after the last look
         row |= {"images_per_s": rate, "seconds": time.perf_counter() - began}
         self.history.append(row)
@@ -149,20 +149,38 @@ class Training:
     def step(self, batch: Batch) -> StepOutput:
         """Update every network the method asks for, from one batch."""
         config = self.config
-        for name, optimizer in self.optimizers.items():
+        for name in self.optimizers:
             lr = lr_at(config.optim_for(name), self.context.step, len(self.train_batches), config.epochs)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
+            self.rates[name] = lr if self.device.type == "cpu" else float(np.float32(lr))  # as a graph reads it
         x = batch.x.contiguous(memory_format=torch.channels_last) if config.channels_last else batch.x
-        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+        if self.graphs is not None:
+            return self.graphs.step(self, x, batch.y, self.rates)
+        out = self.update(self.method, x, batch.y, None, self.rates, 1 - self.context.momentum())
+        self.context.step += 1
+        return out
+
+    def update(
+        self, method: MixMethod, x: Tensor, y: Tensor, draws: Draws | None, rates: Numbers, weight: float | Tensor
+    ) -> StepOutput:
+        """Make one update from a batch; all that differs from step to step is in the arguments.
+
+        Args:
+            draws: None: drawn by the method.
+            rates: each optimiser's learning rate.
+            weight: how far the teacher moves, 1 - momentum.
+        """
+        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
         with precision, named_if_too_small(x.shape), passes_counted_at_once(self.student):
-            out = self.method.step(x, batch.y, self.context)
+            out = method.step(x, y, self.context, draws)
         backward(out, self.optimizers)
         for name in out.losses:
-            if config.clip_grad is not None:
-                nn.utils.clip_grad_norm_(parameters_of(self.optimizers[name]), config.clip_grad)
-            self.optimizers[name].step()
-        self.context.after_step()
+            optimizer = self.optimizers[name]
+            for group in optimizer.param_groups:
+                group["lr"] = rates[name]
+            if self.config.clip_grad is not None:
+                nn.utils.clip_grad_norm_(parameters_of(optimizer), self.config.clip_grad)
+            optimizer.step()
+        self.context.move_teacher(weight)
         return out
 
     def evaluate(self) -> dict[str, float]:
@@ -224,7 +242,8 @@ class Means:
 
     def values(self) -> dict[str, float]:
         """Return each mean, over the steps that had it."""
-        return {name: float(total) / times for name, (total, times) in self.sums.items()}
+        totals = torch.stack([total for total, _ in self.sums.values()]).tolist()  # one wait for a GPU
+        return {name: total / self.sums[name][1] for name, total in zip(self.sums, totals, strict=True)}
 
 
 def require_fit(config: TrainConfig, method: MixMethod, trained: dict[str, nn.Module]) -> None:
@@ -235,49 +254,6 @@ def require_fit(config: TrainConfig, method: MixMethod, trained: dict[str, nn.Mo
         )
     if stray := set(config.optim) - set(trained):
         raise UserError(f"optim names {sorted(stray)}, but {config.method} trains {sorted(trained)}")
-
-
-@contextmanager
-def named_if_too_small(shape: torch.Size) -> Iterator[None]:
-    """Turn torch's error about images too small for BatchNorm into a UserError that says what to do."""
-    try:
-        yield
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise UserError(
-            f"BatchNorm needs more than one value a channel, and a batch of {'x'.join(map(str, shape))} leaves it one: "
-            "give a larger batch_size or size"
-        ) from error
-
-
-def require_finite(recent: list[tuple[int, dict[str, Tensor], list[Tensor]]], method: str, run: Run) -> None:
-    """Raise FloatingPointError at the first of some steps (number, losses, lams) with a bad loss; forget good ones."""
-    if recent and not torch.stack([loss for _, losses, _ in recent for loss in losses.values()]).isfinite().all():
-        step, losses, lams = next(s for s in recent if not all(loss.isfinite() for loss in s[1].values()))
-        values = ", ".join(f"{name} {loss.item()}" for name, loss in losses.items())
-        if lams:
-            lam = torch.cat([lam.flatten() for lam in lams])
-            values += f"; lam in [{lam.min().item():.4f}, {lam.max().item():.4f}]"
-        stop(f"loss not finite at step {step} ({values})", method, run)
-    recent.clear()
-
-
-def require_sound(student: nn.Module, row: dict[str, float], config: TrainConfig, run: Run) -> None:
-    """Raise FloatingPointError for a loss on the test images or, if not evaluated, for weights that are not finite."""
-    if not config.evaluates(row["epoch"]):
-        if not nn.utils.get_total_norm(student.parameters()).isfinite():
-            stop(f"the student's weights are not finite after epoch {row['epoch']}", config.method, run)
-        return
-    for name in ("student_loss", "teacher_loss"):
-        if not math.isfinite(row[name]):
-            stop(f"{name} on the test images is {row[name]} after epoch {row['epoch']}", config.method, run)
-
-
-def stop(what: str, method: str, run: Run) -> None:
-    """Raise FloatingPointError, with the checkpoint to go back to."""
-    good = f"last good checkpoint: {run.checkpoint}" if run.checkpoint.exists() else "no checkpoint yet"
-    raise FloatingPointError(f"{method}: {what}; {good}. Try a smaller learning rate, a warm-up or clip_grad")
 
 
 def note_other_threads(run: Run, log: Callable[[str], None]) -> None:

@@ -87,7 +87,7 @@ def check_step(d, method):
     rate, momentum, decay = (float(v) for v in d["sgd"])
     parameters = [*ctx.student.parameters(), *generator.parameters()]
     torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=decay).step()
-    ema.update(ctx.teacher, ctx.student, float(d["ema_momentum"]), buffers=False)
+    ema.update(ctx.teacher, ctx.student, 1 - float(d["ema_momentum"]), buffers=False)
     for model, names in ((ctx.student, student_names), (ctx.teacher, teacher_names)):
         for name, theirs in names.items():
             close(model.get_parameter(name), d[f"after_{theirs}"], SAME_WEIGHTS)

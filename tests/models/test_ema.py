@@ -35,7 +35,7 @@ def test_update_averages_weights_and_buffers_and_copies_counters(student):
         for parameter in student.parameters():
             parameter.add_(1)
     student(tiny_batch()[0])
-    update(teacher, student, 0.75, buffers=True)
+    update(teacher, student, 0.25, buffers=True)
     for name, value in teacher.state_dict().items():
         new = student.state_dict()[name]
         averaged = name in dict(student.named_parameters()) or "running" in name
@@ -46,7 +46,7 @@ def test_update_averages_weights_and_buffers_and_copies_counters(student):
 def test_a_constant_buffer_of_infinities_stays_what_it_is(student):
     student.register_buffer("attention_mask", torch.tensor([0.0, -torch.inf]))
     teacher = make_teacher(student, EmaConfig())
-    update(teacher, student, 0.9, buffers=True)
+    update(teacher, student, 1 - 0.9, buffers=True)
     assert torch.equal(teacher.attention_mask, student.attention_mask)
 
 

@@ -9,7 +9,8 @@ from adautomix.methods.base import MixMethod, StepOutput
 from adautomix.runs import checkpoint, networks
 from adautomix.runs.networks import load_classifier
 from adautomix.runs.run import Run, find_runs
-from adautomix.training.loop import Training, require_finite, train
+from adautomix.training.guard import Guard
+from adautomix.training.loop import Training, train
 from adautomix.utils.errors import UserError
 
 
@@ -44,12 +45,14 @@ def test_weights_ruined_by_the_last_step_are_noticed_too(tmp_path):
 
 
 def test_of_many_steps_looked_at_together_the_one_that_went_wrong_is_named(tmp_path):
-    steps = [(step, {"student": torch.tensor(torch.nan if step >= 7 else 1.0)}, []) for step in range(1, 50)]
+    outs = [StepOutput({"student": torch.tensor(torch.nan if step >= 7 else 1.0)}, {}) for step in range(1, 50)]
+    guard = Guard(torch.device("cpu"), "mine", Run(tmp_path))
+    guard.recent = [(step, out.losses, None) for step, out in enumerate(outs[:6], start=1)]
+    guard.finish()
+    assert guard.recent == []
+    guard.recent = [(step, out.losses, None) for step, out in enumerate(outs, start=1)]
     with pytest.raises(FloatingPointError, match=r"mine: loss not finite at step 7 \(student nan\); no checkpoint yet"):
-        require_finite(steps, "mine", Run(tmp_path))
-    good = steps[:6]
-    require_finite(good, "mine", Run(tmp_path))
-    assert good == []
+        guard.finish()
 
 
 @pytest.mark.usefixtures("tiny")
