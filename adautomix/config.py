@@ -144,7 +144,9 @@ class TrainConfig(_Checked):
     ema: EmaConfig = field(default_factory=EmaConfig)
     """The teacher."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 runs the step under autocast; weights and evaluation stay float32."""
+    """bfloat16 runs the step under autocast; the weights stay float32."""
+    eval_precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: training evaluates under autocast, for speed on GPUs; accuracies may differ by some hundredths."""
     channels_last: bool = False
     """Memory layout NHWC: a tenth faster on a CPU, usually faster with bfloat16 on GPUs."""
     seed: int = 0

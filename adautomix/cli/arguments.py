@@ -72,6 +72,8 @@ class RunPlan(PlanChoice):
     """Address of a running dask scheduler (tcp://host:8786), or slurm; default: this machine."""
     only: tuple[str, ...] = ()
     """Only these steps, and whatever they still need."""
+    gpu_share: int | None = None
+    """Notebooks at a time on one GPU of this machine, for runs too small to fill it (default: the plan's)."""
     force: bool = False
     """Run notebooks again even where they are DONE; trained runs are kept."""
 

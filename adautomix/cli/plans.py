@@ -22,10 +22,12 @@ def run(args: RunPlan) -> int:
     from adautomix.plans.orchestrate import run_plan
     from adautomix.plans.report import outcome_text
 
-    if args.workers is not None and args.workers < 1:
-        raise UserError(f"workers must be 1 or more, got {args.workers}")
+    for name in ("workers", "gpu_share"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise UserError(f"{name} must be 1 or more, got {getattr(args, name)}")
     plan = _plan(args, again=args.name is not None)
-    outcomes = run_plan(plan, workers=args.workers, scheduler=args.scheduler, only=args.only, force=args.force)
+    how = {name: getattr(args, name) for name in ("workers", "scheduler", "only", "force", "gpu_share")}
+    outcomes = run_plan(plan, **how)
     print("\n" + outcome_text(plan, outcomes.values()))
     return FAILED if any(o.state in ("failed", "skipped") for o in outcomes.values()) else 0
 

@@ -84,7 +84,7 @@ class MemoryLoader(_Loader):
         order = self.rows[torch.randperm(count, generator=rng)] if self.shuffle else self.rows
         place = self._places(count, rng)
         mirror = torch.rand(count, generator=rng) < (0.5 if self.flip else 0.0)
-        order, place, mirror = (t.to(self.images.device) for t in (order, place, mirror))
+        order, place, mirror = (to_device(t, self.images.device) for t in (order, place, mirror))
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             part = slice(start, start + self.batch_size)
             images = self._cropped(self.images[order[part]], place[part], mirror[part])

@@ -1,11 +1,11 @@
 """Accuracy on clean images: top-1, top-5, per class, and the cross-entropy.
 
-Every image of the test set counts once, in float32, through the `one` head.
+Every image of the test set counts once, through the `one` head; in float32, unless training asked for less.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from adautomix.evaluate.batching import logits_of
 from adautomix.evaluate.checks import require_eval, require_finite, require_images, require_pixels
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ def predict(model: nn.Module, batches: Iterable[Any]) -> Predictions:
 
 
 @torch.no_grad()
-def predict_each(models: Sequence[nn.Module], batches: Iterable[Any]) -> list[Predictions]:
+def predict_each(
+    models: Sequence[nn.Module], batches: Iterable[Any], precision: Precision = "float32"
+) -> list[Predictions]:
     """Return what `predict` gives for each of several models, which see every batch together: it is read once."""
     for model in models:
         require_eval(model)
@@ -44,8 +48,9 @@ def predict_each(models: Sequence[nn.Module], batches: Iterable[Any]) -> list[Pr
     for x, y, *_ in batches:
         if not labels:
             require_pixels(x)  # the first batch tells; a check of each would stop a GPU every time
-        for model, seen in zip(models, logits, strict=True):
-            seen.append(logits_of(model, x).float())
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            for model, seen in zip(models, logits, strict=True):
+                seen.append(logits_of(model, x).float())
         labels.append(y)
     require_images(len(labels))
     truth = torch.cat(labels).cpu()  # counted in float64, which not all GPUs have
@@ -81,11 +86,11 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     return accuracy_result(predictions)
 
 
-def accuracy_result(predictions: Predictions) -> dict[str, Any]:
+def accuracy_result(predictions: Predictions, precision: Precision = "float32") -> dict[str, Any]:
     """Return what `evaluate` does, of predictions that were made already."""
     return {
         "value": accuracy_metrics(predictions),
-        "settings": settings(),
+        "settings": settings() | {"precision": precision},
         "n_images": len(predictions.labels),
         "protocol": "every test image once, no augmentation, eval mode",
     }

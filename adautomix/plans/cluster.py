@@ -14,12 +14,13 @@ QUIET_HERE = {"nthreads": 1, "host": "127.0.0.1", "dashboard": False, "silence_l
 
 
 @contextmanager
-def connect(workers: int, scheduler: str | None):
+def connect(workers: int, scheduler: str | None, gpu_share: int = 1):
     """Yield a dask client.
 
     Args:
         workers: processes, one notebook each.
         scheduler: None for this machine, "slurm", or the address of a running scheduler.
+        gpu_share: workers to each of this machine's GPUs.
     """
     import dask
     from distributed import Client
@@ -30,7 +31,7 @@ def connect(workers: int, scheduler: str | None):
         try:
             cluster: Any = scheduler
             if scheduler in STARTED:
-                cluster = stack.enter_context(STARTED[scheduler](workers))
+                cluster = stack.enter_context(STARTED[scheduler](workers, gpu_share))
             client = stack.enter_context(Client(cluster, timeout=CONNECT_SECONDS))
         except (OSError, TimeoutError, ValueError) as error:
             raise UserError(f"the scheduler {scheduler or 'here'} cannot be used: {error}") from error
@@ -45,8 +46,8 @@ def gpus() -> list[str]:
     return [str(i) for i in range(len(list(Path("/proc/driver/nvidia/gpus").glob("*"))))]
 
 
-def _local(workers: int) -> Any:
-    """Return a cluster of single-thread processes on this machine, with a GPU each while there are any."""
+def _local(workers: int, gpu_share: int) -> Any:
+    """Return a cluster of single-thread processes on this machine, with a GPU's share each while there are any."""
     from distributed import Nanny, Scheduler, SpecCluster
 
     # Kernels that compute with all cores each would fight for them.
@@ -56,14 +57,19 @@ def _local(workers: int) -> Any:
     spec = {}
     for i in range(workers):
         card = {"CUDA_VISIBLE_DEVICES": cards[i % len(cards)]} if cards else {}
-        own = {"env": limits | card, "resources": {"GPU": 1} if i < len(cards) else {}}
+        own = {"env": limits | card, "resources": {"GPU": 1} if i < gpu_share * len(cards) else {}}
         spec[i] = {"cls": Nanny, "options": QUIET_HERE | own}
     scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
     return SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL)
 
 
-def _slurm(workers: int) -> Any:
-    """Return a cluster of SLURM jobs; its queue, time and GPUs come from dask-jobqueue's own configuration file."""
+def _slurm(workers: int, gpu_share: int) -> Any:
+    """Return a cluster of SLURM jobs; its queue, time and GPUs come from dask-jobqueue's own configuration file.
+
+    Raises: UserError if jobs are to share a GPU, which SLURM gives to one.
+    """
+    if gpu_share > 1:
+        raise UserError("gpu_share is of this machine's GPUs; SLURM gives a job GPUs of its own: leave it out, or 1")
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:

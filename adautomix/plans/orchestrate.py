@@ -23,21 +23,24 @@ def run_plan(
     scheduler: str | None = None,
     only: Iterable[str] = (),
     force: bool = False,
+    gpu_share: int | None = None,
 ) -> dict[str, Outcome]:
     """Run a plan and return every task's outcome: done, kept, failed or skipped.
 
     Args:
-        workers: notebooks at a time (default: cores, at most 4 without GPUs).
+        workers: notebooks at a time (default: cores, at most 4; with GPUs, as many as may share them).
         scheduler: address of a dask scheduler, or "slurm"; by default processes on this machine.
         only: run these steps and whatever they still need.
         force: run the notebooks of the chosen steps even where they are DONE; trained Runs are kept.
+        gpu_share: notebooks at a time on one GPU of this machine (default: the plan's).
     """
     chosen = select(plan, only)
     forced = {t.id for t in plan.tasks.values() if force and (not only or t.step in set(only))}
     todo = unsettled(chosen, forced)
     outcomes = {t.id: Outcome(t.id, "kept") for t in chosen if t not in todo}
     if todo:
-        outcomes |= _run(plan, todo, workers or default_workers(), scheduler, forced)
+        share = gpu_share or plan.gpu_share
+        outcomes |= _run(plan, todo, (workers or default_workers(share), scheduler, share), forced)
     else:
         remember(plan)
     return {task.id: outcomes[task.id] for task in chosen}
@@ -56,11 +59,11 @@ def select(plan: Plan, only: Iterable[str]) -> list[Task]:
     return [task for task in plan.tasks.values() if task.id in wanted]
 
 
-def default_workers() -> int:
-    """Return how many notebooks run at a time unless told: one a core, at most four, or one a GPU."""
+def default_workers(gpu_share: int = 1) -> int:
+    """Return how many notebooks run at a time unless told: one a core, at most four, or `gpu_share` a GPU."""
     from adautomix.plans.cluster import gpus
 
-    return len(gpus()) or min(os.cpu_count() or 1, 4)
+    return gpu_share * len(gpus()) or min(os.cpu_count() or 1, 4)
 
 
 def unsettled(tasks: Iterable[Task], forced: set[str]) -> list[Task]:
@@ -72,8 +75,8 @@ def unsettled(tasks: Iterable[Task], forced: set[str]) -> list[Task]:
     return list(todo.values())
 
 
-def _run(plan: Plan, todo: list[Task], workers: int, scheduler: str | None, forced: set[str]) -> dict[str, Outcome]:
-    """Run tasks as their needs are done and workers are free.
+def _run(plan: Plan, todo: list[Task], where: tuple[int, str | None, int], forced: set[str]) -> dict[str, Outcome]:
+    """Run tasks as their needs are done and workers are free; `where` is what `cluster.connect` takes.
 
     A task is handed to dask only when a worker is free for it: handed over all at once, dask shares them out
     beforehand, and one worker of two was seen to run five notebooks of eight.
@@ -87,7 +90,7 @@ def _run(plan: Plan, todo: list[Task], workers: int, scheduler: str | None, forc
     waiting, outcomes = {task.id: task for task in todo}, {}
     running: dict[Any, Task] = {}
     submission = uuid.uuid4().hex  # on a shared scheduler the same task of another user or folder is another one
-    with connect(workers, scheduler) as client:
+    with connect(*where) as client:
         remember(plan)  # not before: a mistake must not change what the name stands for
         print(f"{len(todo)} notebooks to run, {len(_slots(client))} workers" + ("" if _slots(client) else ", waiting"))
         # disable=None: no bar where nobody watches, such as a log file; the lines are enough there.

@@ -1,6 +1,7 @@
 """Plans: YAML files that name notebooks, grids of parameters and what each step needs.
 
     parameters: {data: digits, epochs: 10}        # given to every notebook that has them
+    gpu_share: 2                                  # runs at a time on one GPU, for small ones (1 if not given)
     steps:
       train:
         notebook: 10_train
@@ -24,7 +25,7 @@ from adautomix.utils.paths import workbook_root
 from adautomix.utils.strict_yaml import parse
 from adautomix.utils.typecheck import hint_text, matches_hint
 
-KEYS = ("description", "parameters", "steps")
+KEYS = ("description", "parameters", "gpu_share", "steps")
 ENTRY = {
     "notebook": str,
     "grid": dict[str, list],
@@ -44,7 +45,7 @@ class Step:
     Attributes:
         needs: steps whose tasks must be done first; of their tasks, those that agree on the grid values both have.
         training: the result is a trained Run, which an edit of the package's source does not make stale.
-        gpu: each task takes a GPU of its own, where there are any.
+        gpu: each task takes a GPU of its own, or its share of one, where there are any.
         timeout_minutes: longest time one cell may take.
     """
 
@@ -70,8 +71,18 @@ def find_plan(plan: str | Path) -> Path:
     return folder / f"{plan}.yaml"
 
 
-def read_plan(path: Path) -> tuple[str, dict[str, Any], list[Step]]:
-    """Return a plan's description, shared parameters, and steps, each after those it needs.
+@dataclass(frozen=True)
+class PlanFile:
+    """What a plan's file says: description, shared parameters, steps, each after those it needs, and `gpu_share`."""
+
+    description: str
+    parameters: dict[str, Any]
+    steps: list[Step]
+    gpu_share: int = 1
+
+
+def read_plan(path: Path) -> PlanFile:
+    """Return what a plan's file says.
 
     Raises: UserError that lists everything wrong with the file itself.
     """
@@ -85,7 +96,8 @@ def read_plan(path: Path) -> tuple[str, dict[str, Any], list[Step]]:
     raise_all(problems, path)
     order = _order(steps)
     steps.sort(key=lambda step: order.index(step.name))
-    return str(content.get("description") or "").strip(), content.get("parameters") or {}, steps
+    description, parameters = str(content.get("description") or "").strip(), content.get("parameters") or {}
+    return PlanFile(description, parameters, steps, content.get("gpu_share", 1))
 
 
 def raise_all(problems: list[str], where: object) -> None:
@@ -107,6 +119,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             raise unknown(f"key in {path}", key, KEYS)
     if not isinstance(content.get("parameters"), (dict, type(None))):
         raise UserError(f"parameters must be a mapping, got {content['parameters']!r}")
+    share = content.get("gpu_share", 1)
+    if not matches_hint(share, int) or share < 1:
+        raise UserError(f"gpu_share must be a whole number, 1 or more, got {share!r}")
     return content
 
 

@@ -52,6 +52,7 @@ class Plan:
         name: of its outputs' folder.
         source: the plan's own name.
         settings: what replaced its parameters.
+        gpu_share: tasks at a time on one GPU.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Plan:
     steps: tuple[str, ...]
     source: str
     settings: dict[str, Any]
+    gpu_share: int = 1
 
     @property
     def call(self) -> str:
@@ -79,11 +81,12 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     Raises: UserError that lists everything that is wrong.
     """
     path = find_plan(plan)
-    description, shared, steps = read_plan(path)
+    file = read_plan(path)
+    shared = file.parameters
     settings = dict(settings or {})
     if "outputs" in settings:
         raise UserError("outputs cannot be set: the plan's name says where they go, choose one with --name")
-    steps = [_regrid(step, settings) for step in steps]
+    steps = [_regrid(step, settings) for step in file.steps]
     shared |= {k: v for k, v in settings.items() if not any(k in step.grid for step in steps)}
     name = name or path.stem
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
@@ -102,7 +105,8 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
             point = dict(zip(step.grid, values, strict=True))
             task = _task(step, given | point, point, notebooks[step.name], outputs, tasks)
             tasks[task.id] = task
-    return Plan(name, description, outputs, tasks, tuple(step.name for step in steps), path.stem, settings)
+    order = tuple(step.name for step in steps)
+    return Plan(name, file.description, outputs, tasks, order, path.stem, settings, file.gpu_share)
 
 
 def _regrid(step: Step, settings: Mapping[str, Any]) -> Step:

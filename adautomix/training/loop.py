@@ -1,7 +1,7 @@
 """One training loop for every method; it knows nothing about any of them. Read it from top to bottom.
 
-A step: the method gives one loss for each optimiser to step now; one backward of their sum (they reach disjoint
-parameters); those optimisers step; the teacher follows. After every epoch a checkpoint is written; student and teacher
+A step: the method gives one loss for each optimiser to step now; each goes backward (they reach disjoint parameters);
+those optimisers step; the teacher follows. After every epoch a checkpoint is written; student and teacher
 are evaluated after those that `eval_every` names. Everything random is a function of (seed, epoch) or stored in the
 checkpoint, so a run that was killed and started again ends, on a CPU and with the same number of threads, with the same
 weights bit for bit.
@@ -194,8 +194,9 @@ class Training:
             return row
         with eval_mode(self.student), eval_mode(self.context.teacher):
             for prefix, batches in self.test_batches.items():
-                for role, predictions in zip(models, predict_each(list(models.values()), batches), strict=True):
-                    result = accuracy_result(predictions)
+                seen = predict_each(list(models.values()), batches, self.config.eval_precision)
+                for role, predictions in zip(models, seen, strict=True):
+                    result = accuracy_result(predictions, self.config.eval_precision)
                     row |= {f"{role}_{prefix}{name}": result["value"][name] for name in ("top1", "loss")}
                     if not prefix:
                         self.accuracies[role] = result

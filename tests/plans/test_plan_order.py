@@ -1,11 +1,15 @@
 """Order: which task starts next, and what follows when one fails or does not start?"""
 
+import os
+
 import pytest
 from helpers.plans import plan_of, two_notebooks
 
 import adautomix.plans.execute as execute_module
+from adautomix.plans.cluster import connect
 from adautomix.plans.execute import Outcome, TaskFailed, execute
-from adautomix.plans.orchestrate import _skipped, _startable
+from adautomix.plans.orchestrate import _skipped, _slots, _startable, default_workers
+from adautomix.utils.errors import UserError
 
 
 @pytest.fixture
@@ -88,3 +92,25 @@ def test_on_windows_a_kernel_that_did_not_start_is_tried_again(monkeypatch, fail
         with pytest.raises(RuntimeError):
             execute_module._start_and_run(papermill)
         assert papermill.calls == 3
+
+
+def test_small_runs_share_a_gpu(workbook, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")  # need not exist: nothing computes on it
+    assert (default_workers(), default_workers(3)) == (1, 3)
+    steps = {"a": {"notebook": "train", "gpu": True, "grid": {"epochs": [1, 2, 3]}}, "c": {"notebook": "table"}}
+    plan = plan_of(workbook, steps, gpu_share=2)
+    with connect(3, None, plan.gpu_share) as client:
+        assert sorted(_slots(client)) == [False, True, True]
+        assert set(client.run(lambda: os.environ["CUDA_VISIBLE_DEVICES"]).values()) == {"7"}
+        assert [t.id for t in _startable(dict(plan.tasks), {}, _slots(client))] == ["a.epochs=1", "a.epochs=2", "c"]
+
+
+def test_slurm_gives_every_job_gpus_of_its_own():
+    with pytest.raises(UserError, match="gpu_share is of this machine's GPUs"), connect(2, "slurm", 2):
+        pass
+
+
+@pytest.mark.parametrize("share", [0, True, "two"])
+def test_a_share_of_a_gpu_is_a_whole_number(workbook, share):
+    with pytest.raises(UserError, match=f"gpu_share must be a whole number, 1 or more, got {share!r}"):
+        plan_of(workbook, {"a": {"notebook": "train"}}, gpu_share=share)

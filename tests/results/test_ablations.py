@@ -21,7 +21,8 @@ def store(tmp_path):
 
 def test_the_factors_are_those_of_the_plan_and_options_of_the_method():
     assert set(FACTORS[:6]) <= set(default_options())
-    _, shared, steps = read_plan(find_plan("ablations"))
+    file = read_plan(find_plan("ablations"))
+    shared, steps = file.parameters, file.steps
     assert [step.name for step in steps] == ["base", *FACTORS, "evaluate", "ablations"]
     assert shared["data"] == "cifar10"
     runs = {step.name: step.grid for step in steps if step.notebook == "10_train"}

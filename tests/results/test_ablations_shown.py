@@ -63,7 +63,7 @@ def test_the_table_to_read_has_one_row_a_value_with_seeds_means_and_intervals(st
 
 
 def test_the_commands_set_what_differs_from_the_plan_and_name_the_steps(store):
-    _, shared, _ = read_plan(find_plan("ablations"))
+    shared = read_plan(find_plan("ablations")).parameters
     run, evaluate = plan_commands(store(BASE), SETTING, ["beta", "n_mix"], shared).replace("\\\n    ", "").split("\n")
     assert run == (
         "adautomix run ablations --name ablations_digits --set data=digits --set width=16 --set epochs=8 "

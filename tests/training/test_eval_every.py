@@ -59,3 +59,14 @@ def test_weights_ruined_in_an_epoch_that_is_not_evaluated_are_not_saved(tmp_path
 def test_it_must_be_one_or_more():
     with pytest.raises(UserError, match="eval_every must be 1 or more, got 0"):
         TrainConfig(eval_every=0)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_evaluation_in_bfloat16_is_another_run_and_its_accuracy_says_so(tmp_path):
+    exact, rough = (train(tiny_config(epochs=2, eval_precision=p), tmp_path, log=str) for p in ("float32", "bfloat16"))
+    assert exact.id != rough.id
+    assert all(torch.equal(a, b) for a, b in zip(weights(exact).values(), weights(rough).values(), strict=True))
+    assert (exact.history["student_loss"] != rough.history["student_loss"]).all()
+    assert rough.history["student_loss"].tolist() == pytest.approx(exact.history["student_loss"].tolist(), rel=0.02)
+    stored = [run.metrics("accuracy", "student")["settings"]["precision"] for run in (exact, rough)]
+    assert stored == ["float32", "bfloat16"]
