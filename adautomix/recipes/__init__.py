@@ -21,7 +21,7 @@ METHODS = ("vanilla", "mixup", "cutmix", "manifoldmix", "saliencymix", "fmix", "
     LEARNED := ("automix", "adautomix")
 )
 """The methods of the paper's tables, in their order; the workbook has more."""
-FREE = (*UNHASHED, "seed", "validation", "precision", "channels_last")
+FREE = (*UNHASHED, "seed", "validation", "precision", "eval_precision", "channels_last")
 """What may differ from a recipe and still be a run of it."""
 
 

@@ -32,7 +32,7 @@ from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import ROLES, Run, create, run_for
 from adautomix.training.graphs import StepGraphs
 from adautomix.training.guard import Guard, named_if_too_small, require_sound
-from adautomix.training.optim import backward, lr_at, make_optimizer, parameters_of
+from adautomix.training.optim import backward, load, lr_at, make_optimizer, parameters_of
 from adautomix.utils import task
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import choose_device, current, seed_for
@@ -226,7 +226,7 @@ class Training:
         for name, module in self.method.trainable_modules().items():
             module.load_state_dict(state["trainables"][name])
         for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+            load(optimizer, state["optimizers"][name])
 
 
 class Means:

@@ -32,8 +32,16 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimi
         "foreach": not fused,
     }
     if config.name == "adamw":
-        return torch.optim.AdamW(parameters, **common)
+        return torch.optim.AdamW(parameters, capturable=fused, **common)  # its step count is on the device, for a graph
     return torch.optim.SGD(parameters, momentum=config.momentum, nesterov=config.nesterov, **common)
+
+
+def load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimiser's state; which kernels it uses stays as this device has it."""
+    kernels = [{k: v for k, v in g.items() if k in ("fused", "foreach", "capturable")} for g in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, kernels, strict=True):
+        group.update(own)
 
 
 def lr_at(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> float:

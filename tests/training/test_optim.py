@@ -6,7 +6,7 @@ from torch import nn
 from adautomix.config import OptimConfig
 from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
-from adautomix.training.optim import make_optimizer
+from adautomix.training.optim import load, make_optimizer
 
 ADAMW = OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05, decay_all=False)
 
@@ -43,3 +43,12 @@ def test_groups_change_nothing_but_the_decay():
             optimizer.step()
     assert torch.equal(one.weight, two.weight)
     assert torch.equal(one.bias, two.bias)
+
+
+def test_a_state_from_another_device_does_not_bring_its_kernels_along(student):
+    optimizer = make_optimizer(student, OptimConfig())
+    state = optimizer.state_dict()
+    for group in state["param_groups"]:
+        group.update(lr=0.3, fused=True, foreach=None)
+    load(optimizer, state)
+    assert {(g["lr"], g["fused"], g["foreach"]) for g in optimizer.param_groups} == {(0.3, False, True)}
