@@ -139,6 +139,8 @@ class TrainConfig(_Checked):
     """An optimiser for the student and, by name, for what the method trains (default: the student's)."""
     label_smoothing: float = 0.0
     """Share of every target spread over all classes."""
+    decode: Literal["cpu", "gpu"] = "cpu"
+    """Where JPEGs above 64 px are decoded for training; gpu: by nvJPEG, with the same crops, rounded otherwise."""
     clip_grad: float | None = None
     """Largest gradient norm of each optimiser's parameters."""
     ema: EmaConfig = field(default_factory=EmaConfig)
@@ -170,6 +172,8 @@ class TrainConfig(_Checked):
         self._require(
             "rand_augment", RAND_AUGMENT.fullmatch(self.rand_augment or "rand") is not None, RAND_AUGMENT_FORM
         )
+        if self.decode == "gpu" and self.rand_augment is not None:
+            raise UserError("decode='gpu' leaves no image on the CPU for rand_augment: use decode='cpu'")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "in [0,1)")
         self._require("clip_grad", self.clip_grad is None or self.clip_grad > 0, "positive")
         self._require("optim", "student" in self.optim, "a mapping with the key 'student'")

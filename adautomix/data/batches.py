@@ -7,7 +7,7 @@ epoch and number alone.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -121,6 +121,8 @@ class FileLoader(_Loader):
         cache: keep decoded images in shared memory if they fit into half of what is available.
     """
 
+    collate: Callable[[list[Any]], Any] | None = None
+
     def __init__(
         self, split: PathSplit, batch_size: int, *, size: int, workers: int = 2, cache: bool = True, **common: Any
     ) -> None:
@@ -138,8 +140,8 @@ class FileLoader(_Loader):
         batches, self._idle = self._start() if self._idle is None else self._idle, None
         batches.batch_sampler.epoch = number
         try:
-            for x, y, index in batches:
-                x, y, index = (to_device(t, self.device) for t in (x, y, index))
+            for batch in batches:
+                x, y, index = self._arrived(*batch)
                 yield Batch(x.float().div_(255), y, index)
         except UserError as error:  # a worker's comes wrapped in its traceback; the last line is the message
             raise UserError(
@@ -153,13 +155,24 @@ class FileLoader(_Loader):
 
     def _start(self):
         """Return a DataLoader; its workers inherit the cache, so that comes first."""
-        from adautomix.data.cache import cache_for
-        from adautomix.data.stream import EpochOrder, ImageFiles, stream, transform_for
+        from adautomix.data.stream import EpochOrder, stream
 
         if self._files is None:
-            kinds = {"flip": self.flip, "crop_scale": self.crop_scale, "augment": self.augment}
-            transform = transform_for(self.size, train=self.shuffle, **kinds)
-            cache = cache_for(self.split.paths, self.rows.tolist(), workers=self.workers) if self.cache else None
-            self._files = ImageFiles(self.split, transform, python_random=self.augment is not None, cache=cache)
+            self._files = self._opened()
         order = EpochOrder(self.rows, self.batch_size, seed=self.seed, shuffle=self.shuffle)
-        return stream(self._files, order, workers=self.workers, pinned=self.device.type == "cuda")
+        pinned = self.device.type == "cuda"
+        return stream(self._files, order, workers=self.workers, pinned=pinned, collate=self.collate)
+
+    def _opened(self) -> Any:
+        """Return the files as the workers read them."""
+        from adautomix.data.cache import cache_for
+        from adautomix.data.stream import ImageFiles, transform_for
+
+        kinds = {"flip": self.flip, "crop_scale": self.crop_scale, "augment": self.augment}
+        transform = transform_for(self.size, train=self.shuffle, **kinds)
+        cache = cache_for(self.split.paths, self.rows.tolist(), workers=self.workers) if self.cache else None
+        return ImageFiles(self.split, transform, python_random=self.augment is not None, cache=cache)
+
+    def _arrived(self, *batch: Any) -> Iterable[Tensor]:
+        """Return images (uint8), class ids and rows on the device, of what the workers sent."""
+        return (to_device(part, self.device) for part in batch)

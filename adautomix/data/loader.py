@@ -9,6 +9,7 @@ from torch import Tensor
 from adautomix.data import augment as augmentation
 from adautomix.data.base import IN_MEMORY, Dataset, MemorySplit
 from adautomix.data.batches import FileLoader, MemoryLoader
+from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import generator_for
 
 
@@ -21,14 +22,18 @@ def train_loader(
     workers: int = 2,
     rand_augment: str | None = None,
     cache: bool = True,
+    decode: Literal["cpu", "gpu"] = "cpu",
 ) -> MemoryLoader | FileLoader:
     """Return shuffled, augmented training batches.
 
     Args:
         rand_augment: RandAugment in timm's words, after crop and flip.
         cache: keep decoded image files in memory if they fit.
-    Raises: UserError for words that timm does not know.
+        decode: where JPEG files are decoded, see `gpu_decode.py`.
+    Raises: UserError for words that timm does not know, and for decoding on a GPU that is not the device.
     """
+    if decode == "gpu" and device.type != "cuda":
+        raise UserError(f"decode='gpu' needs a CUDA device, got {device}; use decode='cpu'")
     common = {
         "device": device,
         "seed": seed,
@@ -39,6 +44,10 @@ def train_loader(
     }
     if isinstance(dataset.train, MemorySplit):
         return MemoryLoader(dataset.train, batch_size, pad=dataset.pad, **common)
+    if decode == "gpu":
+        from adautomix.data.gpu_decode import EncodedLoader
+
+        return EncodedLoader(dataset.train, batch_size, size=dataset.size, workers=workers, **common)
     return FileLoader(dataset.train, batch_size, size=dataset.size, workers=workers, cache=cache, **common)
 
 

@@ -105,7 +105,9 @@ class EpochOrder:
             yield [(row, seed) for row in part.tolist()]
 
 
-def stream(files: ImageFiles, order: EpochOrder, *, workers: int, pinned: bool) -> DataLoader:
+def stream(
+    files: Dataset, order: EpochOrder, *, workers: int, pinned: bool, collate: Callable[[list], tuple] | None = None
+) -> DataLoader:
     """Return a DataLoader whose workers start with its first epoch and end when it is collected."""
     return DataLoader(
         files,
@@ -113,6 +115,7 @@ def stream(files: ImageFiles, order: EpochOrder, *, workers: int, pinned: bool) 
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=pinned,
+        collate_fn=collate,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # else its first epoch draws from the global one, and a resumed run differs
     )

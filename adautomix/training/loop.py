@@ -117,7 +117,8 @@ class Training:
 
         where = {"device": device, "workers": config.workers}
         seed = seed_for(config.seed, "data")
-        batches = train_loader(dataset, config.batch_size, seed=seed, rand_augment=config.rand_augment, **where)
+        changed = {"rand_augment": config.rand_augment, "decode": config.decode}
+        batches = train_loader(dataset, config.batch_size, seed=seed, **changed, **where)
         tests = {"": eval_loader(dataset, **where)}
         if dataset.validation is not None:
             tests["val_"] = eval_loader(dataset, split="validation", **where)
