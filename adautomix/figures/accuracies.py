@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from adautomix.figures.style import BESIDE, MARKERS, ROLE_COLORS, label_colors, panels, short_labels
 
 PAPER = {"marker": "D", "color": "black", "fillstyle": "none", "linestyle": "none"}
+LOG = {"marker": "x", "color": "black", "linestyle": "none"}
 
 
 def accuracy_bars(table: pd.DataFrame) -> Figure:
@@ -46,7 +47,7 @@ def per_class_heatmap(values: pd.DataFrame) -> Figure:
 
 
 def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3) -> Figure:
-    """Draw a table of the paper, a panel a column: published top-1 as hollow diamonds, measured mean ± sd as dots.
+    """Draw a table of the paper, a panel a column: published top-1, the authors' log, and measured mean ± sd.
 
     Each panel has a scale of its own. Of several budgets the largest is drawn, of several kinds of run that nearest
     to the recipe (no images held out, float32); a title says on how many epochs.
@@ -61,6 +62,8 @@ def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3
         part = cells[cells["column"] == column].sort_values(["held_out", "precision"], ascending=[True, False])
         published = part.drop_duplicates("method").set_index("method")["paper"].reindex(methods)
         axis.plot(published, range(len(methods)), **PAPER, label="paper")
+        own_role = part[part["role"] == part["paper_role"]].drop_duplicates("method").set_index("method")
+        axis.plot(own_role["log"].reindex(methods), range(len(methods)), **LOG, label="the authors' log")
         most = part["epochs"].max()
         for role, color in ROLE_COLORS.items():
             own = part[(part["role"] == role) & (part["epochs"] == most)].drop_duplicates("method")
@@ -74,7 +77,7 @@ def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3
     axes[0, 0].set_yticks(range(len(methods)), methods)
     axes[0, 0].invert_yaxis()
     figure.supxlabel("top-1 (%); measured: mean ± sd over seeds", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
     return figure
 
 

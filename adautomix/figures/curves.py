@@ -24,7 +24,7 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True, layout="constrained")
     for axis, role in zip(axes, ROLE_COLORS, strict=True):
         part = histories[histories["role"] == role]
-        sns.lineplot(part, x="epoch", y="top1", ax=axis, legend=role == "teacher", **line_style(histories))
+        sns.lineplot(part, x="epoch", y="top1", ax=axis, legend=role == "teacher", **_marked(histories))
         _epochs(axis, title=role, ylabel="top-1 accuracy on test images (%)")
     axes[1].legend(**BESIDE)  # ten lines leave no room inside
     return figure
@@ -55,6 +55,47 @@ def run_curves(history: pd.DataFrame) -> Figure:
     return figure
 
 
+def curves_and_rates(runs: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw student's and teacher's accuracy of several runs, a panel each, with the learning rate dotted behind them.
+
+    Args:
+        runs: by title, frames with epoch, student_top1, teacher_top1 (percent) and lr.
+    """
+    figure, axes = panels(len(runs), 2, (5.0, 3.2))
+    for axis, (title, run) in zip(axes.flat, runs.items(), strict=False):
+        for role, color in ROLE_COLORS.items():
+            axis.plot(run["epoch"], run[f"{role}_top1"], color=color, lw=1, label=role)
+        rate = axis.twinx()
+        rate.plot(run["epoch"], run["lr"] / run["lr"].max(), ":", color="0.4")
+        rate.set(ylim=(0, 1.05), ylabel="learning rate / its peak")
+        rate.grid(visible=False)
+        axis.plot([], [], ":", color="0.4", label="learning rate")  # its line in the legend
+        _epochs(axis, title=title, ylabel="top-1 on test images (%)")
+    axes[0, 0].legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def ours_and_theirs(curves: pd.DataFrame) -> Figure:
+    """Draw runs of ours over the authors' logs, a panel a run: ours solid, theirs dashed, a colour a role.
+
+    Args:
+        curves: what `results.beside_log` returns.
+    """
+    names = list(dict.fromkeys(curves["run"]))
+    figure, axes = panels(len(names), 2, (5.0, 3.2))
+    for axis, name in zip(axes.flat, names, strict=False):
+        part = curves[curves["run"] == name]
+        for (role, source), curve in part.groupby(["role", "source"], sort=False):
+            style = "-" if source == "ours" else "--"
+            axis.plot(curve["epoch"], curve["top1"], style, color=ROLE_COLORS[role], label=f"{role}, {source}")
+        first = part.iloc[0]
+        title = f"{name}\n{first['epochs']} epochs; the log: {first['epochs_of_log']}"
+        _epochs(axis, ylabel="top-1 on test images (%)")
+        axis.set_title(title, fontsize=9)
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
 def term_curves(epochs: pd.DataFrame, terms: Mapping[str, str], *, columns: int = 2) -> Figure:
     """Draw loss terms and metrics against the epoch, a panel each, one line a label; the band is the range over seeds.
 
@@ -65,10 +106,15 @@ def term_curves(epochs: pd.DataFrame, terms: Mapping[str, str], *, columns: int 
     figure, axes = panels(len(terms), columns, (4.75, 3.0))
     for i, (axis, (term, name)) in enumerate(zip(axes.flat, terms.items(), strict=False)):
         part = epochs.dropna(subset=[term])
-        sns.lineplot(part, x="epoch", y=term, ax=axis, legend=i == 0, **line_style(epochs))
+        sns.lineplot(part, x="epoch", y=term, ax=axis, legend=i == 0, **_marked(epochs))
         _epochs(axis, ylabel=name)
     axes[0, 0].legend(title=None, frameon=True)
     return figure
+
+
+def _marked(values: pd.DataFrame) -> dict[str, Any]:
+    """Return `line_style` with some fifteen marks a line, however many epochs it has."""
+    return line_style(values) | {"markevery": max(1, values["epoch"].nunique() // 15)}
 
 
 def _epochs(axis: Axes, **look: Any) -> None:

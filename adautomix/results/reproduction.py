@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import pandas as pd
 
 from adautomix.paper import COLUMN_NAMES, PUBLISHED_ROLE, columns, published
-from adautomix.recipes import METHODS, recognise
+from adautomix.recipes import METHODS, RECIPES, recognise
 from adautomix.results.comparable import RECIPE, settings
+from adautomix.results.logged import logged_value
 from adautomix.results.selection import score
 from adautomix.results.tables import mean_sd
 from adautomix.runs.identity import NUMERICS_VERSION
@@ -42,9 +43,10 @@ def cells(runs: Iterable[Run], table: int, *, fair: bool = False, rule: str = "m
     Args:
         fair: the fair runs of AutoMix and AdAutoMix instead of the released ones; the other methods' are the same.
         rule: one of RULES.
-    Returns: column, method, role, paper, paper_role (whose number was published), SETTINGS, n, mean, sd, difference
-        (mean less paper, where paper_role is this role) and gain (over the best other method of the column with the
-        same role and settings), in percent or points; `n` counts seeds, `budget` is the share of the recipe's epochs.
+    Returns: column, method, role, paper, paper_role (whose number was published), log (what the paper's rule makes of
+        the authors' own log, nan without one), log_epochs, SETTINGS, n, mean, sd, difference (mean less paper, where
+        paper_role is this role) and gain (over the best other method of the column with the same role and settings),
+        in percent or points; `n` counts seeds, `budget` is the share of the recipe's epochs.
         Where a cell was not run n is 0 and the rest missing; where the rule needs images that were not held out, n is
         0 and the settings are there.
     Raises: UserError for another table, and for an unknown rule.
@@ -55,6 +57,8 @@ def cells(runs: Iterable[Run], table: int, *, fair: bool = False, rule: str = "m
     made = pd.DataFrame(places, columns=CELL)
     made["paper"] = [published(column, method) for column, method, _ in places]
     made["paper_role"] = made["method"].map(PUBLISHED_ROLE).fillna("student")
+    logged = [logged_value(*place) or (float("nan"), float("nan")) for place in places]
+    made[["log", "log_epochs"]] = pd.DataFrame(logged, index=made.index)
     made = made.merge(_measured(runs, fair, rule), how="left", on=CELL).infer_objects()
     made["n"] = made["n"].fillna(0).astype(int)
     made["difference"] = (made["mean"] - made["paper"]).where(made["role"] == made["paper_role"])
@@ -65,24 +69,25 @@ def cells(runs: Iterable[Run], table: int, *, fair: bool = False, rule: str = "m
 def detail(made: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return one column of `cells` for reading: a row a method and budget.
 
-    Columns method, paper, whose (the role that was published), on (the budget), student and teacher ("mean ± sd (n)"),
-    difference and gain of the published role, in percent and points.
+    Columns method, paper, whose (the role that was published), log (of the published role) and log_epochs, on (the
+    budget), student and teacher ("mean ± sd (n)"), difference and gain of the published role, in percent and points.
     """
     rows = []
     part = made[made["column"] == column]
     for (method, *_), group in part.groupby(["method", *SETTINGS], sort=False, dropna=False):
         of = {row.role: row for row in group.itertuples()}
         reported = of[of["student"].paper_role]
-        head = {"method": method, "paper": reported.paper, "whose": reported.paper_role, "on": _on(reported)}
+        head = {"method": method, "paper": reported.paper, "whose": reported.paper_role, "log": reported.log}
+        head |= {"log_epochs": reported.log_epochs, "on": _on(reported)}
         texts = {role: _text(of[role]) for role in ROLES}
         rows.append(head | texts | {"difference": reported.difference, "gain": reported.gain})
     return pd.DataFrame(rows)
 
 
 def overview(made: pd.DataFrame) -> pd.DataFrame:
-    """Return `cells` in the paper's shape, methods by columns: "paper / measured", of the role that was published.
+    """Return `cells` in the paper's shape, methods by columns: "paper / log / ours", of the role that was published.
 
-    What is not the recipe's own setting stands behind the number: "78.04 / 61.20 (8 of 800 epochs)".
+    What is not the recipe's own setting stands behind the number: "78.04 / no log / 61.20 (8 of 800 epochs)".
     """
     own = made[made["role"] == made["paper_role"]].copy()
     own["text"] = [_pair(row) for row in own.itertuples(index=False)]
@@ -149,7 +154,10 @@ def _on(row) -> str:
 
 def _pair(row) -> str:
     paper = "–" if pd.isna(row.paper) else f"{row.paper:.2f}"
+    log = "no log" if pd.isna(row.log) else f"{row.log:.2f}"
+    if row.log_epochs < RECIPES[f"{row.column}/{row.method}"].epochs:
+        log += f" ({row.log_epochs:.0f} epochs)"
     if not row.n:
-        return f"{paper} / {_text(row)}"
+        return f"{paper} / {log} / {_text(row)}"
     on = _on(row)
-    return f"{paper} / {row.mean:.2f}" + ("" if on == "all epochs" else f" ({on})")
+    return f"{paper} / {log} / {row.mean:.2f}" + ("" if on == "all epochs" else f" ({on})")

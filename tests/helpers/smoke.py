@@ -28,9 +28,10 @@ STEPS = {
     "recipe": {"notebook": "12_recipe"},
     "tables": {"notebook": "30_tables", "needs": "evaluate", "grid": {"table": [1, 2]}},
     "ablations": {"notebook": "37_ablations", "needs": "evaluate"},
+    "authors_logs": {"notebook": "40_authors_logs", "needs": "train"},
     "study": {"notebook": "39_cifar10_study", "needs": "evaluate"},
 }
-TASKS = 22
+TASKS = 23
 """Notebooks the plan runs: a step each, four trainings, two evaluations and two tables."""
 
 

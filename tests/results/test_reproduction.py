@@ -53,8 +53,9 @@ def test_cells_that_were_not_run_say_so_and_runs_of_no_recipe_do_not_count(runs)
     assert set(detail(made, "cifar100_resnet18")["on"]) == {"not run", "8 of 800 epochs"}
     wide = overview(made)
     assert wide.shape == (len(METHODS), 9)
-    assert wide.loc["mixup", "CIFAR-100, ResNet-18"] == "79.12 / 51.00 (8 of 800 epochs)"
-    assert wide.loc["manifoldmix", "CIFAR-100, ResNet-18"] == "– / not run"
+    assert wide.loc["mixup", "CIFAR-100, ResNet-18"] == "79.12 / 78.09 (200 epochs) / 51.00 (8 of 800 epochs)"
+    assert wide.loc["manifoldmix", "CIFAR-100, ResNet-18"] == "– / no log / not run"
+    assert wide.loc["adautomix", "CIFAR-100, ResNeXt-50"] == "84.22 / 84.25 / not run"
     assert overview(cells(runs, 2)).shape == (len(METHODS), 6)
 
 
