@@ -75,8 +75,9 @@ def test_the_hash_covers_every_field_but_where_the_run_happens():
         "optim": {"student": OptimConfig(lr=0.2)}, "label_smoothing": 0.1, "clip_grad": 1.0,
         "ema": EmaConfig(warmup=False), "precision": "bfloat16", "channels_last": True, "seed": 1,
         "validation": 0.1, "drop_path": 0.1, "rand_augment": "rand-m7-mstd0.5",
+        "eval_precision": "bfloat16", "decode": "gpu",
     }  # fmt: skip
-    same = {"root": "elsewhere", "device": "cpu", "workers": 0}
+    same = {"root": "elsewhere", "device": "cpu", "workers": 0, "eval_every": 9, "cuda_graphs": True}
     assert set(others) | set(same) == set(asdict(config))
     hashes = {run_hash(replace(config, **{name: value}), "") for name, value in others.items()}
     assert len(hashes | {run_hash(config, "")}) == len(others) + 1
