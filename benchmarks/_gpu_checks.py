@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from helpers.golden_arrays import files, golden, load_generator, tensor
+from helpers.golden_arrays import MARGIN_BUG, files, golden, load_generator, tensor
+from helpers.golden_steps import adautomix_for, automix_for, start
 from torch import Tensor
 from train_step import random_images
 
 from adautomix.config import OptimConfig, TrainConfig
 from adautomix.data.base import Dataset, describe
 from adautomix.methods import METHODS, make_method, resolve_options
-from adautomix.methods.base import Context
+from adautomix.methods.base import Context, MixMethod
 from adautomix.models.generator import MixBlock
 from adautomix.runs.networks import build_classifier
 from adautomix.training.graphs import WARM_UP, StepGraphs
@@ -34,6 +35,10 @@ def checks(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     for path in files("mask"):
         yield row(f"golden masks {path.stem}", lambda path=path: masks(path, args.device), GOLDEN)
+    for kind, method_for in (("step", adautomix_for), ("automix", automix_for)):
+        for path in (path for path in files(kind) if path.stem != MARGIN_BUG):
+            told = f"golden {kind} {path.stem}"
+            yield row(told, lambda path=path, make=method_for: golden_step(path, make, args.device), GOLDEN)
     for name in METHODS:
         told = f"{name}: a step on {args.device} and on the CPU"
         yield row(told, lambda n=name: step_beside_cpu(n, args), CPU_AND_GPU)
@@ -70,6 +75,21 @@ def masks(path: Path, device: torch.device) -> float:
     (gradient,) = torch.autograd.grad((made * probe).sum(), features)
     wanted = (tensor(d[name], torch.float32) for name in ("mask", "grad_features"))
     return max(largest(ours, theirs) for ours, theirs in zip((made, gradient), wanted, strict=True))
+
+
+def golden_step(path: Path, method_for: Callable[..., MixMethod], device: torch.device) -> float:
+    """Return how far a step's loss, the generator's mix and its gradient are from the released code's."""
+    d = golden(path)
+    method = method_for(d)
+    ctx, draws, _, _, names = start(d, method)
+    for module in (ctx.student, ctx.teacher, method.generator):
+        module.to(device)
+    out = method.step(tensor(d["images"]).to(device), tensor(d["labels"]).long().to(device), ctx, draws)
+    total = sum(out.losses.values())
+    total.backward()
+    pairs = [(total, d["loss_total"]), (out.mixed[0].x, d["mixed_mb"])]
+    pairs += [(method.generator.get_parameter(n).grad, d["grad_total_mix_" + n.replace(".", "_")]) for n in names]
+    return max(largest(ours, tensor(theirs, torch.float32)) for ours, theirs in pairs)
 
 
 def config_for(name: str, args: argparse.Namespace, **changes: Any) -> TrainConfig:

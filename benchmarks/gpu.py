@@ -1,7 +1,7 @@
 """Makes good use of a GPU that is there for minutes: correctness, seconds a step, and training on CIFAR-100.
 
     python benchmarks/gpu.py --out OUT --sheets cifar100 --seconds 480    # on a bare machine
-    python benchmarks/gpu.py --out OUT --sheets cifar100 --seconds 180    # again: training goes on from its checkpoints
+    python benchmarks/gpu.py --out OUT --sheets cifar100 --seconds 180 --stages training   # goes on
     python benchmarks/gpu.py --smoke                                      # the same stages on a CPU, tiny
 
 Needs the package's source and torch, torchvision, timm, jaxtyping, filelock, numpy, pandas and matplotlib. Every row is

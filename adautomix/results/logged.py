@@ -20,8 +20,8 @@ STATISTICS = {
 """Numbers that may have been taken from a curve; the paper states the first."""
 
 
-def logged_value(column: str, method: str, role: str, rule: str = "median") -> tuple[float, int] | None:
-    """Return what a rule makes of the authors' log of a cell (top-1, percent), and the log's epochs.
+def logged_value(column: str, method: str, role: str) -> tuple[float, int] | None:
+    """Return what the paper's rule makes of the authors' log of a cell (top-1, percent), and the log's epochs.
 
     None where there is no log, or no network in that role.
     """
@@ -29,9 +29,9 @@ def logged_value(column: str, method: str, role: str, rule: str = "median") -> t
     if run is None:
         return None
     history = epochs_of(run["log"])
-    if history[f"{role}_top1"].isna().all() or rule == "validation":
+    if history[f"{role}_top1"].isna().all():
         return None
-    return score(history, role, rule), int(run["epochs"])
+    return score(history, role), int(run["epochs"])
 
 
 def agreement() -> pd.DataFrame:

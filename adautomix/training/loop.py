@@ -1,10 +1,10 @@
 """One training loop for every method; it knows nothing about any of them. Read it from top to bottom.
 
 A step: the method gives one loss for each optimiser to step now; each goes backward (they reach disjoint parameters);
-those optimisers step; the teacher follows. After every epoch a checkpoint is written; student and teacher
-are evaluated after those that `eval_every` names. Everything random is a function of (seed, epoch) or stored in the
-checkpoint, so a run that was killed and started again ends, on a CPU and with the same number of threads, with the same
-weights bit for bit.
+those optimisers step; the teacher follows. After every epoch a checkpoint is written; student and teacher are evaluated
+after those that `eval_every` names. Everything random is a function of (seed, epoch) or stored in the checkpoint, so a
+run that was killed and started again ends, on a CPU and with the same number of threads, with the same weights bit for
+bit.
 """
 
 import math
