@@ -45,6 +45,8 @@ class AdAutoMix(GeneratorMethod):
         margin: if lam_0 is within it of 0 or 1, the student's masks are the constants lam (0.03).
         objective: "released", "paper" or "cooperative".
         adversarial_interval: of `released`.
+        switch_off: if not 0, the probability with which a step trains the generator at all; the student sees its masks
+            as ever. So does OpenMixup's code, whatever the name says: nothing is switched off for good.
         mode: how masks are enlarged: bilinear (CNNs) or nearest (transformers).
         reduction, lam_channel: of the generator, see MixBlock.
         activation, norm: of the generator, see MixBlock; "none" switches it off.
@@ -62,6 +64,7 @@ class AdAutoMix(GeneratorMethod):
         margin: float = 0.03,
         objective: str = "released",
         adversarial_interval: int = 2,
+        switch_off: float = 0.0,
         mode: str = "bilinear",
         reduction: int = 2,
         lam_channel: bool = False,
@@ -77,8 +80,12 @@ class AdAutoMix(GeneratorMethod):
             raise UserError(f"beta and alpha_loss must be in [0,1], got {beta} and {alpha_loss}")
         if objective not in OBJECTIVES:
             raise UserError(f"objective must be one of {', '.join(OBJECTIVES)}, got {objective!r}")
+        if not 0 <= switch_off <= 1:
+            raise UserError(f"switch_off must be in [0,1], got {switch_off}")
+        if switch_off and objective == "paper":
+            raise UserError("switch_off does not go with objective='paper': one mix trains student and generator there")
         self.n_mix, self.random_n, self.beta, self.alpha_loss = n_mix, random_n, beta, alpha_loss
-        self.objective, self.adversarial_interval = objective, adversarial_interval
+        self.objective, self.adversarial_interval, self.switch_off = objective, adversarial_interval, switch_off
 
     def draw(self, batch_size: int, ctx: Context) -> GeneratorDraws:
         """Return lam and index of both mixes: for N=2 as in AutoMix; for more, one lam and every slot permuted.
@@ -94,6 +101,9 @@ class AdAutoMix(GeneratorMethod):
             draws = GeneratorDraws(index, lam, other, lam)
         if self.objective == "paper":
             draws = replace(draws, index_generator=draws.index, lam_generator=draws.lam)
+        if self.switch_off:
+            trains = float(torch.rand((), generator=ctx.rng)) < self.switch_off
+            draws = replace(draws, trains_generator=trains)
         return draws
 
     def decided(self, draws: GeneratorDraws, step: int) -> GeneratorDraws:
@@ -113,7 +123,7 @@ class AdAutoMix(GeneratorMethod):
         adversarial = self.adversarial(ctx.step) if draws.adversarial is None else draws.adversarial
 
         # Mix the batch by masks from what the teacher sees in it; the cosine needs its clean logits, too.
-        clean_pass = teacher_pass(ctx.teacher, x, heads=("mix",) if adversarial else ())
+        clean_pass = teacher_pass(ctx.teacher, x, heads=("mix",) if adversarial and draws.trains_generator else ())
         generator_mix = self.mix_by_masks(x, targets, clean_pass.tap, draws.index_generator, draws.lam_generator)
         if self.objective == "paper" and not self.constant(draws):
             # One mix for both: the student's loss trains the student downhill and the generator uphill.
@@ -129,6 +139,10 @@ class AdAutoMix(GeneratorMethod):
             terms["student_plain"] = cross_entropy_of(ctx.student, plain, student_mix.y, "mix")
         terms["student_mixed"] = cross_entropy_of(ctx.student, student_mix.x, student_mix.y, "mix")
 
+        student = self.student_loss(terms)
+        if not draws.trains_generator:
+            return step_output(student, None, terms, generator_mix, student_mix, draws)
+
         # Move the generator (Eq. 4): L_amce of the teacher and L_cosine.
         logits = ctx.teacher(generator_mix.x, heads=("mix",)).logits["mix"]
         terms["teacher_mixed"] = soft_cross_entropy(logits, generator_mix.y)
@@ -138,8 +152,7 @@ class AdAutoMix(GeneratorMethod):
         # logits, but N more updates of its BatchNorm statistics, if they are its own.
         clean_pass.statistics.repeat(draws.lam.shape[1])
 
-        student, generator = self.student_loss(terms), self.generator_loss(terms)
-        return step_output(student, generator, terms, generator_mix, student_mix, draws)
+        return step_output(student, self.generator_loss(terms), terms, generator_mix, student_mix, draws)
 
     def student_loss(self, terms: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the summands of Eq. 3's minimum over the classifier; with two images no L_mce, as released."""

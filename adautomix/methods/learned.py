@@ -33,13 +33,15 @@ class GeneratorDraws(Draws):
 
     AdAutoMix: with more than two images both mixes have the same lam; in `paper` they are one mix, lam and index.
     `constant`: whether the student's masks are the constants lam; None: lam is looked at. `adversarial`: whether
-    AdAutoMix's generator has its adversarial loss; None: the number of the step tells.
+    AdAutoMix's generator has its adversarial loss; None: the number of the step tells. `trains_generator`: whether
+    AdAutoMix's generator has a loss at all.
     """
 
     index_generator: Int[Tensor, "N B"] | None = None
     lam_generator: Float[Tensor, "B N"] | None = None
     constant: bool | None = None
     adversarial: bool | None = None
+    trains_generator: bool = True
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class GeneratorMethod(MixMethod):
 
 def step_output(
     student: tuple[Tensor, ...],
-    generator: Tensor,
+    generator: Tensor | None,
     terms: dict[str, Tensor],
     generator_mix: Mixed,
     student_mix: Mixed,
@@ -149,11 +151,14 @@ def step_output(
 
     Args:
         student: the summands of its loss, last pass first.
+        generator: its loss; None where this step does not train it.
     """
     mixed = (generator_mix.detach(), student_mix.detach())
     mask, lam = mixed[0].mask, mixed[0].lam
     metrics = {"mask_entropy": mask_entropy(mask), "mask_area_gap": mask_area_gap(mask, lam)}
-    losses = {"student": sum(student[1:], start=student[0]), "generator": generator}
+    losses = {"student": sum(student[1:], start=student[0])}
+    if generator is not None:
+        losses["generator"] = generator
     # Where the student is shown the generator's own mix, with its graph, the two losses have that in common.
     apart = {} if student_mix.x.requires_grad else {"student": student}
     return StepOutput(losses, terms, mixed, draws, metrics, apart)

@@ -13,7 +13,7 @@ from typing import Any
 
 from adautomix.config import TrainConfig
 from adautomix.recipes import FREE
-from adautomix.runs.identity import UNHASHED
+from adautomix.runs.identity import UNHASHED, counted
 from adautomix.runs.run import Run
 
 METHOD = ("method", "options", "optim", "ema")
@@ -38,7 +38,9 @@ def settings(run: Run, *, apart: tuple[str, ...] = ()) -> dict[str, Any]:
         apart: settings left out with all below them: METHOD, FACTORS or RECIPE.
     """
     dataset = run.info["dataset"]
-    values = _flat(asdict(run.config)) | {"data": dataset["label"], "fingerprint": dataset["fingerprint"]}
+    config = asdict(run.config)
+    config["options"] = counted(config["options"])
+    values = _flat(config) | {"data": dataset["label"], "fingerprint": dataset["fingerprint"]}
     values |= {"numerics": run.info.get("numerics_version")}
     left_out = tuple(f"{name}." for name in ("seed", *UNHASHED, *apart))
     return {name: value for name, value in values.items() if not f"{name}.".startswith(left_out)}

@@ -18,18 +18,27 @@ UNHASHED = ("root", "device", "workers", "eval_every", "cuda_graphs")
 """Where and how a run happens and how often one looks, not what it computes: left out of its hash. What the data are,
 the fingerprint says."""
 
+LATER_OPTIONS = {"switch_off": 0.0}
+"""Options that methods got after runs had been trained without: at this, their default, they do not count."""
+
 
 def run_hash(config: TrainConfig, fingerprint: str) -> str:
     """Return the 8 hex digits that identify a run: config, data and NUMERICS_VERSION.
 
-    Only what differs from the defaults counts, so that a new field of a config does not make every old run another one
-    (of a method's options all count: a new option does, for that method). Who changes a default raises
-    NUMERICS_VERSION.
+    Only what differs from the defaults counts, so that a new field of a config does not make every old run another one.
+    Of a method's options all count but LATER_OPTIONS. Who changes a default raises NUMERICS_VERSION.
     """
     values = _differing(asdict(config), asdict(TrainConfig()))
     values = {k: v for k, v in values.items() if k not in UNHASHED}
+    if "options" in values:
+        values["options"] = counted(values["options"])
     text = json.dumps([NUMERICS_VERSION, fingerprint, values], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def counted(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that tell runs apart: all but LATER_OPTIONS at their default."""
+    return {name: value for name, value in options.items() if LATER_OPTIONS.get(name) != value}
 
 
 def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

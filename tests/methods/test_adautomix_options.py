@@ -36,6 +36,8 @@ def test_the_generators_first_weights_follow_from_the_seed_alone():
         ("adautomix", {"objective": "papr"}, "objective must be one of released, paper, cooperative"),
         ("adautomix", {"beta": 1.5}, "beta and alpha_loss must be in"),
         ("adautomix", {"margin": 0.5}, "margin must be in"),
+        ("adautomix", {"switch_off": 1.1}, "switch_off must be in"),
+        ("adautomix", {"switch_off": 0.8, "objective": "paper"}, "switch_off does not go with objective='paper'"),
         ("automix", {"mode": "cubic"}, "mode must be nearest or bilinear"),
         ("adautomix", {"activation": "gelu"}, "activation 'relu' or None"),
         ("adautomix", {"reduction": 0}, "reduction must be between 1 and the 6 channels, got 0"),

@@ -1,5 +1,7 @@
 """The released and the cooperative objective: which signs, at which steps, and which way does the generator go?"""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import tiny_batch
@@ -81,3 +83,29 @@ def test_cooperative_is_the_released_objective_without_its_adversarial_steps():
 def test_training_moves_the_cooperative_generator_the_teachers_way():
     seen = teachers_losses(COOPERATIVE)
     assert seen[-1] < seen[0]
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_step_that_is_switched_off_trains_the_student_alone_with_the_same_masks(step):
+    method, ctx = begin("adautomix", {"switch_off": 0.5}, step=step)
+    x, y = tiny_batch(6)
+    draws = replace(middling(method, ctx), trains_generator=True)
+    on = method.step(x, y, ctx, draws)
+    off = method.step(x, y, ctx, replace(draws, trains_generator=False))
+    assert (set(on.losses), set(off.losses)) == ({"student", "generator"}, {"student"})
+    assert torch.equal(on.losses["student"], off.losses["student"])
+    assert torch.equal(on.mixed[1].mask, off.mixed[1].mask)
+    assert set(off.terms) == {"student_clean", "student_plain", "student_mixed"}
+
+
+def test_switch_off_is_the_share_of_steps_that_train_the_generator():
+    method, ctx = begin("adautomix", {"switch_off": 0.8})
+    trained = [method.draw(2, ctx).trains_generator for _ in range(2000)]
+    assert 0.77 < sum(trained) / len(trained) < 0.83
+    always, ctx = begin("adautomix")
+    before = ctx.rng.get_state()
+    drawn = always.draw(2, ctx)
+    assert drawn.trains_generator
+    ctx.rng.set_state(before)
+    switched, _ = begin("adautomix", {"switch_off": 1.0})
+    assert torch.equal(switched.draw(2, ctx).lam, drawn.lam)  # its own draw comes last
