@@ -123,6 +123,8 @@ class TrainConfig(_Checked):
     """timm name of the network."""
     width: int | None = None
     """Channels of a ResNet's first stage (default: 64), not of its stem; 16 makes a small network for a CPU."""
+    tap: str | None = None
+    """Submodule whose output AutoMix's and AdAutoMix's generators see (default: the last stage but one)."""
     pretrained: bool = False
     """Start from timm's ImageNet weights."""
     drop_path: float | None = None

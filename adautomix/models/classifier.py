@@ -34,7 +34,7 @@ class Classifier(nn.Module):
             replace its own last layer by nn.Identity(). `build_backbone` makes one from a timm name.
         num_classes: K, outputs of every head.
         tap: name of the submodule whose output is `Output.tap`, e.g. "layer3"; default: the last stage but one
-            of a timm network.
+            of a timm network. Swin's before its patches are merged; after: "layers.3.downsample".
         heads: names of the linear heads; "one" serves every method, the automix family adds "mix".
         mean, std: three floats each, for pixels in [0,1]. Mean 0 and std 1 switch normalisation off.
         image_size: side in px of the images to come; used once, to measure the features.
@@ -131,6 +131,8 @@ class Classifier(nn.Module):
         seen: list[Tensor] = []
 
         def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if getattr(self.net, "output_fmt", "NCHW") == "NHWC":  # timm's Swin
+                output = output.permute(0, 3, 1, 2)
             seen.append(output.clone())  # what follows may work in place, such as ReLU(inplace=True)
 
         hook = None

@@ -170,7 +170,8 @@ def _fair(method: str, column: Column) -> TrainConfig:
 
 
 def _method(method: str, column: Column) -> TrainConfig:
-    return replace(column.base, method=method, options=dict(column.options.get(method, {})))
+    tap = column.tap if method in LEARNED else None
+    return replace(column.base, method=method, options=dict(column.options.get(method, {})), tap=tap)
 
 
 def _generator(method: str, column: Column, student: OptimConfig) -> dict[str, OptimConfig]:

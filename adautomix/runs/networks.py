@@ -27,6 +27,7 @@ def build_classifier(config: TrainConfig, dataset: dict[str, Any], *, pretrained
     return Classifier(
         net,
         len(dataset["classes"]),
+        tap=config.tap,
         heads=METHODS[config.method].heads,
         mean=dataset["mean"],
         std=dataset["std"],

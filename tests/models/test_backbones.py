@@ -119,3 +119,13 @@ def test_unreachable_pretrained_weights_are_explained(monkeypatch):
     monkeypatch.setattr(timm, "create_model", no_network)
     with pytest.raises(UserError, match=r"no route to host.*downloaded from the Hugging Face hub"):
         build_backbone("resnet18", image_size=224, pretrained=True)
+
+
+def test_swins_tap_after_the_merging_is_what_its_last_stage_sees():
+    net, side = build_backbone("swin_tiny_patch4_window7_224", image_size=32)
+    model = Classifier(net, 3, tap="layers.3.downsample", resize=side).eval()
+    seen = []
+    net.layers[3].blocks[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    tap = model(torch.rand(2, 3, 32, 32), tap=True).tap
+    assert tap.shape[1:] == model.tap_shape == (768, 7, 7)
+    assert torch.equal(tap, seen[-1].permute(0, 3, 1, 2))
