@@ -1,4 +1,4 @@
-"""The command `adautomix`: train, evaluate, recipes, run, status and book. Flags come from the config dataclasses.
+"""The command `adautomix`: train, evaluate, import, recipes, run, status and book. Flags come from the dataclasses.
 
 A mistake of the user gives one short message and exit code 2; only our own bugs show a traceback.
 """
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from adautomix.cli import plans, runs
-from adautomix.cli.arguments import FAILED, Evaluate, PlanChoice, Recipes, RunPlan, Train
+from adautomix.cli.arguments import FAILED, Evaluate, Import, PlanChoice, Recipes, RunPlan, Train
 from adautomix.data import DATASETS
 from adautomix.evaluate import ALL_EVALUATORS
 from adautomix.methods import METHODS
@@ -36,6 +36,7 @@ def _guarded(argv: list[str]) -> int:
                     default=runs.train_defaults(argv),
                 ),
                 "evaluate": _command(Evaluate, runs.evaluate, f"Evaluators: {', '.join(ALL_EVALUATORS)}."),
+                "import": _command(Import, runs.import_one, "Nothing but tensors is read from the file."),
                 "recipes": _command(Recipes, runs.recipes),
                 "run": _command(RunPlan, plans.run),
                 "status": _command(PlanChoice, plans.status),

@@ -49,6 +49,20 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Import:
+    file: tyro.conf.Positional[str]
+    """A .pth of the authors' or of OpenMixup's program, or the recipe of a published one, which is downloaded."""
+    recipe: str | None = None
+    """The cell of the paper's tables it was trained for, such as imagenet_resnet18/adautomix (default: found out)."""
+    data: str | None = None
+    """The data set to evaluate it on, where its classes do not tell."""
+    root: str | None = None
+    """Where that lies."""
+    runs: str = "outputs/runs"
+    """Folder of all runs."""
+
+
+@dataclass(frozen=True)
 class Recipes:
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Only recipes whose name contains one of these (default: all)."""

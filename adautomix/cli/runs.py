@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from adautomix.cli.arguments import FAILED, Evaluate, Recipes, Train, setting
+from adautomix.cli.arguments import FAILED, Evaluate, Import, Recipes, Train, setting
 from adautomix.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -98,6 +98,21 @@ def _evaluated(run: "Run", args: Evaluate) -> bool:
     except UserError as error:
         print(error, file=sys.stderr)
         return False
+
+
+def import_one(args: Import) -> int:
+    """Make a run of a checkpoint that the authors' or OpenMixup's program wrote, to be evaluated like any other."""
+    from adautomix.imported import PUBLISHED, fetch, import_checkpoint
+    from adautomix.recipes import RECIPES
+
+    file, recipe = args.file, args.recipe
+    if file in PUBLISHED:
+        file, recipe = fetch(file), recipe or file
+    elif file in RECIPES:
+        raise UserError(f"no checkpoint of {file} was published, only of {', '.join(PUBLISHED)}")
+    run = import_checkpoint(file, args.runs, recipe=recipe, data=args.data, root=args.root)
+    print(f"evaluate it: adautomix evaluate {run.path}")
+    return 0
 
 
 def recipes(args: Recipes) -> int:

@@ -6,9 +6,11 @@ sizes takes many minutes on a network drive, so an image replaced under its own 
 
 from pathlib import Path
 
+import torch
+
 from adautomix.data.archives import default_root, photographs, side_or_default
-from adautomix.data.base import Dataset
-from adautomix.data.class_folders import scan_both
+from adautomix.data.base import Dataset, PathSplit
+from adautomix.data.class_folders import scan, scan_both
 from adautomix.data.fingerprints import fingerprint
 from adautomix.data.images import EXTENSIONS
 from adautomix.utils.errors import UserError, first_five
@@ -23,13 +25,18 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
     """Return ImageNet: 1,281,167 / 50,000 images in 1,000 classes (WordNet ids), by default at 224 px.
 
     Args:
-        root: holds train/<wnid>/ and val/<wnid>/, the same classes in both.
+        root: holds train/<wnid>/ and val/<wnid>/, the same classes in both; without train/ there is nothing to train
+            on, but all to evaluate with.
         size: 32 px or more.
     Raises: UserError saying what to put where.
     """
     size, root = side_or_default("imagenet", size), default_root("imagenet", root)
     train_folder, val_folder = _folders(root)
-    train, test, wnids = scan_both(train_folder, val_folder)
+    if train_folder.is_dir():
+        train, test, wnids = scan_both(train_folder, val_folder)
+    else:
+        test, wnids = scan(val_folder)
+        train = PathSplit([], torch.empty(0, dtype=torch.long))
     names = [
         (part, wnids[k], path.name)  # relative_to() would take half of the loading time
         for part, split in (("train", train), ("val", test))
@@ -43,7 +50,8 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
 
 def _folders(root: Path) -> tuple[Path, Path]:
     folders = root / "train", root / "val"
-    if missing := [str(folder) for folder in folders if not folder.is_dir()]:
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if str(folders[1]) in missing:
         raise UserError(f"imagenet: there is no folder {' and no '.join(missing)}. {LAYOUT}")
     if packed := sorted(path.name for path in folders[0].glob("*.tar") if not path.with_suffix("").is_dir()):
         raise UserError(f"{folders[0]} holds packed classes: {first_five(packed)}. Unpack each into its own folder")

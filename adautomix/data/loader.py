@@ -30,8 +30,11 @@ def train_loader(
         rand_augment: RandAugment in timm's words, after crop and flip.
         cache: keep decoded image files in memory if they fit.
         decode: where JPEG files are decoded, see `gpu_decode.py`.
-    Raises: UserError for words that timm does not know, and for decoding on a GPU that is not the device.
+    Raises: UserError for a set without training images, for words that timm does not know, and for decoding on a GPU
+        that is not the device.
     """
+    if not len(dataset.train):
+        raise UserError(f"{dataset.label} holds no training images, only test images: it can be evaluated on")
     if decode == "gpu" and device.type != "cuda":
         raise UserError(f"decode='gpu' needs a CUDA device, got {device}; use decode='cpu'")
     common = {

@@ -12,6 +12,7 @@ from itertools import groupby, product
 from operator import itemgetter
 
 from adautomix.data import dataset_for
+from adautomix.data.base import Dataset, describe
 from adautomix.data.loader import eval_loader
 from adautomix.evaluate import ALL_EVALUATORS, SETTINGS
 from adautomix.evaluate.corruption_source import Files, corruption_source, source_settings
@@ -95,6 +96,8 @@ def _evaluate(
     """Evaluate pairs of evaluator and role, noting errors; False if these are not the images of the training."""
     config = run.config if root is None else replace(run.config, root=root)
     dataset, chosen = dataset_for(config), choose_device(device)
+    if run.info["dataset"]["fingerprint"] is None:
+        adopt(run, dataset)
     if dataset.fingerprint != run.info["dataset"]["fingerprint"]:
         log(f"{run.id}: left out, {dataset.label} no longer holds the images it was trained on")
         return False
@@ -113,6 +116,19 @@ def _evaluate(
                 run.write_metrics(name, role, result | {"images": drawn, "device": str(chosen)})
                 log(f"{run.id}: {name} of the {role}: {_summary(result['value'])}")
     return True
+
+
+def adopt(run: Run, dataset: Dataset) -> None:
+    """Make a data set that of an imported run, whose images were not known before; its normalisation stays.
+
+    Raises: UserError if it has another number of classes.
+    """
+    if dataset.num_classes != len(run.info["dataset"]["classes"]):
+        raise UserError(
+            f"the imported network has {len(run.info['dataset']['classes'])} classes, {dataset.label} has "
+            f"{dataset.num_classes}; import it again with --data and --root"
+        )
+    run.set_dataset(describe(dataset) | {name: run.info["dataset"][name] for name in ("mean", "std")})
 
 
 def _kept(run: Run, name: str, role: str, sample: int | None, corrupted: Files) -> bool:

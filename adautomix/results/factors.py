@@ -78,7 +78,7 @@ def left_out(runs: Iterable[Run]) -> dict[str, str]:
 
 
 def _of_adautomix(runs: Iterable[Run]) -> list[Run]:
-    return [run for run in each_once(runs) if run.config.method == "adautomix"]
+    return [run for run in each_once(runs) if run.config.method == "adautomix" and not run.imported]
 
 
 def _evaluated(run: Run) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from adautomix.paper import COLUMN_NAMES, PUBLISHED_ROLE, columns, published
-from adautomix.recipes import METHODS, RECIPES, recognise
+from adautomix.recipes import METHODS, RECIPES, Match, recognise
 from adautomix.results.comparable import RECIPE, settings
 from adautomix.results.logged import logged_value
 from adautomix.results.selection import score
@@ -19,7 +19,7 @@ from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import UserError
 
 CELL = ["column", "method", "role"]
-SETTINGS = ["epochs", "budget", "held_out", "precision", "channels_last", "numerics", "images"]
+SETTINGS = ["epochs", "budget", "held_out", "precision", "channels_last", "numerics", "images", "imported"]
 """What may differ among runs of a recipe: rows that agree on these (and on column and role) may be compared."""
 SHOWN_AS = {"validation": "held_out", "fingerprint": "images"}
 """Settings whose column has another name."""
@@ -29,7 +29,7 @@ def of_kind(runs: Iterable[Run], *, fair: bool) -> list[Run]:
     """Return the runs without a recipe's other kind: of AutoMix and AdAutoMix those that are fair, or those not."""
     kept = []
     for run in runs:
-        match = recognise(run.config, run.info["dataset"])
+        match = match_of(run)
         either = match is None or match.recipe.config(fair=True) == match.recipe.config()
         kept += [run] if either or match.fair == fair else []
     return kept
@@ -114,15 +114,31 @@ def _measured(runs: Iterable[Run], fair: bool, rule: str) -> pd.DataFrame:
     """Return a row a cell, role and kind of settings: these, n, mean and sd over seeds."""
     rows = []
     for run in of_kind(runs, fair=fair):
-        if match := recognise(run.config, run.info["dataset"]):
+        if match := match_of(run):
             head = {"column": match.recipe.column, "method": match.recipe.method, "seed": run.config.seed}
             head |= {SHOWN_AS.get(name, name): value for name, value in settings(run, apart=RECIPE).items()}
-            head |= {"budget": match.budget}
-            rows += [head | {"role": role, "top1": score(run.history, role, rule)} for role in ROLES]
+            head |= {"budget": match.budget, "imported": run.imported}
+            rows += [head | {"role": role, "top1": _top1(run, role, rule)} for role in ROLES]
     keys = [*CELL, *SETTINGS]
     frame = pd.DataFrame(rows, columns=[*keys, "seed", "top1"]).astype({"top1": float})
     by_kind = frame.drop_duplicates([*keys, "seed"], keep="last").groupby(keys, dropna=False)["top1"]
     return by_kind.agg(n="count", mean="mean", sd="std").reset_index()
+
+
+def match_of(run: Run) -> Match | None:
+    """Return the recipe that a run is of; of an imported one the recipe that was named."""
+    if run.imported:
+        recipe = run.info["imported"]["recipe"]
+        return None if recipe is None else Match(RECIPES[recipe], 1.0, fair=False)
+    return recognise(run.config, run.info["dataset"])
+
+
+def _top1(run: Run, role: str, rule: str) -> float:
+    """Return a run's number; of an imported one what was measured here, if it was, whatever the rule."""
+    if not run.imported:
+        return score(run.history, role, rule)
+    measured = run.metrics("accuracy", role)
+    return float("nan") if measured is None else measured["value"]["top1"]
 
 
 def _gains(made: pd.DataFrame) -> list[float]:
@@ -143,6 +159,8 @@ def _on(row) -> str:
     """Return in which way runs depart from their recipe, or "all epochs"."""
     if pd.isna(row.epochs):
         return "not run"
+    if row.imported:
+        return "imported weights"
     whole = round(row.epochs / row.budget)
     departs = [f"{row.epochs:.0f} of {whole} epochs"] if row.budget < 1 else ["all epochs"]
     departs += [f"{100 * row.held_out:g} % held out"] if row.held_out else []

@@ -28,10 +28,12 @@ RULES = {
 def score(history: pd.DataFrame, role: str, rule: str = "median") -> float:
     """Return the top-1 (percent) of a run's student or teacher on test images, by one of RULES.
 
-    nan where the rule needs held-out images and the run has none.
+    nan where the rule needs held-out images and the run has none, and for a run without a history.
     """
     if rule not in RULES:
         raise unknown("rule", rule, RULES)
+    if history.empty:
+        return float("nan")
     top1 = history[f"{role}_top1"]
     if rule == "median":
         return float(top1.tail(min(LAST_EPOCHS, -(-len(top1) // 2))).median())

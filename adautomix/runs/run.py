@@ -53,6 +53,11 @@ class Run:
         return (self.path / "DONE").exists()
 
     @property
+    def imported(self) -> bool:
+        """Whether its networks come from another program's file: then it has no history."""
+        return "imported" in self.info
+
+    @property
     def checkpoint(self) -> Path:
         """Where the checkpoint is."""
         return self.path / "checkpoint.pt"
@@ -96,6 +101,11 @@ class Run:
         """Record who trained this run from which epoch on: device, threads, versions, commit."""
         sessions = [*self.info.get("sessions", []), {"started": _now()} | session | environment()]
         write_json(self.path / "config.json", self.info | {"sessions": sessions})
+        del self.info
+
+    def set_dataset(self, dataset: dict[str, Any]) -> None:
+        """Record the images of a run that was imported without any."""
+        write_json(self.path / "config.json", self.info | {"dataset": dataset})
         del self.info
 
     @contextmanager

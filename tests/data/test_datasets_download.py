@@ -5,10 +5,12 @@ import shutil
 from urllib.error import URLError
 
 import pytest
+import torch
 from helpers.layouts import load
 from helpers.trees import write_tree
 
 from adautomix.data import aircraft, cub200, tiny_imagenet
+from adautomix.data.loader import train_loader
 from adautomix.utils.errors import UserError
 
 ARCHIVES = [module.ARCHIVE for module in (tiny_imagenet, cub200, aircraft)]
@@ -79,3 +81,14 @@ def test_sets_without_a_download_say_where_to_get_them(tmp_path):
         load("imagenet", tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"cars is not in .*address is dead.*Kaggle or Hugging Face.*cars_meta.mat"):
         load("cars", tmp_path / "nowhere")
+
+
+def test_imagenets_validation_images_alone_can_be_evaluated_on_but_not_trained_on(tmp_path):
+    write_tree("imagenet", tmp_path, classes=3)
+    shutil.rmtree(tmp_path / "train")
+    dataset = load("imagenet", tmp_path)
+    assert (len(dataset.train), len(dataset.test), dataset.num_classes) == (0, 6, 3)
+    with pytest.raises(UserError, match="imagenet holds no training images, only test images"):
+        train_loader(dataset, 2, device=torch.device("cpu"), seed=0)
+    with pytest.raises(UserError, match=r"per_class=1, but class .* has 0 training images"):
+        dataset.first_per_class(1)

@@ -19,7 +19,7 @@ LISTS = {
 }
 FOLDERS = {
     "tiny_imagenet": ("train", "train/n01629819", "val", "val/images"),
-    "imagenet": ("train", "val", "val/n01629819"),
+    "imagenet": ("val", "val/n01629819"),  # without train it can still be evaluated on
     "cub200": ("images",),
     "aircraft": ("data/images",),
     "cars": ("devkit", "cars_train", "cars_test"),
