@@ -126,7 +126,7 @@ def replayed(training: Training, name: str, iterations: int) -> Iterator[dict[st
             whole = (epoch, number) in windows.index
             if whole or done == iterations:
                 ours, theirs = pd.DataFrame(sums).mean(), following(windows, epoch, number)
-                passed = {"seconds": round(time.perf_counter() - began), "of": len(sums)}
+                passed = {"iteration": done, "seconds": round(time.perf_counter() - began), "of": len(sums)}
                 for value in ours.index:
                     yield compared(f"{epoch}:{number}", value, theirs[value], ours[value]) | passed
                 sums.clear()

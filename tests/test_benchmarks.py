@@ -1,11 +1,17 @@
 """Benchmarks others rely on: does the one for a GPU run anywhere, and does a step make no more calls than it did?"""
 
+import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+import torch
 from helpers import ROOT
+
+from adautomix.recipes import RECIPES
+from adautomix.training.loop import Training
 
 ABSENT = ("papermill", "dask", "distributed", "jupyter_client", "nbformat", "tyro", "beartype", "IPython")
 """What a bare GPU machine does not have."""
@@ -40,3 +46,26 @@ def test_a_step_makes_no_more_tensor_calls(method, most, monkeypatch):
     from launches import calls
 
     assert 100 < calls(method, batch=8, width=4)["calls"] <= most
+
+
+def test_a_replays_accuracies_ask_for_slot_0_as_the_released_program_does(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from log_replay import replayed
+    from train_step import random_images
+
+    recipe = RECIPES["cifar100_resnet18/adautomix"].config(device="cpu")
+    dataset = replace(random_images(16), classes=tuple(map(str, range(100))))
+    training = Training.start(replace(recipe, width=4, batch_size=16), dataset, torch.device("cpu"))
+    student, rng = copy.deepcopy(training.student), training.context.rng.get_state()
+    rows = {row["value"]: row for row in replayed(training, "cifar100_resnet18_adautomix_800e", iterations=1)}
+
+    batch = next(iter(training.train_batches.epoch(0)))
+    training.context.rng.set_state(rng)
+    draws = training.method.draw(16, training.context)
+    plain = sum(draws.lam[:, n, None, None, None] * batch.x[draws.index[n]] for n in range(3))
+    right = (student(batch.x).logits["one"].argmax(1) == batch.y).float().mean()
+    right_plain = (student(plain, ("mix",)).logits["mix"].argmax(1) == batch.y[draws.index[0]]).float().mean()
+    assert rows["acc_one_q"]["ours"] == pytest.approx(50 * float(right + right_plain), abs=1e-3)
+    assert set(rows) == {"loss", "acc_one_q", "acc_mix_q", "acc_mix_k"}
+    assert rows["loss"]["theirs"] == pytest.approx(11.179)
+    assert rows["loss"]["iteration"] == rows["loss"]["of"] == 1

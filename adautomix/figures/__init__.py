@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "ablation": "ablation_panels",
         "accuracies": "accuracy_bars paper_panels per_class_heatmap rule_offsets",
-        "curves": "curves_and_rates learning_curves ours_and_theirs run_curves term_curves",
+        "curves": "curves_and_rates learning_curves ours_and_theirs replayed_windows run_curves term_curves",
         "diagram": "framework",
         "pictures": "image_row label_text paint picture_grid",
         "robust": "corruption_heatmap ece_scatter protocol_dots reliability_diagram reliability_grid robustness_curves",

@@ -96,6 +96,25 @@ def ours_and_theirs(curves: pd.DataFrame) -> Figure:
     return figure
 
 
+def replayed_windows(rows: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Draw a replay of the authors' first iterations over their log, a panel a value; the band is its bar.
+
+    Args:
+        rows: columns iteration, value, theirs, ours and bar, as benchmarks/log_replay.py writes them.
+        names: values to draw, with the name and unit for the axis.
+    """
+    figure, axes = panels(len(names), 2, (4.75, 2.6))
+    for axis, (value, name) in zip(axes.flat, names.items(), strict=False):
+        part = rows[rows["value"] == value]
+        low, high = part["theirs"] - part["bar"], part["theirs"] + part["bar"]
+        axis.fill_between(part["iteration"], low, high, color="0.9", label="bar")
+        axis.plot(part["iteration"], part["theirs"], "--x", color="0.3", label="the authors' log")
+        axis.plot(part["iteration"], part["ours"], "-o", color=ROLE_COLORS["student"], label="ours")
+        axis.set(xlabel="iteration, end of the window", ylabel=name)
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
 def term_curves(epochs: pd.DataFrame, terms: Mapping[str, str], *, columns: int = 2) -> Figure:
     """Draw loss terms and metrics against the epoch, a panel each, one line a label; the band is the range over seeds.
 

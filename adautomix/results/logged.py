@@ -1,16 +1,25 @@
 """The authors' logs under our rules: what they give for a cell, what the paper printed, and our curves on theirs."""
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
 
-from adautomix.paper import PUBLISHED_ROLE, epochs_of, log_of_cell, logs, published, table3
-from adautomix.recipes import recognise
+from adautomix.methods import resolve_options
+from adautomix.paper import PUBLISHED_ROLE, epochs_of, first_iterations, log_of_cell, logs, published, table3
+from adautomix.recipes import RECIPES, recognise
+from adautomix.recipes.released import IMAGES
 from adautomix.results.selection import RULES, score
 from adautomix.runs.run import ROLES, Run
 
 PRINTED = 0.05
 """Points by which a statistic of a log may differ from a published number and still explain it."""
+WINDOW = 50
+"""Iterations that the logs average over."""
+DECIMALS = 1e-6
+"""Rounding of a logged accuracy, as a share: percents with three decimals or more."""
+COSINES = (0.4, 1.0)
+"""Cosine between a mix's logits and its parts' at the start; four logs that name it have 0.41 to 0.78."""
 STATISTICS = {
     "median of the last 10": lambda top1: top1.tail(10).median(),
     "mean of the last 10": lambda top1: top1.tail(10).mean(),
@@ -78,6 +87,33 @@ def log_scores() -> pd.DataFrame:
             if history[f"{role}_top1"].notna().any():
                 rules = [rule for rule in RULES if rule != "validation"]
                 rows += [head | {"role": role, "rule": r, "top1": score(history, role, r)} for r in rules]
+    return pd.DataFrame(rows)
+
+
+def first_losses() -> pd.DataFrame:
+    """Return what the first window of every log of AdAutoMix gives away, beside what our recipe has.
+
+    A row a log: column, epochs, n_mix (images mixed, told by the decimals of `acc_one_q`: with more than two it is the
+    mean of two accuracies, and comes in halves of an image), loss (sum of all terms), beta_low and beta_high (the beta
+    with which the released objective has that loss, for a cosine between COSINES), and the recipe's recipe_n_mix and
+    recipe_beta.
+
+    Before anything is learned every cross-entropy is L = log K. The student has two of them, the generator in turns L
+    and (1 - beta) cosine - beta L: on average 2.5 L - beta L / 2 + (1 - beta) cosine / 2.
+    """
+    rows = []
+    for run in logs().query("method == 'adautomix'").itertuples():
+        windows = first_iterations(run.log)
+        images = WINDOW * run.batch_per_gpu * int(run.gpus.split("x")[0])
+        right = windows["acc_one_q"] * images / 100
+        whole = ((right - right.round()).abs() < DECIMALS * images).all()
+        recipe = RECIPES[f"{run.column}/adautomix"].config()
+        entropy, loss = math.log(IMAGES[recipe.data][0]), windows["loss"].iloc[0]
+        low, high = ((2.5 * entropy + c / 2 - loss) / ((entropy + c) / 2) for c in COSINES)
+        row = {"column": run.column, "epochs": run.epochs, "n_mix": 2 if whole else 3, "loss": loss}
+        options = resolve_options("adautomix", recipe.options)
+        row |= {"beta_low": low, "beta_high": high, "recipe_n_mix": options["n_mix"], "recipe_beta": options["beta"]}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -1,12 +1,21 @@
 """The authors' logs under our rules, and our curves on theirs."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.reproduced import three_seeds
 
-from adautomix.figures import ours_and_theirs
+from adautomix.figures import ours_and_theirs, replayed_windows
 from adautomix.paper import log
-from adautomix.results import agreement, beside_log, cells, log_scores, logged_value, short_runs_and_table3
+from adautomix.results import (
+    agreement,
+    beside_log,
+    cells,
+    first_losses,
+    log_scores,
+    logged_value,
+    short_runs_and_table3,
+)
 
 
 def test_a_cells_log_is_scored_by_the_papers_rule_and_role():
@@ -58,3 +67,23 @@ def test_our_curve_lies_on_the_log_of_its_cell_as_far_as_it_goes(tmp_path):
     figure = ours_and_theirs(curves)
     assert sum(axis.has_data() for axis in figure.axes) == curves["run"].nunique()
     assert beside_log([]).empty
+
+
+def test_first_losses_tell_how_many_images_were_mixed_and_which_beta_fits():
+    found = first_losses().set_index(["column", "epochs"])
+    assert len(found) == 12
+    whole = found.loc[("cifar100_resnet18", 800)]
+    assert whole["n_mix"] == 3
+    # 11.17877 = 2.5 L - b L / 2 + (1 - b) / 2 with L = ln 100, solved by hand for a cosine of 1
+    assert whole["beta_high"] == pytest.approx((2.5 * 4.60517 + 0.5 - 11.17877) / (4.60517 / 2 + 0.5), abs=1e-4)
+    assert found.loc[("cars_resnet18", 200), "n_mix"] == 2
+
+
+def test_a_replay_is_drawn_over_its_log():
+    rows = pd.DataFrame(
+        {"iteration": [50, 100], "value": "loss", "theirs": [11.2, 10.8], "ours": [11.1, 10.8], "bar": 0.1}
+    )
+    figure = replayed_windows(rows, {"loss": "loss (nats)"})
+    axis = figure.axes[0]
+    assert [line.get_ydata().tolist() for line in axis.lines] == [[11.2, 10.8], [11.1, 10.8]]
+    assert axis.get_ylabel() == "loss (nats)"
