@@ -91,7 +91,8 @@ def arguments() -> argparse.Namespace:
     """Return the command line's settings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="the images, or JPEG sheets of them")
-    parser.add_argument("--log", choices=sorted(logs()["log"]), default="cifar100_resnet18_adautomix_800e")
+    names = sorted(logs().query("method in @METHODS")["log"])
+    parser.add_argument("--log", choices=names, default="cifar100_resnet18_adautomix_800e")
     parser.add_argument("--iterations", type=int, default=500, help="how many to train")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
@@ -134,12 +135,13 @@ def replayed(training: Training, name: str, iterations: int) -> Iterator[dict[st
                 return
         yield from tested(training, name, epoch)
         watched.clear()
+        sums.clear()  # iterations behind an epoch's last window are in none
 
 
 def following(windows: pd.DataFrame, epoch: int, number: int) -> pd.Series:
     """Return the window that an iteration lies in."""
     part = windows.loc[epoch]
-    return part[part.index >= number].iloc[0]
+    return part[part.index >= number].iloc[0] if number <= part.index.max() else part.iloc[-1]
 
 
 def tested(training: Training, name: str, epoch: int) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ A stored result is kept only if it is what is asked for now: as many images, cor
 same settings.
 """
 
+import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from adautomix.evaluate import ALL_EVALUATORS, SETTINGS
 from adautomix.evaluate.corruption_source import Files, corruption_source, source_settings
 from adautomix.runs.networks import load_classifier
 from adautomix.runs.progress import progress
-from adautomix.runs.run import ROLES, Run
+from adautomix.runs.run import Run
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.seeding import choose_device
 
@@ -32,7 +33,7 @@ def evaluate_run(
     run: Run,
     evaluators: Iterable[str] = ("accuracy",),
     *,
-    roles: Iterable[str] = ROLES,
+    roles: Iterable[str] | None = None,
     device: str = "auto",
     root: str | None = None,
     force: bool = False,
@@ -43,6 +44,7 @@ def evaluate_run(
     """Run evaluators on a finished run and store their results in it; those there as asked for are kept.
 
     Args:
+        roles: default: those the run has, student and teacher.
         root: where the data set lies now, if not where the run was trained.
         force: evaluate again what is already there. Without it, a result of another number of images, of corrupted
             images from elsewhere or of other settings than asked for now is replaced, the others are kept.
@@ -58,13 +60,13 @@ def evaluate_run(
     """
     names, missing, errors, found = tuple(evaluators), [], [], True
     require_request(names, sample)
-    for role, name in product(roles, names):
+    for role, name in product(run.roles if roles is None else roles, names):
         with _noted(errors, run.id, name):
             if force or not _kept(run, name, role, sample, corrupted):
                 missing.append((name, role))
     if missing:
         with _noted(errors, run.id):
-            found = _evaluate(run, missing, errors, device, root, sample, corrupted, log)
+            found = _evaluate(run, missing, errors, device, root, force, sample, corrupted, log)
     elif not errors:
         log(f"{run.id}: already evaluated")
     if errors:
@@ -89,6 +91,7 @@ def _evaluate(
     errors: list[str],
     device: str,
     root: str | None,
+    force: bool,
     sample: int | None,
     corrupted: Files,
     log: Callable[[str], None],
@@ -96,10 +99,12 @@ def _evaluate(
     """Evaluate pairs of evaluator and role, noting errors; False if these are not the images of the training."""
     config = run.config if root is None else replace(run.config, root=root)
     dataset, chosen = dataset_for(config), choose_device(device)
-    if run.info["dataset"]["fingerprint"] is None:
+    known = run.info["dataset"]["fingerprint"]
+    if run.imported and dataset.fingerprint != known and (force or known is None):
         adopt(run, dataset)
     if dataset.fingerprint != run.info["dataset"]["fingerprint"]:
-        log(f"{run.id}: left out, {dataset.label} no longer holds the images it was trained on")
+        used = "evaluated on (--force takes these)" if run.imported else "trained on"
+        log(f"{run.id}: left out, {dataset.label} no longer holds the images it was {used}")
         return False
     # Shared by all evaluators and both roles: image files are decoded once.
     loader = cache(lambda few: eval_loader(dataset, device=chosen, workers=config.workers, sample=few))
@@ -119,7 +124,7 @@ def _evaluate(
 
 
 def adopt(run: Run, dataset: Dataset) -> None:
-    """Make a data set that of an imported run, whose images were not known before; its normalisation stays.
+    """Make a data set that of an imported run, whose results on others are forgotten; its normalisation stays.
 
     Raises: UserError if it has another number of classes.
     """
@@ -128,6 +133,7 @@ def adopt(run: Run, dataset: Dataset) -> None:
             f"the imported network has {len(run.info['dataset']['classes'])} classes, {dataset.label} has "
             f"{dataset.num_classes}; import it again with --data and --root"
         )
+    shutil.rmtree(run.path / "metrics", ignore_errors=True)
     run.set_dataset(describe(dataset) | {name: run.info["dataset"][name] for name in ("mean", "std")})
 
 

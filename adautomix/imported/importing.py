@@ -6,6 +6,7 @@ and its images are known when it is first evaluated.
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from adautomix.imported.architecture import recognised
 from adautomix.imported.keys import Parts, by_part
 from adautomix.methods import make_method, resolve_options
 from adautomix.recipes import RECIPES
+from adautomix.recipes.released import IMAGES
 from adautomix.runs import checkpoint
 from adautomix.runs.identity import NUMERICS_VERSION
 from adautomix.runs.networks import build_classifier
@@ -58,7 +60,7 @@ def import_checkpoint(
     root: str | None = None,
     log: Callable[[str], None] = print,
 ) -> Run:
-    """Return the finished Run made of a checkpoint; one that was imported before is returned as it is.
+    """Return the finished Run made of a checkpoint; one that was imported alike before is returned as it is.
 
     Args:
         file: in OpenMixup's layout; read with weights_only=True.
@@ -81,9 +83,11 @@ def import_checkpoint(
     source = {"file": file.name, "sha256": digest, "epoch": epoch, "recipe": recipe}
     source |= {"left_out": parts.left_out, "one_network": not parts.teacher}
     with run.lock():
-        if run.done:
+        if run.done and run.config == config and run.info["imported"]["recipe"] == recipe:
             log(f"{run.id}: already imported, in {run.path}")
             return run
+        shutil.rmtree(run.path / "metrics", ignore_errors=True)  # of what it was imported as before
+        vars(run).pop("info", None)
         checkpoint.save(run.checkpoint, state)
         info = {"config": asdict(config), "dataset": dataset, "numerics_version": NUMERICS_VERSION}
         write_json(run.path / "config.json", info | {"imported": source})
@@ -128,6 +132,12 @@ def config_and_images(
         config = RECIPES[recipe].config()
         if config.backbone.partition(".")[0] != found.backbone:
             raise UserError(f"{recipe} is of {config.backbone}, the file holds {found.backbone}")
+        known = IMAGES[config.data][0], config.width
+        if (found.num_classes, found.width) != known:
+            raise UserError(
+                f"{recipe} has {known[0]} classes and {width_text(known[1])}, the file {found.num_classes} and "
+                f"{width_text(found.width)}"
+            )
         if data not in (None, config.data):
             raise UserError(f"{recipe} is of {config.data}, got --data {data}; give one of them")
     if config.data not in DATASETS:
@@ -140,6 +150,11 @@ def config_and_images(
     images = {"label": config.data, "classes": classes, "size": size, "mean": list(mean), "std": list(std)}
     images |= {"n_train": 0, "n_test": 0, "n_validation": 0, "fingerprint": None}
     return with_generator(config, parts, images), images
+
+
+def width_text(width: int | None) -> str:
+    """Return a ResNet's width in words."""
+    return f"width {64 if width is None else width}"
 
 
 def method_of(parts: Parts) -> str:

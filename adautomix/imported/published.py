@@ -3,6 +3,7 @@
 No checksum is published. The first download's is written beside the file, and later ones are held against it.
 """
 
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -19,6 +20,8 @@ PUBLISHED = {
 """Where each lies, by the recipe it was trained with."""
 CHUNK = 2**20
 TIMEOUT_S = 30
+NOTHING_LEFT = 416
+"""A server's answer if the rest that is asked for begins behind the file's end."""
 
 
 def fetch(recipe: str, folder: Path | None = None, url: str | None = None) -> Path:
@@ -48,7 +51,14 @@ def download(url: str, file: Path) -> None:
     part = file.with_name(f"{file.name}.part")
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if error.code != NOTHING_LEFT:
+            raise
+        part.unlink()  # whole already, or of another file: once more from the start
+        answer = urllib.request.urlopen(url, timeout=TIMEOUT_S)
+    with answer:
         if answer.status != 206:  # the whole file, whatever was asked for
             have = 0
         length = answer.headers.get("Content-Length")

@@ -46,7 +46,8 @@ class AdAutoMix(GeneratorMethod):
         objective: "released", "paper" or "cooperative".
         adversarial_interval: of `released`.
         switch_off: if not 0, the probability with which a step trains the generator at all; the student sees its masks
-            as ever. So does OpenMixup's code, whatever the name says: nothing is switched off for good.
+            as ever. So does OpenMixup's code where no hook anneals that probability, as in the released runs; in spite
+            of the name, nothing is switched off at once.
         mode: how masks are enlarged: bilinear (CNNs) or nearest (transformers).
         reduction, lam_channel: of the generator, see MixBlock.
         activation, norm: of the generator, see MixBlock; "none" switches it off.

@@ -120,10 +120,10 @@ FINE = Column(
 # batch. ConvNeXt-T: log CIFAR100/adautomix_convnext_200e (32 px through a 3x3 stem, three images always, lr 0.002,
 # generator 5e-4 to 5e-5, no clipping); AutoMix's and the plain methods' rates are those of automix/vits/convnext_t_*
 # and mixups/vits/convnext_t_mixups_bs100. Both logs say switch_off=0.8, which in OpenMixup's code leaves the
-# generator's loss out of a fifth of the steps. Neither shows it: Swin-T's losses lie 0.013 around a smooth curve, where
-# leaving out a fifth of them would scatter a window by 0.18, and ConvNeXt-T's configuration
-# (find_unused_parameters=False) would have stopped it. So the recipes have no switch_off. RandAugment is timm's
-# (released: another list of operations, same count, magnitude and spread).
+# generator's loss out of a random fifth of the steps (no hook anneals it there). Neither shows it: Swin-T's losses lie
+# 0.013 around a smooth curve, where leaving out a fifth of them would scatter a window by 0.18, and ConvNeXt-T's
+# configuration (find_unused_parameters=False) would have stopped it. So the recipes have no switch_off. RandAugment is
+# timm's (released: another list of operations, same count, magnitude and spread).
 TRANSFORMER = Column(
     replace(
         with_student(

@@ -16,8 +16,8 @@ from adautomix.recipes import FREE
 from adautomix.runs.identity import UNHASHED, counted
 from adautomix.runs.run import Run
 
-METHOD = ("method", "options", "optim", "ema")
-"""A method's own settings: it may need another optimiser or teacher than the next."""
+METHOD = ("method", "options", "optim", "ema", "tap")
+"""A method's own settings: it may need another optimiser, teacher or tap than the next."""
 FACTORS = ("method", "options", "optim.generator", "ema")
 """What an ablation of AdAutoMix changes; the student's optimiser is the same for all."""
 RECIPE = tuple(name for name in TrainConfig.__dataclass_fields__ if name not in (*FREE, "epochs"))

@@ -117,7 +117,7 @@ def _measured(runs: Iterable[Run], fair: bool, rule: str) -> pd.DataFrame:
         if match := match_of(run):
             head = {"column": match.recipe.column, "method": match.recipe.method, "seed": run.config.seed}
             head |= {SHOWN_AS.get(name, name): value for name, value in settings(run, apart=RECIPE).items()}
-            head |= {"budget": match.budget, "imported": run.imported}
+            head |= {"budget": match.budget, "imported": _imported(run)}
             rows += [head | {"role": role, "top1": _top1(run, role, rule)} for role in ROLES]
     keys = [*CELL, *SETTINGS]
     frame = pd.DataFrame(rows, columns=[*keys, "seed", "top1"]).astype({"top1": float})
@@ -131,6 +131,12 @@ def match_of(run: Run) -> Match | None:
         recipe = run.info["imported"]["recipe"]
         return None if recipe is None else Match(RECIPES[recipe], 1.0, fair=False)
     return recognise(run.config, run.info["dataset"])
+
+
+def _imported(run: Run) -> int:
+    """Return the test images that an imported run was evaluated on; 0 for one that was trained here."""
+    measured = run.metrics("accuracy", run.roles[-1]) if run.imported else None
+    return 0 if measured is None else measured["n_images"]
 
 
 def _top1(run: Run, role: str, rule: str) -> float:
@@ -160,7 +166,7 @@ def _on(row) -> str:
     if pd.isna(row.epochs):
         return "not run"
     if row.imported:
-        return "imported weights"
+        return f"imported weights, {row.imported:,.0f} images"
     whole = round(row.epochs / row.budget)
     departs = [f"{row.epochs:.0f} of {whole} epochs"] if row.budget < 1 else ["all epochs"]
     departs += [f"{100 * row.held_out:g} % held out"] if row.held_out else []

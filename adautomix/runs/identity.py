@@ -38,7 +38,7 @@ def run_hash(config: TrainConfig, fingerprint: str) -> str:
 
 def counted(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that tell runs apart: all but LATER_OPTIONS at their default."""
-    return {name: value for name, value in options.items() if LATER_OPTIONS.get(name) != value}
+    return {name: value for name, value in options.items() if name not in LATER_OPTIONS or LATER_OPTIONS[name] != value}
 
 
 def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,10 +32,10 @@ def blank_state(model: str) -> dict[str, torch.Tensor]:
     }
 
 
-def small_networks(classes: int = 7, size: int = 32, **options):
-    """Return a student and another teacher, ResNet-18 of width 8, and AdAutoMix's generator."""
+def small_networks(classes: int = 7, size: int = 32, width: int | None = 8, **options):
+    """Return a student and another teacher, ResNet-18 (of width 8), and AdAutoMix's generator."""
     torch.manual_seed(0)
-    config = TrainConfig(method="adautomix", width=8)
+    config = TrainConfig(method="adautomix", width=width)
     mean, std = ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]) if size == 32 else (IMAGENET_MEAN, IMAGENET_STD)
     images = {"classes": ["a"] * classes, "size": size, "mean": mean, "std": std}
     student = build_classifier(config, images).eval()
@@ -52,7 +52,7 @@ def small_networks(classes: int = 7, size: int = 32, **options):
 
 def large_networks(classes: int):
     """Return the same three with ImageNet's stem and generator."""
-    return small_networks(classes, 224, lam_channel=True)
+    return small_networks(classes, 224, width=None, lam_channel=True)
 
 
 def in_their_layout(student, teacher, generator) -> dict[str, torch.Tensor]:

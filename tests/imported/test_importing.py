@@ -10,6 +10,7 @@ from helpers.trees import write_tree
 
 from adautomix.evaluate.runs import evaluate_run
 from adautomix.imported import import_checkpoint
+from adautomix.recipes.released import IMAGES
 from adautomix.results import cells, epochs, overview, scores
 from adautomix.runs.networks import load_classifier, load_method
 from adautomix.runs.run import find_runs
@@ -48,6 +49,9 @@ def test_the_run_says_where_it_comes_from_and_is_imported_once(tmp_path, file):
     assert [found.id for found in find_runs(tmp_path, method="adautomix")] == [run.id]
     assert import_checkpoint(file, tmp_path / "runs", log=lines.append).path == run.path
     assert "already imported" in lines[-1]
+    again = import_checkpoint(file, tmp_path / "runs", root="elsewhere", log=lines.append)  # with another place
+    assert (again.path, again.config.root) == (run.path, "elsewhere")
+    assert "already imported" not in lines[-1]
 
 
 def test_it_is_evaluated_and_its_images_are_known_from_then_on(tmp_path, file):
@@ -62,7 +66,12 @@ def test_it_is_evaluated_and_its_images_are_known_from_then_on(tmp_path, file):
     assert evaluate_run(run, ["accuracy", "calibration"], log=lines.append)
     assert "already evaluated" in lines[0]
     write_tree("folder", tmp_path / "others", classes=7, test=3)
-    assert not evaluate_run(run, ["accuracy"], root=str(tmp_path / "others"), force=True, log=lines.append)
+    others = {"root": str(tmp_path / "others"), "log": lines.append}
+    assert not evaluate_run(run, ["fgsm"], **others)
+    assert "no longer holds the images it was evaluated on (--force takes these)" in lines[-1]
+    assert evaluate_run(run, ["accuracy"], force=True, **others)
+    assert run.metrics("accuracy", "teacher")["n_images"] == 21
+    assert run.metrics("calibration", "teacher") is None  # it was of other images
 
 
 def test_images_of_other_classes_are_refused(tmp_path, file):
@@ -78,9 +87,10 @@ def test_tables_of_histories_leave_it_out(tmp_path, file):
     assert epochs([run]).empty
 
 
-def test_the_papers_table_shows_what_was_measured_and_says_that_it_was_imported(tmp_path):
+def test_the_papers_table_shows_what_was_measured_and_says_that_it_was_imported(tmp_path, monkeypatch):
     write_tree("imagenet", tmp_path / "images", classes=4)
     shutil.rmtree(tmp_path / "images" / "train")  # validation images are enough
+    monkeypatch.setitem(IMAGES, "imagenet", (4, 16))
     file = write_checkpoint(tmp_path / "a.pth", in_their_layout(*large_networks(classes=4)))
     where = {"recipe": "imagenet_resnet18/adautomix", "root": str(tmp_path / "images")}
     run = import_checkpoint(file, tmp_path / "runs", log=lambda line: None, **where)
@@ -89,7 +99,7 @@ def test_the_papers_table_shows_what_was_measured_and_says_that_it_was_imported(
     cell = made.loc[("imagenet_resnet18", "adautomix", "teacher")]
     assert (cell["n"], cell["mean"]) == (1, run.metrics("accuracy", "teacher")["value"]["top1"])
     shown = overview(cells([run], 1)).loc["adautomix", "ImageNet-1K, ResNet-18"]
-    assert shown == f"70.86 / no log / {cell['mean']:.2f} (imported weights)"
+    assert shown == f"70.86 / no log / {cell['mean']:.2f} (imported weights, 8 images)"
 
 
 def test_one_network_is_student_and_teacher_and_has_no_generator(tmp_path, networks):
@@ -106,7 +116,10 @@ def test_one_network_is_student_and_teacher_and_has_no_generator(tmp_path, netwo
 
 
 def test_a_recipe_is_taken_if_the_network_is_its_own(tmp_path, networks):
-    file = write_checkpoint(tmp_path / "a.pth", in_their_layout(*small_networks(classes=100)))
+    file = write_checkpoint(tmp_path / "a.pth", in_their_layout(*small_networks(classes=100, width=None)))
+    narrow = write_checkpoint(tmp_path / "narrow.pth", in_their_layout(*networks))
+    with pytest.raises(UserError, match="has 100 classes and width 64, the file 7 and width 8"):
+        import_checkpoint(narrow, tmp_path / "runs", recipe="cifar100_resnet18/adautomix")
     run = import_checkpoint(file, tmp_path / "runs", recipe="cifar100_resnet18/adautomix", log=lambda line: None)
     assert (run.config.data, run.config.ema.teacher_bn) == ("cifar100", "batch")
     with pytest.raises(UserError, match="is of resnext50_32x4d, the file holds resnet18"):

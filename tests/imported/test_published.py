@@ -22,6 +22,9 @@ class Server(BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         type(self).asked.append(asked)
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.ranges else 0
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(CONTENT) - start))
         self.end_headers()
@@ -62,6 +65,11 @@ def test_a_download_that_was_cut_off_goes_on(server, tmp_path, ranges):
     assert fetch(RECIPE, tmp_path, server.url).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=1000000-"]
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_part_that_is_whole_or_of_another_file_does_not_stop_the_download(server, tmp_path):
+    (tmp_path / "weights.pth.part").write_bytes(CONTENT + b"more")
+    assert fetch(RECIPE, tmp_path, server.url).read_bytes() == CONTENT
 
 
 def test_a_file_that_has_changed_since_its_first_use_is_noticed(server, tmp_path):
