@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "models.generator": "MixBlock",
         "results.tables": "table",
         "runs.networks": "load_classifier load_method",
+        "runs.publishing": "reference_run",
         "runs.run": "Run find_runs",
         "training.loop": "train",
         "utils.errors": "UserError",

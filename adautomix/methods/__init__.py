@@ -47,14 +47,15 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "adautomix": "AdAutoMix ReverseGradient",
         "automix": "AutoMix",
-        "learned": "GeneratorDraws within_margin",
+        "learned": "GeneratorDraws mix_as_seen within_margin",
         "base": "Context Draws MixMethod StepOutput draws_near",
         "cutmix": "CutMixDraws",
         "fmix": "FMixDraws",
         "gridmix": "GridMixDraws",
         "manifoldmix": "ManifoldMixDraws",
         "ops.losses": "cosine_agreement mask_penalty soft_cross_entropy",
-        "ops.mixing": "Mixed blend draw_index mask_area_gap mask_entropy mixed_from_lam mixed_from_mask sample_lam",
+        "ops.mixing": "Mixed blend draw_index mask_area_gap mask_entropy mask_statistics mixed_from_lam "
+        "mixed_from_mask sample_lam",
         "ops.saliency": "gradient_saliency most_salient spectral_residual",
         "puzzlemix.method": "PuzzleDraws",
         "puzzlemix.solver": "LabelProblem label_energy solve_labels",

@@ -139,6 +139,21 @@ class GeneratorMethod(MixMethod):
         return self.mix_for_student(x, ctx.targets(y), tap, draws)
 
 
+@torch.no_grad()
+def mix_as_seen(method: MixMethod, x: Tensor, seen: Tensor, y: Tensor, ctx: Context, draws: Draws) -> Mixed:
+    """Return images mixed by masks from what the teacher sees in smaller ones of the same; for pictures.
+
+    A network that learned on 32 px finds its way in 32 px; its masks may then mix the photograph itself.
+
+    Args:
+        x, seen: the same images [B,3,H,W] and [B,3,h,w]; a method without a generator looks at x alone.
+    """
+    if not isinstance(method, GeneratorMethod):
+        return method.mix(x, y, ctx, draws)
+    tap = ctx.teacher(seen, heads=(), tap=True).tap
+    return method.mix_for_student(x, ctx.targets(y), tap, draws)
+
+
 def step_output(
     student: tuple[Tensor, ...],
     generator: Tensor | None,

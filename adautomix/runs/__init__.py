@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "networks": "build_classifier load_classifier load_method",
+        "publishing": "publish reference_run",
         "run": "ROLES Run find_runs",
+        "showing": "reference_mixes",
     },
 )

@@ -10,6 +10,7 @@ from adautomix.methods.base import MixMethod
 from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
 from adautomix.runs import checkpoint
+from adautomix.runs.publishing import published_state
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import UserError
 
@@ -47,9 +48,11 @@ def load_classifier(
     """
     if role not in ROLES:
         raise UserError(f"role must be student or teacher, got {role!r}")
+    if role not in run.roles:
+        raise UserError(f"{run.path} is published without its {role}: it has the {' and '.join(run.roles)}")
     state = _state(run, unfinished)
     model = build_classifier(run.config, run.info["dataset"]).to(device)
-    model.load_state_dict(state["student"] if role == "student" else state["context"]["teacher"])
+    model.load_state_dict(state[role])
     return model.eval().requires_grad_(False)
 
 
@@ -61,16 +64,20 @@ def load_method(run: Run, device: torch.device | str = "cpu", *, unfinished: boo
     state = _state(run, unfinished)
     method = make_method(run.config.method, build_classifier(run.config, run.info["dataset"]), run.config.options)
     for name, module in method.trainable_modules().items():
-        module.load_state_dict(state["trainables"][name])
+        module.load_state_dict(state[name])
         module.to(device).eval().requires_grad_(False)
     return method
 
 
 def _state(run: Run, unfinished: bool) -> dict[str, Any]:
+    """Return the states of student, teacher, and by name of what the method trained."""
+    if run.weights.exists():
+        return published_state(run)
     if run.done and not run.checkpoint.exists():
         raise UserError(
             f"{run.path} is trained, but its {run.checkpoint.name} is gone; delete the folder to train again"
         )
     if not run.checkpoint.exists() or not (run.done or unfinished):
         raise UserError(f"{run.path} is not trained to its end; train it with the same config again, it will go on")
-    return checkpoint.load(run.checkpoint)
+    state = checkpoint.load(run.checkpoint)
+    return {"student": state["student"], "teacher": state["context"]["teacher"], **state["trainables"]}

@@ -58,6 +58,16 @@ class Run:
         return "imported" in self.info
 
     @property
+    def weights(self) -> Path:
+        """Where the weights of a published network are (`publishing.py`)."""
+        return self.path / "teacher.safetensors"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The networks it has: student and teacher, of a published one the teacher."""
+        return ("teacher",) if self.weights.exists() else ROLES
+
+    @property
     def checkpoint(self) -> Path:
         """Where the checkpoint is."""
         return self.path / "checkpoint.pt"

@@ -5,6 +5,7 @@ What a reader gets wrong: the label goes with `index` and `lam`, not with the or
 carry both, so nothing in this project ever passes `(y_a, y_b, lam)` around.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -139,6 +140,26 @@ def mask_entropy(mask: Float[Tensor, "B N H W"]) -> Float[Tensor, ""]:
 def mask_area_gap(mask: Float[Tensor, "B N H W"], lam: Float[Tensor, "B N"]) -> Float[Tensor, ""]:
     """Return the mean over images and slots of |area_n - lam_n|: how far the label's shares are from the pixels'."""
     return (mask.float().mean(dim=(2, 3)) - lam.to(mask.device)).abs().mean()
+
+
+def mask_statistics(mixed: Mixed) -> dict[str, float | int]:
+    """Return numbers that tell what kind of masks a mix has; masks that it does not have are the constants lam.
+
+    images (N); label and pixels: image 1's share of them, mean over mixes; soft: mask entropy over log N, 0 for cut and
+    paste, 1 for even blends; across: how much masks of different mixes differ, mean over pixels of their standard
+    deviation, 0 where masks do not look at images; within: the same of one mask's pixels, 0 for one colour.
+    """
+    size = (1, 1) if mixed.mask is None else mixed.mask.shape[2:]
+    mask = mixed.lam[:, :, None, None].expand(-1, -1, *size).float() if mixed.mask is None else mixed.mask.float()
+    first, count = mask[:, 0], mask.shape[1]
+    return {
+        "images": count,
+        "label": float(mixed.lam[:, 0].mean()),
+        "pixels": float(first.mean()),
+        "soft": float(mask_entropy(mask)) / math.log(count),
+        "across": float(first.std(dim=0, correction=0).mean()),
+        "within": float(first.flatten(1).std(dim=1, correction=0).mean()),
+    }
 
 
 def _slots(values: Float[Tensor, "B ..."], index: Int[Tensor, "N B"]) -> list[Float[Tensor, "B ..."]]:
