@@ -1,4 +1,4 @@
-"""The command `adautomix`: train, evaluate, import, recipes, run, status and book. Flags come from the dataclasses.
+"""The command `adautomix`: demo, train, evaluate, import, recipes, run, status, book. Flags come from dataclasses.
 
 A mistake of the user gives one short message and exit code 2; only our own bugs show a traceback.
 """
@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import tyro
 
 from adautomix.cli import plans, runs
-from adautomix.cli.arguments import FAILED, Evaluate, Import, PlanChoice, Recipes, RunPlan, Train
+from adautomix.cli.arguments import FAILED, Demo, Evaluate, Import, PlanChoice, Recipes, RunPlan, Train
+from adautomix.cli.demo import demo as show
 from adautomix.data import DATASETS
 from adautomix.evaluate import ALL_EVALUATORS
 from adautomix.methods import METHODS
@@ -29,6 +30,7 @@ def _guarded(argv: list[str]) -> int:
     try:
         return tyro.extras.subcommand_cli_from_dict(
             {
+                "demo": _command(Demo, show),
                 "train": _command(
                     Train,
                     runs.train_one,

@@ -63,6 +63,16 @@ class Import:
 
 
 @dataclass(frozen=True)
+class Demo:
+    out: str = "outputs/demo/mixed.png"
+    """The figure; PNG, PDF or SVG by its suffix."""
+    share: float = 0.6
+    """Share of the first image in every mix, about."""
+    seed: int = 0
+    """Seed of the draws: where boxes and blobs fall."""
+
+
+@dataclass(frozen=True)
 class Recipes:
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Only recipes whose name contains one of these (default: all)."""

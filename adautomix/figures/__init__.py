@@ -10,9 +10,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "ablation": "ablation_panels",
         "accuracies": "accuracy_bars paper_panels per_class_heatmap rule_offsets",
-        "curves": "curves_and_rates learning_curves ours_and_theirs replayed_windows run_curves term_curves",
+        "curves": "learning_curves run_curves term_curves",
         "diagram": "framework",
-        "pictures": "image_row label_text paint picture_grid",
+        "evidence": "curves_and_rates gain_curves ours_and_theirs replayed_windows",
+        "pictures": "image_row label_text mixed_pictures paint picture_grid",
         "robust": "corruption_heatmap ece_scatter protocol_dots reliability_diagram reliability_grid robustness_curves",
         "sliders": "explore",
         "style": "by_method format_table label_colors method_colors save set_style short_labels",

@@ -33,6 +33,28 @@ def label_text(target: Sequence[float], classes: Sequence[str]) -> str:
     return "\n+ ".join(f"{shares[k]:.2f} {names[k]}" for k in np.argsort(-shares) if shares[k] > 0.005)
 
 
+def mixed_pictures(
+    pictures: Sequence[Any], mixed: Mapping[str, Any], *, examples: int = 3, side: float = 1.25
+) -> Figure:
+    """Draw mixes of several methods in rows: the pictures that met, every method's mix, and its mask of the first.
+
+    Args:
+        pictures: [3,H,W] each; picture b is slot 0 of mix b, and b + n slot n.
+        mixed: by the name for its column, what a method made of all pictures; a mask that it does not have is its lam.
+        examples: mixes shown.
+    """
+    count = len(pictures)
+    most = max(len(made.index) for made in mixed.values())
+    rows: dict[str, list[Any]] = {}
+    for b in range(min(examples, count)):
+        rows[f"mix {b + 1}"] = [pictures[(b + n) % count] for n in range(most)] + [m.x[b] for m in mixed.values()]
+        masks = [np.full(m.x.shape[2:], float(m.lam[b, 0])) if m.mask is None else m.mask[b, 0] for m in mixed.values()]
+        rows[f"mask of\nimage 1, mix {b + 1}"] = [None] * most + masks
+    titles = [f"image {n + 1}" for n in range(most)] + [name.replace(", ", "\n") for name in mixed]
+    limits = {name: (0, 1) for name in rows if "mask" in name}
+    return picture_grid(rows, titles, limits=limits, side=side)
+
+
 def picture_grid(
     rows: Mapping[str, Sequence[Any]],
     titles: Sequence[str] | None = None,

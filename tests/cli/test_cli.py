@@ -3,7 +3,10 @@
 import shlex
 
 import pytest
+from helpers.checkpoints import in_their_layout, small_networks, write_checkpoint
 from helpers.plans import command, write_notebook, write_plan
+from helpers.trees import write_tree
+from PIL import Image
 
 from adautomix.cli import main
 from adautomix.recipes import RECIPES
@@ -141,3 +144,33 @@ def test_status_of_a_plan_that_never_ran(tmp_path):
     assert "waiting  a" in result.stdout
     assert "tiny: 1 waiting" in result.stdout
     assert not (tmp_path / "outputs").exists()
+
+
+def test_demo_writes_one_figure_and_says_what_next(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("demo", "--out", "figures/mixed.png") == 0
+    printed = capsys.readouterr().out
+    assert "10 methods, 6 photographs: figures/mixed.png" in printed
+    assert printed.count("make ") == 2
+    with Image.open(tmp_path / "figures" / "mixed.png") as picture:
+        assert min(picture.size) > 500
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [(("--share", "7"), "--share must lie between 0 and 1, got 7.0"), (("--out", "a.xyz"), "--out must end in .png")],
+)
+def test_demo_refuses_what_it_cannot_draw(args, message, capsys):
+    assert call("demo", *args) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_import_makes_a_run_that_evaluate_takes(tmp_path, capsys):
+    write_tree("folder", tmp_path / "images", classes=7)
+    file = write_checkpoint(tmp_path / "theirs.pth", in_their_layout(*small_networks()))
+    runs = str(tmp_path / "runs")
+    assert call("import", str(file), "--root", str(tmp_path / "images"), "--runs", runs) == 0
+    assert "evaluate it: adautomix evaluate" in capsys.readouterr().out
+    assert call("evaluate", runs) == 0
+    assert call("import", "cars_resnet18/adautomix") == 2
+    assert "no checkpoint of cars_resnet18/adautomix was published" in capsys.readouterr().err

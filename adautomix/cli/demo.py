@@ -1,0 +1,45 @@
+"""The subcommand `demo`: one figure of photographs mixed by every method, in seconds, without training or download."""
+
+import time
+from pathlib import Path
+
+from adautomix.cli.arguments import Demo
+from adautomix.utils.errors import UserError
+
+NEXT = """What next:
+  read it step by step       make lab, and open notebooks/00_index.ipynb
+  see everything run         make workbook
+  train on your own images   adautomix train --data folder --root my_images --method adautomix --epochs 50"""
+KINDS = (".png", ".pdf", ".svg")
+DISPLAYED, SEEN = 128, 32
+"""Side (px) of the pictures, and of what the reference networks see: they learned on 32 px."""
+
+
+def demo(args: Demo) -> int:
+    """Mix six photographs by every method, masks from the trained reference networks, and write one figure."""
+    began = time.perf_counter()
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from adautomix import figures
+    from adautomix.data import whole_photos
+    from adautomix.runs import reference_mixes, reference_run
+
+    path = Path(args.out)
+    if path.suffix.lower() not in KINDS:
+        raise UserError(f"--out must end in {', '.join(KINDS)}, got {args.out}")
+    if not 0 < args.share < 1:
+        raise UserError(f"--share must lie between 0 and 1, got {args.share}")
+    figures.set_style()
+    (pictures, _), (seen, _) = whole_photos(DISPLAYED), whole_photos(SEEN)
+    mixed = reference_mixes(pictures, seen, share=args.share, seed=args.seed)
+    figure = figures.mixed_pictures(pictures, mixed)
+    config = reference_run().config
+    learned = f"{config.data}, {config.per_class} images a class, {config.epochs} epochs"
+    note = f"masks of AutoMix and AdAutoMix: learned on {learned}"
+    figure.suptitle(note, x=0.01, ha="left", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    print(f"{len(mixed)} methods, {len(pictures)} photographs: {path} ({time.perf_counter() - began:.0f} s)")
+    print(NEXT)
+    return 0

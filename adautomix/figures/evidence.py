@@ -1,0 +1,95 @@
+"""The evidence: the authors' logs, our curves on theirs, and when mixing paid in our own study."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from adautomix.figures.curves import epoch_axis
+from adautomix.figures.style import ROLE_COLORS, by_method, label_colors, panels
+
+
+def curves_and_rates(runs: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw student's and teacher's accuracy of several runs, a panel each, with the learning rate dotted behind them.
+
+    Args:
+        runs: by title, frames with epoch, student_top1, teacher_top1 (percent) and lr.
+    """
+    figure, axes = panels(len(runs), 2, (5.0, 3.2))
+    for axis, (title, run) in zip(axes.flat, runs.items(), strict=False):
+        for role, color in ROLE_COLORS.items():
+            axis.plot(run["epoch"], run[f"{role}_top1"], color=color, lw=1, label=role)
+        rate = axis.twinx()
+        rate.plot(run["epoch"], run["lr"] / run["lr"].max(), ":", color="0.4")
+        rate.set(ylim=(0, 1.05), ylabel="learning rate / its peak")
+        rate.grid(visible=False)
+        axis.plot([], [], ":", color="0.4", label="learning rate")  # its line in the legend
+        epoch_axis(axis, title=title, ylabel="top-1 on test images (%)")
+    axes[0, 0].legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def ours_and_theirs(curves: pd.DataFrame) -> Figure:
+    """Draw runs of ours over the authors' logs, a panel a run: ours solid, theirs dashed, a colour a role.
+
+    Args:
+        curves: what `results.beside_log` returns.
+    """
+    names = list(dict.fromkeys(curves["run"]))
+    figure, axes = panels(len(names), 2, (5.0, 3.2))
+    for axis, name in zip(axes.flat, names, strict=False):
+        part = curves[curves["run"] == name]
+        for (role, source), curve in part.groupby(["role", "source"], sort=False):
+            style = "-" if source == "ours" else "--"
+            axis.plot(curve["epoch"], curve["top1"], style, color=ROLE_COLORS[role], label=f"{role}, {source}")
+        first = part.iloc[0]
+        title = f"{name}\n{first['epochs']} epochs; the log: {first['epochs_of_log']}"
+        epoch_axis(axis, ylabel="top-1 on test images (%)")
+        axis.set_title(title, fontsize=9)
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def replayed_windows(rows: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Draw a replay of the authors' first iterations over their log, a panel a value; the band is its bar.
+
+    Args:
+        rows: columns iteration, value, theirs, ours and bar, as benchmarks/log_replay.py writes them.
+        names: values to draw, with the name and unit for the axis.
+    """
+    figure, axes = panels(len(names), 2, (4.75, 2.6))
+    for axis, (value, name) in zip(axes.flat, names.items(), strict=False):
+        part = rows[rows["value"] == value]
+        low, high = part["theirs"] - part["bar"], part["theirs"] + part["bar"]
+        axis.fill_between(part["iteration"], low, high, color="0.9", label="bar")
+        axis.plot(part["iteration"], part["theirs"], "--x", color="0.3", label="the authors' log")
+        axis.plot(part["iteration"], part["ours"], "-o", color=ROLE_COLORS["student"], label="ours")
+        axis.set(xlabel="iteration, end of the window", ylabel=name)
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def gain_curves(gains: pd.DataFrame, x: str, name: str) -> Figure:
+    """Draw gains over no mixing against one property of the regimes, on a doubling scale; bars are 95 % intervals.
+
+    Args:
+        gains: what `results.gains` returns, of regimes that differ in one property.
+        x: that property's column, epochs or per_class.
+        name: its name and unit for the axis.
+    """
+    gains = by_method(gains)
+    colors = label_colors(gains)
+    figure, axes = panels(1, 1, (6.5, 3.6))
+    axis = axes[0, 0]
+    axis.axhline(0, color="0.3", linewidth=1)
+    for shift, (label, part) in enumerate(gains.groupby("label", sort=False)):
+        part = part.sort_values(x)
+        place = part[x] * 1.03**shift  # side by side, so that no interval hides another
+        reach = [(part["difference"] - part["low"]).fillna(0), (part["high"] - part["difference"]).fillna(0)]
+        axis.errorbar(place, part["difference"], yerr=reach, marker="o", capsize=3, color=colors[label], label=label)
+    axis.set_xscale("log", base=2)
+    ticks = sorted(gains[x].unique())
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set(xlabel=name, ylabel="gain over no mixing (points)")
+    axis.legend(fontsize=8)
+    return figure
