@@ -30,8 +30,9 @@ STEPS = {
     "ablations": {"notebook": "37_ablations", "needs": "evaluate"},
     "authors_logs": {"notebook": "40_authors_logs", "needs": "train"},
     "study": {"notebook": "39_cifar10_study", "needs": "evaluate"},
+    "regimes": {"notebook": "41_when_mixing_pays"},
 }
-TASKS = 23
+TASKS = 24
 """Notebooks the plan runs: a step each, four trainings, two evaluations and two tables."""
 
 

@@ -1,0 +1,76 @@
+"""When does mixing pay? How far each method is ahead of no mixing, by epochs and by images a class.
+
+A regime is what all methods of a comparison share: data, network, schedule, epochs and training images.
+"""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from adautomix.results.selection import scores
+from adautomix.results.statistics import holm, paired_t
+from adautomix.runs.run import Run
+
+REGIME = ["data", "backbone", "epochs", "per_class"]
+
+
+def regime_scores(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return `scores` with per_class, the training images of every class (whole sets: their mean, rounded)."""
+    runs = list(runs)
+    held = {run.id: run.info["dataset"] for run in runs}
+    images = {run_id: round(data["n_train"] / len(data["classes"])) for run_id, data in held.items()}
+    return scores(runs).assign(per_class=lambda rows: rows["run"].map(images))
+
+
+def main_regime(values: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the regime that most methods were trained in; of several that of most runs, then epochs."""
+    ranks = values.groupby(REGIME).agg(methods=("method", "nunique"), runs=("run", "nunique")).reset_index()
+    best = ranks.sort_values(["methods", "runs", "epochs"]).iloc[-1]
+    return values[(values[REGIME] == best[REGIME].tolist()).all(axis=1)]
+
+
+def gains(
+    values: pd.DataFrame, *, rule: str = "median", role: str = "student", baseline: str = "vanilla"
+) -> pd.DataFrame:
+    """Return every method's gain over no mixing in every regime, over the seeds that both have.
+
+    Args:
+        values: what `regime_scores` returns.
+    Returns: a row a regime and method: REGIME, method, label, pairs (seeds), difference, low and high (points, 95 %
+        paired t interval; nan below three seeds), p, and p_holm, adjusted for the methods of its regime.
+    """
+    chosen = values[(values["rule"] == rule) & (values["role"] == role)].dropna(subset="top1")
+    rows = []
+    for key, part in chosen.groupby([*REGIME, "comparable_key"], sort=False):
+        wide = part.pivot_table(index="seed", columns=["method", "label"], values="top1")
+        if baseline not in wide.columns.get_level_values("method"):
+            continue
+        plain = wide[baseline].iloc[:, 0]
+        others = wide.drop(columns=baseline, level="method")
+        told, settings = dict(zip(REGIME, key, strict=False)), others.columns.get_level_values("method").value_counts()
+        found = [
+            told | {"method": m, "label": m if settings[m] == 1 else name} | paired_t(others[m, name], plain)
+            for m, name in others
+        ]
+        adjusted = holm([row["p"] for row in found]) if found else []
+        rows += [row | {"p_holm": p} for row, p in zip(found, adjusted, strict=True)]
+    columns = [*REGIME, "method", "label", "pairs", "difference", "low", "high", "p", "p_holm"]
+    return pd.DataFrame(rows, columns=columns).sort_values(REGIME, kind="stable", ignore_index=True)
+
+
+def regime_robustness(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return a row a network that was evaluated: run, method, seed, role, ece (%), corruption_top1 (%, 15 corruptions).
+
+    corruption_images is the number of test images the latter is of; nan where an evaluator was not run.
+    """
+    rows = []
+    for run in runs:
+        for role in run.roles:
+            row = {"run": run.id, "method": run.config.method, "seed": run.config.seed, "role": role}
+            calibration, corruption = (run.metrics(name, role) for name in ("calibration", "corruption"))
+            row |= {} if calibration is None else {"ece": calibration["value"]["ece"]}
+            if corruption is not None:
+                row |= {"corruption_top1": corruption["value"]["top1"], "corruption_images": corruption["n_images"]}
+            if len(row) > 4:
+                rows.append(row)
+    return pd.DataFrame(rows, columns=["run", "method", "seed", "role", "ece", "corruption_top1", "corruption_images"])

@@ -1,0 +1,57 @@
+"""Gains over no mixing: are the right runs compared, and only those of one regime?"""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.run_folders import DATASET, make_run
+from scipy import stats
+
+from adautomix.figures import gain_curves
+from adautomix.results import gains, regime_robustness, regime_scores
+
+PLAIN, MIXED = (50.0, 51.0, 53.0), (55.0, 54.0, 58.0)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    made = []
+    for epochs, top in ((10, 0.0), (20, 1.0)):
+        for seed, (plain, mixed) in enumerate(zip(PLAIN, MIXED, strict=True)):
+            common = {"epochs": epochs, "seed": seed}
+            made.append(make_run(tmp_path, plain, DATASET | {"n_train": 40}, method="vanilla", **common))
+            made.append(make_run(tmp_path, mixed + top, DATASET | {"n_train": 40}, method="mixup", **common))
+    few = DATASET | {"n_train": 10, "label": "fewer", "fingerprint": "g"}
+    made.append(make_run(tmp_path, 30.0, few, method="vanilla", epochs=10, per_class=5))
+    made.append(make_run(tmp_path, 29.0, few, method="mixup", epochs=10, per_class=5))
+    made.append(make_run(tmp_path, 99.0, few, method="cutmix", epochs=11, per_class=5))  # nothing to be compared with
+    return made
+
+
+def test_a_gain_is_over_no_mixing_in_the_same_regime_with_its_paired_interval(runs):
+    found = gains(regime_scores(runs)).set_index(["per_class", "epochs", "method"])
+    assert len(found) == 3
+    long = found.loc[(20, 20, "mixup")]
+    differences = np.array(MIXED) + 1 - np.array(PLAIN)
+    low, high = stats.t.interval(0.95, 2, differences.mean(), stats.sem(differences))
+    assert (long["pairs"], long["difference"]) == (3, pytest.approx(differences.mean()))
+    assert (long["low"], long["high"]) == (pytest.approx(low), pytest.approx(high))
+    few = found.loc[(5, 10, "mixup")]
+    assert (few["pairs"], few["difference"]) == (1, -1)
+    assert np.isnan(few["low"])
+
+
+def test_gains_are_drawn_by_regime(runs):
+    found = gains(regime_scores(runs))
+    figure = gain_curves(found[found["per_class"] == 20], "epochs", "epochs")
+    axis = figure.axes[0]
+    assert axis.get_ylabel() == "gain over no mixing (points)"
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["10", "20"]
+    assert gains(pd.DataFrame(columns=regime_scores(runs).columns)).empty
+
+
+def test_robustness_lists_what_was_evaluated(runs):
+    assert regime_robustness(runs).empty
+    runs[0].write_metrics("calibration", "student", {"value": {"ece": 3.5}, "n_images": 10})
+    (row,) = regime_robustness(runs).to_dict("records")
+    assert (row["run"], row["role"], row["ece"]) == (runs[0].id, "student", 3.5)
+    assert np.isnan(row["corruption_top1"])
