@@ -8,6 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PLAN ?= quick
 LAB_FLAGS ?=
+# TORCH=cpu takes the wheels without CUDA (1 GB instead of 6), where pip's index for them can be reached; or cu128, ...
+TORCH ?=
 BIN := .venv/bin
 # Parallel test processes fight for two cores unless each computes on one thread.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
@@ -50,7 +52,8 @@ setup: .venv/.ready
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null || $(PYTHON) -m venv --without-pip --clear .venv
 	test -x $(BIN)/pip || $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip install --compile-bytecode --constraint constraints.txt --editable '.[lab,book,dev]'
+	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip install --compile-bytecode $(if $(TORCH),--torch-backend $(TORCH)) \
+		--constraint constraints.txt --editable '.[lab,book,dev]'
 	touch $@
 
 # Refresh the tested versions from the newest releases (then run the tests).

@@ -1,12 +1,14 @@
 """The site's pages: which a plan gives, and what is on them."""
 
 import json
+import shutil
 
 import pytest
+from helpers import ROOT
 from helpers.plans import write_notebook, write_plan
 from helpers.sites import HEAD, executed, two_seeds
 
-from adautomix.book.front import front_page, key_figures
+from adautomix.book.front import STUDY_FIGURE, front_page, key_figures
 from adautomix.book.pages import notebook_pages
 from adautomix.plans.tasks import load_plan
 from adautomix.utils.files import write_json
@@ -143,7 +145,7 @@ def test_the_front_page_says_what_replaced_the_plans_own_settings(plan):
     other = load_plan("tiny", settings={"seed": 3}, name="small")
     executed(other, *other.tasks)
     text = front_page(other, list(pages_of(other)))
-    assert "## What plan `tiny --name small` found" in text
+    assert "## Plan `tiny --name small` on this machine" in text
     assert "`seed=3`" in text
 
 
@@ -152,9 +154,27 @@ def test_the_front_page_shows_one_of_each_key_figure_and_links_only_to_notebooks
     (plan.outputs / "figures").mkdir()
     for name in ("20_unknown", "38_accuracy_b", "38_accuracy_a"):
         (plan.outputs / "figures" / f"{name}.png").touch()
-    assert [path.stem for path in key_figures(plan)] == ["38_accuracy_a"]
+    assert [path.stem for path in key_figures(plan)] == ["38_accuracy_a"]  # this folder holds no study
     text = front_page(plan, list(pages_of(plan)))
     assert "figures/38_accuracy_a.png" in text
     assert "[10_train](notebooks/10_train.ipynb)" in text
     assert "02_generator" in text
     assert "[02_generator]" not in text
+
+
+def test_the_front_page_leads_with_the_study_and_the_logs_and_calls_the_plan_a_check(plan):
+    study = plan.outputs.parent / "reference" / "small_data"
+    study.mkdir(parents=True)
+    shutil.copy(ROOT / "outputs" / "reference" / "small_data" / "scores.csv", study)
+    (study / STUDY_FIGURE).touch()
+    executed(plan, "train.seed=0")
+    (plan.outputs / "figures").mkdir()
+    for name in ("38_accuracy_a", "40_two_hundred_epochs"):
+        (plan.outputs / "figures" / f"{name}.png").touch()
+    names = [path.stem for path in key_figures(plan)]
+    assert names == ["41_gain_by_epochs", "40_two_hundred_epochs", "38_accuracy_a"]
+    text = front_page(plan, list(pages_of(plan)))
+    order = ["81.5 %", "<td>adautomix</td>", *names[:2], "on this machine", names[2]]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    assert "$" not in text.replace("${", "")
