@@ -18,7 +18,7 @@ from adautomix.utils.paths import workbook_root
 
 KEY_FIGURES = ("34_framework*", "38_accuracy_*", "35_figure3_*", "32_corruptions_*", "36_*_teacher", "33_mixed_images*")
 """Files below the plan's `figures/`, after the number of the notebook that drew them; of several the first is shown."""
-EVIDENCE = ("33_mixed_photographs", "40_two_hundred_epochs", "40_first_iterations")
+EVIDENCE = ("33_five_methods", "40_two_hundred_epochs", "40_first_iterations")
 """Figures of what does not depend on the plan, if it ran the notebooks that draw them."""
 STUDY = Path("outputs/reference/small_data")
 """The workbook's published study: scores.csv, and a figure of it."""
@@ -70,7 +70,7 @@ def _logged() -> dict[str, str]:
     top1 = median.pivot(index="method", columns="role", values="top1")
     plain = top1.loc[top1["teacher"].isna(), "student"]
     numbers = {"teacher": top1.at["adautomix", "teacher"], "student": top1.at["adautomix", "student"]}
-    numbers |= {"plain": plain.max()}
+    numbers |= {"plain": plain.max(), "automix": top1.at["automix", "teacher"]}
     return {name: f"{number:.1f}" for name, number in numbers.items()} | {"plain_method": plain.idxmax()}
 
 
@@ -82,14 +82,14 @@ def _study_table() -> str:
     values = pd.read_csv(path)
     values = main_regime(values)
     median = values[values["rule"] == "median"]
-    wide = median.pivot_table(index="method", columns="role", values="top1").round(2)
-    gain = gains(values).set_index("method")["difference"].round(2)
-    wide["gain of the student"] = gain.reindex(wide.index).map("{:+.2f}".format, na_action="ignore").fillna("")
+    wide = median.pivot_table(index="method", columns="role", values="top1").round(1)
+    gain = gains(values).set_index("method")["difference"]
+    wide["gain of the student"] = gain.reindex(wide.index).map("{:+.1f}".format, na_action="ignore").fillna("")
     wide.insert(0, "seeds", median.groupby("method")["seed"].nunique())
     rows = wide.loc[[name for name in METHODS if name in wide.index]].reset_index().rename_axis(columns=None)
     row, seeds = median.iloc[0], wide["seeds"].max()
     regime = f"{row['data']}, {row['per_class']} images a class, {row['epochs']} epochs"
-    luck = " One seed says nothing of luck." if seeds == 1 else ""
+    luck = " With one seed, luck cannot be told from merit." if seeds == 1 else ""
     told = f"**Our own study**, {regime}: top-1 in %, median of the last ten epochs.{luck}"
     return f"{told}\n\n<div class='results'>\n{rows.to_html(index=False, border=0)}\n</div>"
 

@@ -84,12 +84,17 @@ def gain_curves(gains: pd.DataFrame, x: str, name: str) -> Figure:
     axis.axhline(0, color="0.3", linewidth=1)
     for shift, (label, part) in enumerate(gains.groupby("label", sort=False)):
         part = part.sort_values(x)
+        look = {"marker": "o", "color": colors[label], "label": label}
+        if gains["low"].isna().all():
+            axis.plot(part[x], part["difference"], **look)
+            continue
         place = part[x] * 1.03**shift  # side by side, so that no interval hides another
         reach = [(part["difference"] - part["low"]).fillna(0), (part["high"] - part["difference"]).fillna(0)]
-        axis.errorbar(place, part["difference"], yerr=reach, marker="o", capsize=3, color=colors[label], label=label)
+        axis.errorbar(place, part["difference"], yerr=reach, capsize=3, **look)
     axis.set_xscale("log", base=2)
     ticks = sorted(gains[x].unique())
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_xlim(ticks[0] / 1.2, ticks[-1] * 1.2)
     axis.set(xlabel=name, ylabel="gain over no mixing (points)")
     axis.legend(fontsize=8)
     return figure
