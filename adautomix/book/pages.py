@@ -18,7 +18,20 @@ from adautomix.utils.files import read_json
 from adautomix.utils.paths import workbook_root
 
 PACKAGE = Path(__file__).resolve().parents[1]
-ROOMS = ("utils", "paper", "config", "models", "methods", "runs", "recipes", "data", "figures", "evaluate", "results")
+ROOMS = (
+    "utils",
+    "paper",
+    "config",
+    "models",
+    "methods",
+    "runs",
+    "recipes",
+    "data",
+    "imported",
+    "figures",
+    "evaluate",
+    "results",
+)
 ROOMS += ("training", "plans", "book", "cli")  # ground first
 
 

@@ -30,16 +30,17 @@ def demo(args: Demo) -> int:
         raise UserError(f"--out must end in {', '.join(KINDS)}, got {args.out}")
     if not 0 < args.share < 1:
         raise UserError(f"--share must lie between 0 and 1, got {args.share}")
-    figures.set_style()
-    (pictures, _), (seen, _) = whole_photos(DISPLAYED), whole_photos(SEEN)
-    mixed = reference_mixes(pictures, seen, share=args.share, seed=args.seed)
-    figure = figures.mixed_pictures(pictures, mixed)
-    config = reference_run().config
-    learned = f"{config.data}, {config.per_class} images a class, {config.epochs} epochs"
-    note = f"masks of AutoMix and AdAutoMix: learned on {learned}"
-    figure.suptitle(note, x=0.01, ha="left", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    with mpl.rc_context():
+        figures.set_style()
+        (pictures, _), (seen, _) = whole_photos(DISPLAYED), whole_photos(SEEN)
+        mixed = reference_mixes(pictures, seen, share=args.share, seed=args.seed)
+        figure = figures.mixed_pictures(pictures, mixed)
+        config = reference_run().config
+        learned = f"{config.data}, {config.per_class} images a class, {config.epochs} epochs"
+        note = f"masks of AutoMix and AdAutoMix: learned on {learned}"
+        figure.suptitle(note, x=0.01, ha="left", fontsize=9)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=100)
     print(f"{len(mixed)} methods, {len(pictures)} photographs: {path} ({time.perf_counter() - began:.0f} s)")
     print(NEXT)
     return 0

@@ -45,7 +45,12 @@ def test_the_reproducing_notebooks_leave_their_figures_and_tables(smoke):
     own = ("03_masks", "33_mixed_images", "35_figure3_occlusion", "35_occlusion_released")
     stems_of_tables = ("30_table1", "30_table2")
     network = ("32_corruptions", "32_fgsm", "32_protocols", "36_reliability", "38_accuracy", "38_learning_curves")
-    stems = [f"{stem}_digits" for stem in own] + ["33_five_methods", "33_mixed_photographs", "34_framework", "36_released_ece"]
+    stems = [f"{stem}_digits" for stem in own] + [
+        "33_five_methods",
+        "33_mixed_photographs",
+        "34_framework",
+        "36_released_ece",
+    ]
     stems += [*stems_of_tables, *(f"{stem}_rules_digits_resnet18" for stem in stems_of_tables)]
     stems += [f"{stem}_digits_resnet18" + ("_student" if "reliability" in stem else "") for stem in network]
     for stem in stems:
