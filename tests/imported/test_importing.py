@@ -1,8 +1,11 @@
 """Is an imported checkpoint a Run like any other, and is a file that does not fit refused with the reason?"""
 
+import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers.checkpoints import in_their_layout, large_networks, small_networks, write_checkpoint
@@ -16,6 +19,8 @@ from adautomix.runs.networks import load_classifier, load_method
 from adautomix.runs.run import find_runs
 from adautomix.training.loop import train
 from adautomix.utils.errors import UserError
+
+THEIRS = os.environ.get("ADAUTOMIX_CHECKPOINT")
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +41,20 @@ def test_student_teacher_and_generator_are_the_files(tmp_path, networks, file):
         assert all(torch.equal(ours.logits[head], theirs.logits[head]) for head in ("one", "mix"))
         assert torch.equal(ours.tap, theirs.tap)
     assert torch.equal(load_method(run).generator.query.weight, networks[2].query.weight)
+
+
+@pytest.mark.skipif(THEIRS is None, reason="ADAUTOMIX_CHECKPOINT names no .pth of the authors' with its .npz beside it")
+def test_a_file_of_the_authors_gives_what_their_class_gave_for_it(tmp_path):
+    """Images, normalisation, logits and taps of both networks are in the .npz; weights are not kept in git."""
+    given = {name: torch.from_numpy(array) for name, array in np.load(Path(THEIRS).with_suffix(".npz")).items()}
+    run = import_checkpoint(THEIRS, tmp_path / "runs", log=lambda line: None)
+    for role in ("student", "teacher"):
+        network = load_classifier(run, role)
+        assert torch.allclose(network.mean.flatten(), given["mean"].float())
+        assert torch.allclose(network.std.flatten(), given["std"].float())
+        ours = network(given["images"], ("one", "mix"), tap=True)
+        for name, ours_too in {**ours.logits, "tap": ours.tap}.items():
+            assert (ours_too - given[f"{role}_{name}"]).abs().max() < 1e-6
 
 
 def test_the_run_says_where_it_comes_from_and_is_imported_once(tmp_path, file):
