@@ -23,6 +23,8 @@ EVIDENCE = ("33_five_methods", "40_two_hundred_epochs", "40_first_iterations")
 STUDY = Path("outputs/reference/small_data")
 """The workbook's published study: scores.csv, and a figure of it."""
 STUDY_FIGURE = "41_gain_by_epochs.png"
+FOLDED = 8
+"""A plan's result table with more rows than that is folded: the evidence above it weighs more."""
 SIDE_BAR = {"Learn": "0", "Train": "1", "Evaluate": "2", "Reproduce": "3", "Evidence": "[4-9]", "Behind it": "[!0-9]"}
 """The side bar's headings, and how the names of their notebooks begin."""
 LINK = re.compile(r"\[(\w+)\]\((notebooks/\w+\.ipynb)\)")
@@ -104,7 +106,10 @@ def _result_table(runs: list[Run]) -> str:
     last = ["seeds", "backbone", "epochs"]
     rows = wide.sort_values(["data", "backbone", "method"])[[*wide.columns.drop(last), *last]]
     told = "Top-1 accuracy on test images in %, last epoch; mean ± standard deviation over seeds."
-    return f"{told}\n\n<div class='results'>\n{rows.to_html(index=False, border=0)}\n</div>"
+    shown = f"<div class='results'>\n{rows.to_html(index=False, border=0)}\n</div>"
+    if len(rows) > FOLDED:
+        shown = f"<details><summary>The table of {len(rows)} settings</summary>\n{shown}\n</details>"
+    return f"{told}\n\n{shown}"
 
 
 def _figure(file: Path, pages: list[str]) -> str:

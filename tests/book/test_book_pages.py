@@ -3,12 +3,14 @@
 import json
 import shutil
 
+import pandas as pd
 import pytest
 from helpers import ROOT
 from helpers.plans import write_notebook, write_plan
 from helpers.sites import HEAD, executed, two_seeds
 
-from adautomix.book.front import STUDY_FIGURE, front_page, key_figures
+from adautomix.book import front
+from adautomix.book.front import FOLDED, STUDY_FIGURE, front_page, key_figures
 from adautomix.book.pages import notebook_pages
 from adautomix.plans.tasks import load_plan
 from adautomix.utils.files import write_json
@@ -76,6 +78,17 @@ def test_somebodys_own_notebook_without_a_title_gets_one(plan, tmp_path):
     executed(own, "mine")
     assert sources_of(pages_of(own)["notebooks/mine.ipynb"])[0].startswith("# mine\n\n> Executed")
     assert "notebooks/mine.ipynb\n" in front_page(own, list(pages_of(own)))
+
+
+def test_a_long_table_of_results_is_folded_under_the_evidence(plan, monkeypatch):
+    shown = pd.DataFrame({"method": ["mixup"] * FOLDED, "data": "digits", "backbone": "b", "seeds": 1, "epochs": 8})
+    monkeypatch.setattr(front, "table", lambda _: shown)
+    monkeypatch.setattr(front, "wide_table", lambda stats: stats)
+    assert "<details>" not in front_page(plan, [])
+    shown = pd.concat([shown, shown[:1]])
+    assert f"<details><summary>The table of {FOLDED + 1} settings</summary>\n<div class='results'>" in front_page(
+        plan, []
+    )
 
 
 def test_the_page_of_runs_lists_every_task_with_its_state(plan):
