@@ -21,6 +21,7 @@ from adautomix.book.front import front_page, key_figures
 from adautomix.book.pages import PACKAGE, notebook_pages, reference_pages
 from adautomix.plans.tasks import Plan
 from adautomix.utils.errors import UserError
+from adautomix.utils.extras import installing
 
 NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 BUILT = ".built"  # inside the site: hash of what it was built from
@@ -43,7 +44,7 @@ def build(plan: Plan) -> Site:
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"the site needs {', '.join(missing)}; install them: pip install -e '.[book]'")
+        raise UserError(f"the site needs {', '.join(missing)}; install them: {installing('book')}")
     pages = notebook_pages(plan)
     figures = {f"figures/{path.name}": path.read_bytes() for path in key_figures(plan)}
     texts = pages | reference_pages() | {"index.md": front_page(plan, list(pages))}

@@ -14,7 +14,7 @@ from adautomix.plans.tasks import Plan
 from adautomix.results import gains, log_scores, main_regime
 from adautomix.results.tables import table, wide_table
 from adautomix.runs.run import Run
-from adautomix.utils.paths import workbook_root
+from adautomix.utils.paths import shipped
 
 KEY_FIGURES = ("34_framework*", "38_accuracy_*", "35_figure3_*", "32_corruptions_*", "36_*_teacher", "33_mixed_images*")
 """Files below the plan's `figures/`, after the number of the notebook that drew them; of several the first is shown."""
@@ -38,7 +38,7 @@ def key_figures(plan: Plan) -> list[Path]:
 def evidence_figures(plan: Plan) -> list[Path]:
     """Return the figures of the evidence that are there; the study's comes second."""
     first, *others = (_first_of(plan, [name]) for name in EVIDENCE)
-    study = workbook_root() / STUDY / STUDY_FIGURE
+    study = shipped(STUDY / STUDY_FIGURE)
     return [*first, *([study] if study.exists() else []), *(file for files in others for file in files)]
 
 
@@ -78,7 +78,7 @@ def _logged() -> dict[str, str]:
 
 def _study_table() -> str:
     """Return the published study's longest regime, a row a method; empty where the study is not there."""
-    path = workbook_root() / STUDY / "scores.csv"
+    path = shipped(STUDY / "scores.csv")
     if not path.exists():
         return ""
     values = pd.read_csv(path)

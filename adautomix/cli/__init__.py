@@ -1,4 +1,4 @@
-"""The command `adautomix`: demo, train, evaluate, import, recipes, run, status, book. Flags come from dataclasses.
+"""The command `adautomix`, a subcommand a thing to do. Flags come from dataclasses.
 
 A mistake of the user gives one short message and exit code 2; only our own bugs show a traceback.
 """
@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import tyro
 
 from adautomix.cli import plans, runs
-from adautomix.cli.arguments import FAILED, Demo, Evaluate, Import, PlanChoice, Recipes, RunPlan, Train
+from adautomix.cli.arguments import FAILED, Demo, Evaluate, Import, Notebooks, PlanChoice, Recipes, RunPlan, Train
 from adautomix.cli.demo import demo as show
+from adautomix.cli.notebooks import copy_notebooks
 from adautomix.data import DATASETS
 from adautomix.evaluate import ALL_EVALUATORS
 from adautomix.methods import METHODS
@@ -31,6 +32,7 @@ def _guarded(argv: list[str]) -> int:
         return tyro.extras.subcommand_cli_from_dict(
             {
                 "demo": _command(Demo, show),
+                "notebooks": _command(Notebooks, copy_notebooks),
                 "train": _command(
                     Train,
                     runs.train_one,

@@ -73,6 +73,12 @@ class Demo:
 
 
 @dataclass(frozen=True)
+class Notebooks:
+    folder: tyro.conf.Positional[str]
+    """A new or empty folder; it becomes a workbook, in which `adautomix run quick` works."""
+
+
+@dataclass(frozen=True)
 class Recipes:
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Only recipes whose name contains one of these (default: all)."""

@@ -5,11 +5,18 @@ from pathlib import Path
 
 from adautomix.cli.arguments import Demo
 from adautomix.utils.errors import UserError
+from adautomix.utils.extras import import_or_tell
+from adautomix.utils.paths import workbook_root
 
 NEXT = """What next:
-  read it step by step       make lab, and open notebooks/00_index.ipynb
-  see everything run         make workbook
+  read it step by step       {read}
+  see everything run         {run}
   train on your own images   adautomix train --data folder --root my_images --method adautomix --epochs 50"""
+IN_CHECKOUT = {"read": "make lab, and open notebooks/00_index.ipynb", "run": "make workbook"}
+INSTALLED = {
+    "read": "adautomix notebooks workbook, and open workbook/notebooks/00_index.ipynb",
+    "run": "cd workbook, then adautomix run quick",
+}
 KINDS = (".png", ".pdf", ".svg")
 DISPLAYED, SEEN = 128, 32
 """Side (px) of the pictures, and of what the reference networks see: they learned on 32 px."""
@@ -18,8 +25,7 @@ DISPLAYED, SEEN = 128, 32
 def demo(args: Demo) -> int:
     """Mix six photographs by every method, masks from the trained reference networks, and write one figure."""
     began = time.perf_counter()
-    import matplotlib as mpl
-
+    mpl = import_or_tell("matplotlib")
     mpl.use("Agg")
     from adautomix import figures
     from adautomix.data import whole_photos
@@ -42,5 +48,5 @@ def demo(args: Demo) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=100)
     print(f"{len(mixed)} methods, {len(pictures)} photographs: {path} ({time.perf_counter() - began:.0f} s)")
-    print(NEXT)
+    print(NEXT.format(**(IN_CHECKOUT if (workbook_root() / "Makefile").exists() else INSTALLED)))
     return 0

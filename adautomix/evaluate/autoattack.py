@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from adautomix.evaluate.attacks import COMMON, EPS, accuracy_by_eps, attack_result, check_attack
 from adautomix.evaluate.batching import BATCH, fixed_batches, logits_of
 from adautomix.utils.errors import UserError
+from adautomix.utils.extras import installing
 from adautomix.utils.seeding import same_random_state
 
-MISSING = "AutoAttack needs the extra 'attacks': pip install -e '.[attacks]'"
+MISSING = f"AutoAttack needs the extra 'attacks': {installing('attacks')}"
 LEAST_CLASSES = 4
 """The targeted loss of the standard version compares the four largest logits."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adautomix.utils.errors import UserError
+from adautomix.utils.extras import installing
 
 CONNECT_SECONDS = 10
 QUIET_HERE = {"nthreads": 1, "host": "127.0.0.1", "dashboard": False, "silence_logs": logging.CRITICAL}
@@ -73,7 +74,7 @@ def _slurm(workers: int, gpu_share: int) -> Any:
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
-        raise UserError("SLURM needs an extra: pip install -e '.[cluster]'") from error
+        raise UserError(f"SLURM needs an extra: {installing('cluster')}") from error
     # One notebook a job, whatever cores the job has: those are for the notebook's own threads and loaders.
     cluster = SLURMCluster(processes=1, worker_extra_args=["--nthreads", "1"])
     cluster.scale(jobs=workers)

@@ -11,6 +11,7 @@ from adautomix.plans.execute import KILLED, Outcome, TaskFailed, execute, is_don
 from adautomix.plans.last_run import remember
 from adautomix.plans.tasks import Plan, Task
 from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.extras import installing
 
 POLL_SECONDS = 1.0
 """How often workers that came or went are noticed; a notebook's end is noticed at once."""
@@ -86,7 +87,7 @@ def _run(plan: Plan, todo: list[Task], where: tuple[int, str | None, int], force
 
         from adautomix.plans.cluster import connect
     except ImportError as error:
-        raise UserError(f"running plans needs an extra ({error}): pip install -e '.[lab]'") from error
+        raise UserError(f"running plans needs an extra ({error}): {installing('lab')}") from error
     waiting, outcomes = {task.id: task for task in todo}, {}
     running: dict[Any, Task] = {}
     submission = uuid.uuid4().hex  # on a shared scheduler the same task of another user or folder is another one

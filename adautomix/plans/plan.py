@@ -66,6 +66,8 @@ def find_plan(plan: str | Path) -> Path:
             raise UserError(f"there is no plan {plan}")
         return Path(plan)
     folder = workbook_root() / "notebooks" / "plans"
+    if not folder.is_dir():
+        raise UserError(f"there is no workbook in {Path.cwd()}; `adautomix notebooks DIR` writes one to run plans in")
     if not (folder / f"{plan}.yaml").exists():
         raise unknown("plan", str(plan), [p.stem for p in folder.glob("*.yaml")])
     return folder / f"{plan}.yaml"

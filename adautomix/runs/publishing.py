@@ -14,7 +14,7 @@ from torch import Tensor
 from adautomix.runs.run import Run
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.files import write_atomic, write_json
-from adautomix.utils.paths import workbook_root
+from adautomix.utils.paths import shipped
 
 REFERENCE = Path("outputs/reference/small_data/networks")
 """Where the reference networks lie in the workbook: a published Run of a method each."""
@@ -71,9 +71,9 @@ def published_state(run: Run) -> dict[str, dict[str, Tensor]]:
 def reference_run(method: str = "adautomix") -> Run:
     """Return the reference network of a method, automix or adautomix: trained on CIFAR-10, 100 images a class.
 
-    Raises: UserError for another method, or outside of a copy of the workbook.
+    Raises: UserError for another method, or if neither the workbook nor the package has them.
     """
-    folder = workbook_root() / REFERENCE
+    folder = shipped(REFERENCE)
     found = {path.name.partition("-")[0]: path for path in sorted(folder.glob("*-*"))}
     if not found:
         raise UserError(f"the reference networks lie in {REFERENCE} of the workbook, and {folder} is not there")

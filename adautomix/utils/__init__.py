@@ -6,7 +6,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "errors": "UserError",
-        "paths": "in_workbook workbook_root",
+        "extras": "MissingExtra import_or_tell installing",
+        "paths": "in_workbook shipped workbook_root",
         "seeding": "choose_device generator_for seed_for",
     },
 )

@@ -5,10 +5,10 @@ importing torch.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from typing import Any
 
 from adautomix.utils.errors import unknown
+from adautomix.utils.extras import import_or_tell
 
 
 class LazyTable(Mapping[str, Any]):
@@ -18,11 +18,11 @@ class LazyTable(Mapping[str, Any]):
         self._what, self._package, self._entries = what, package, entries
 
     def __getitem__(self, name: str) -> Any:
-        """Return the object; raises UnknownName, naming the closest one."""
+        """Return the object; raises UnknownName, naming the closest one, or MissingExtra."""
         if name not in self._entries:
             raise unknown(self._what, name, self._entries)
         module, attribute = self._entries[name].split(":")
-        return getattr(import_module(f"{self._package}.{module}"), attribute)
+        return getattr(import_or_tell(f"{self._package}.{module}"), attribute)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -52,6 +52,6 @@ def lazy_exports(
     def get(name: str) -> Any:
         if name not in place:
             raise AttributeError(f"module {room!r} has no attribute {name!r}")
-        return getattr(import_module(f"{room}.{place[name]}"), name)
+        return getattr(import_or_tell(f"{room}.{place[name]}"), name)
 
     return get, lambda: sorted(place), sorted(place)

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+INSTALLED = Path(__file__).resolve().parents[1] / "workbook"
+"""Notebooks, plans and published results inside an installed wheel; a checkout has them at its top instead."""
+
 
 def workbook_root() -> Path:
     """Return the nearest folder at or above the working directory that holds `notebooks/plans`.
@@ -14,6 +17,12 @@ def workbook_root() -> Path:
         if (folder / "notebooks" / "plans").is_dir():
             return folder
     return here
+
+
+def shipped(path: str | Path) -> Path:
+    """Return a file or folder that comes with the workbook: the workbook's own, or else the package's copy."""
+    own = workbook_root() / path
+    return own if own.exists() else INSTALLED / path
 
 
 def in_workbook(path: str | Path) -> Path:

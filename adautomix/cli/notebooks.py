@@ -1,0 +1,32 @@
+"""The subcommand `notebooks`: the workbook's notebooks and published results, out of an installed package."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from adautomix.cli.arguments import Notebooks
+from adautomix.utils.errors import UserError
+from adautomix.utils.extras import installing
+from adautomix.utils.paths import shipped
+
+PARTS = ("notebooks", "outputs/reference")
+LEFT_OUT = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__", ".*")
+
+
+def copy_notebooks(args: Notebooks) -> int:
+    """Copy notebooks, plans and the published results into a folder, which is a workbook then."""
+    folder = Path(args.folder).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there and not an empty folder; give a new one, nothing was written")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".notebooks-") as whole_or_nothing:
+        made = Path(whole_or_nothing) / "workbook"
+        for part in PARTS:
+            shutil.copytree(shipped(part), made / part, ignore=LEFT_OUT)
+        if folder.exists():
+            folder.rmdir()
+        made.rename(folder)
+    count = len(list((folder / "notebooks").glob("*.ipynb")))
+    print(f"{count} notebooks: {folder / 'notebooks'}")
+    print(f"To run them ({installing('lab,book')}):\n  cd {folder}\n  jupyter lab notebooks\n  adautomix run quick")
+    return 0
