@@ -1,6 +1,8 @@
 """A plan on a real SLURM of one node: what is told of its jobs' ends, and does a second run complete the first?"""
 
+import inspect
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -197,6 +199,21 @@ def test_jobs_that_end_before_they_take_a_notebook_end_the_plan_with_what_they_p
     assert "FAILED, exit code 3:0" in result.stderr
     assert "no such module" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif("devices" not in inspect.signature(train).parameters, reason="this trainer knows one device only")
+def test_srun_trains_one_run_in_two_processes(slurm, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        meet = f"127.0.0.1:{free.getsockname()[1]}"
+    torchrun = ["torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d"]
+    torchrun += ["--rdzv-id", "1", "--rdzv-endpoint", meet, "-m", "adautomix", "train"]
+    flags = "--data digits --method mixup --epochs 2 --width 4 --per-class 10 --batch-size 20 --device cpu"
+    srun = ["srun", "-n", "2", "--kill-on-bad-exit", "--mem=100M", sys.executable, "-m"]
+    call = [*srun, *torchrun, *flags.split(), "--runs", str(tmp_path)]
+    result = subprocess.run(call, env=os.environ | slurm, capture_output=True, text=True, timeout=600, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (run,) = find_runs(tmp_path)
+    assert [session["devices"] for session in run.info["sessions"]] == [2]
 
 
 def test_a_walltime_that_ends_in_mid_training(slurm, walltime):
