@@ -1,23 +1,24 @@
 """Running one notebook of a plan, on a worker.
 
 What a reader gets wrong: a notebook that lies there need not have run to its end. papermill writes it in place and a
-killed kernel leaves one that looks finished, so it gets its name last, and only DONE counts. jupyter_client's TCP ports
-clash when kernels start together, so every kernel gets private IPC sockets.
+killed kernel leaves one that looks finished, so it gets its name last, and only DONE counts.
 """
 
 import logging
 import os
 import re
-import shutil
-import sys
+import socket
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from adautomix.plans.cards import VISIBLE, visible
+from adautomix.plans.private_kernels import start_and_run
 from adautomix.plans.tasks import Task
 from adautomix.runs.run import Run
 from adautomix.utils.errors import UserError
@@ -27,7 +28,10 @@ from adautomix.utils.task import LISTED, VARIABLE, noted
 LOCK_SECONDS = 30
 TRACEBACK_LINES = 25
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-KILLED = "its worker process was killed; run the plan again, training goes on from its checkpoint"
+STARTED = ".started"
+"""Who runs the task, or ran it last: submission, host, pid, SLURM job, and since when."""
+GOES_ON = "run the plan again, training goes on from its checkpoint"
+KILLED = f"its worker process was killed; {GOES_ON}"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class TaskFailed(Exception):
     """A notebook failed; the text is the reason."""
 
 
+class WorkerKilled(TaskFailed):
+    """The worker that ran the notebook was killed."""
+
+
 def is_done(task: Task) -> bool:
     """Return whether the notebook ran to its end with this key, after what it needs, and its Runs are still there."""
     record = _record(task.folder)
@@ -60,8 +68,28 @@ def trained_runs(task: Task) -> list[Run]:
     return [Run(path) for path in noted(task.folder)]
 
 
+def note_failure(task: Task, reason: str) -> None:
+    """Leave in the task's folder why it failed."""
+    write_json(task.folder / "FAILED", {"key": task.key, "reason": reason})
+
+
+def last_start(task: Task) -> dict[str, Any]:
+    """Return what STARTED says; nothing if the task never was, or was by an older version, which wrote no JSON."""
+    try:
+        return _content(task.folder / STARTED)
+    except ValueError:
+        return {}
+
+
 def _record(folder: Path) -> dict[str, Any]:
-    return read_json(folder / "DONE") if (folder / "DONE").exists() else {}
+    return _content(folder / "DONE")
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return {}
 
 
 def _upstream(task: Task) -> dict[str, str | None]:
@@ -69,10 +97,11 @@ def _upstream(task: Task) -> dict[str, str | None]:
     return {need: _record(task.folder.parent / need).get("run") for need in task.needs}
 
 
-def execute(task: Task, *, force: bool = False, submission: str = "") -> Outcome:
+def execute(task: Task, *, force: bool = False, submission: str = "", cards: Sequence[str] | None = None) -> Outcome:
     """Run the task's notebook unless it is DONE.
 
     Args:
+        cards: the GPUs that it may see; None for the worker's own, or as many of them as the task asks for.
         submission: names this run of the plan. A scheduler may start a task again whose worker died; that is refused.
     Raises: TaskFailed, whatever went wrong, with the failing cell's traceback if it was one.
     """
@@ -83,17 +112,35 @@ def execute(task: Task, *, force: bool = False, submission: str = "") -> Outcome
         with FileLock(task.folder / ".lock", timeout=LOCK_SECONDS):
             if is_done(task) and not force:
                 return Outcome(task.id, "kept")
-            started = task.folder / ".started"
-            if submission and started.exists() and started.read_text() == submission:
-                raise TaskFailed(KILLED)
-            started.write_text(submission)
-            return _execute(task)
+            if submission and last_start(task).get("submission") == submission:
+                raise WorkerKilled(KILLED)
+            started = {"submission": submission, "host": socket.gethostname(), "pid": os.getpid()}
+            started |= {"job": os.environ.get("SLURM_JOB_ID"), "since": datetime.now(UTC).isoformat()}
+            write_json(task.folder / STARTED, started)
+            if cards is None and 0 < task.gpus < len(visible()):
+                cards = visible()[: task.gpus]
+            with _seeing(cards):
+                return _execute(task)
     except Timeout:
         raise TaskFailed("another process is running this notebook; wait for it or stop it") from None
     except TaskFailed:
         raise
     except Exception as error:  # a full disk, a missing package: it must not look like a killed worker
         raise TaskFailed(f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _seeing(cards: Sequence[str] | None):
+    """Let what is started meanwhile see these GPUs only; None changes nothing."""
+    before = os.environ.get(VISIBLE)
+    if cards is not None:
+        os.environ[VISIBLE] = ",".join(cards)
+    try:
+        yield
+    finally:
+        os.environ.pop(VISIBLE, None)
+        if before is not None:
+            os.environ[VISIBLE] = before
 
 
 def _execute(task: Task) -> Outcome:
@@ -108,7 +155,7 @@ def _execute(task: Task) -> Outcome:
         stale.unlink(missing_ok=True)
     os.environ[VARIABLE] = str(task.folder)  # the kernel inherits it, and training notes its Run there
     try:
-        _start_and_run(
+        start_and_run(
             papermill,
             str(task.notebook),
             str(running),
@@ -122,7 +169,7 @@ def _execute(task: Task) -> Outcome:
         reason = _reason(error, task)
         if running.exists():
             os.replace(running, failed)
-        write_json(task.folder / "FAILED", {"key": task.key, "reason": reason})
+        note_failure(task, reason)
         raise TaskFailed(reason) from None
     os.replace(running, task.folder / "notebook.ipynb")
     seconds = time.perf_counter() - began
@@ -135,48 +182,6 @@ def _execute(task: Task) -> Outcome:
     }
     write_json(done, record)
     return Outcome(task.id, "done", seconds)
-
-
-def _start_and_run(papermill: Any, *args: Any, **options: Any) -> None:
-    """Execute a notebook; on Windows, whose kernels have TCP only and may clash, one that did not start is retried."""
-    tries = 3 if sys.platform == "win32" else 1
-    for attempt in range(tries):
-        try:
-            with _private_sockets() as config:
-                papermill.execute_notebook(*args, config=config, **options)
-            return
-        except RuntimeError as error:
-            if "Kernel died before" not in str(error) or attempt == tries - 1:
-                raise
-
-
-@contextmanager
-def _private_sockets():
-    """Yield a kernel config with sockets of its own; with TCP on Windows, which has nothing else."""
-    from traitlets.config import Config
-
-    from adautomix.plans.forked_kernels import ForkKernelManager
-
-    config = Config()
-    config.NotebookClient.kernel_manager_class = ForkKernelManager
-    config.NotebookClient.extra_arguments = ["--log-level=CRITICAL"]  # every kernel's farewell is logged as an error
-    if sys.platform == "win32":
-        yield config
-        return
-    _sweep()
-    config.KernelManager.transport = "ipc"
-    # A short path on a local disk: socket names are limited to about 100 characters.
-    with TemporaryDirectory(prefix=f"ax-{os.getpid()}-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        config.KernelManager.ip = f"{folder}/k"
-        yield config
-
-
-def _sweep() -> None:
-    """Remove the socket folders of workers that were killed."""
-    for folder in Path("/tmp").glob("ax-*-*"):
-        owner = folder.name.split("-")[1]
-        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reason(error: Exception, task: Task) -> str:

@@ -2,19 +2,18 @@
 
 import os
 import sys
-import time
 import uuid
 from collections.abc import Iterable
-from typing import Any
 
-from adautomix.plans.execute import KILLED, Outcome, TaskFailed, execute, is_done
+from adautomix.plans.cards import visible
+from adautomix.plans.execute import Outcome, is_done
 from adautomix.plans.last_run import remember
+from adautomix.plans.live import Live
+from adautomix.plans.place import Where
+from adautomix.plans.progress import Progress
 from adautomix.plans.tasks import Plan, Task
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.extras import installing
-
-POLL_SECONDS = 1.0
-"""How often workers that came or went are noticed; a notebook's end is noticed at once."""
 
 
 def run_plan(
@@ -41,7 +40,9 @@ def run_plan(
     outcomes = {t.id: Outcome(t.id, "kept") for t in chosen if t not in todo}
     if todo:
         share = gpu_share or plan.gpu_share
-        outcomes |= _run(plan, todo, (workers or default_workers(share), scheduler, share), forced)
+        logs = plan.outputs / "jobs"
+        where = Where(workers or default_workers(share), scheduler, share, f"adautomix-{plan.name}", logs)
+        outcomes |= _run(plan, todo, where, forced)
     else:
         remember(plan)
     return {task.id: outcomes[task.id] for task in chosen}
@@ -62,9 +63,7 @@ def select(plan: Plan, only: Iterable[str]) -> list[Task]:
 
 def default_workers(gpu_share: int = 1) -> int:
     """Return how many notebooks run at a time unless told: one a core, at most four, or `gpu_share` a GPU."""
-    from adautomix.plans.cluster import gpus
-
-    return gpu_share * len(gpus()) or min(os.cpu_count() or 1, 4)
+    return gpu_share * len(visible()) or min(os.cpu_count() or 1, 4)
 
 
 def unsettled(tasks: Iterable[Task], forced: set[str]) -> list[Task]:
@@ -76,8 +75,8 @@ def unsettled(tasks: Iterable[Task], forced: set[str]) -> list[Task]:
     return list(todo.values())
 
 
-def _run(plan: Plan, todo: list[Task], where: tuple[int, str | None, int], forced: set[str]) -> dict[str, Outcome]:
-    """Run tasks as their needs are done and workers are free; `where` is what `cluster.connect` takes.
+def _run(plan: Plan, todo: list[Task], where: Where, forced: set[str]) -> dict[str, Outcome]:
+    """Run tasks as their needs are done and workers are free.
 
     A task is handed to dask only when a worker is free for it: handed over all at once, dask shares them out
     beforehand, and one worker of two was seen to run five notebooks of eight.
@@ -88,89 +87,25 @@ def _run(plan: Plan, todo: list[Task], where: tuple[int, str | None, int], force
         from adautomix.plans.cluster import connect
     except ImportError as error:
         raise UserError(f"running plans needs an extra ({error}): {installing('lab')}") from error
-    waiting, outcomes = {task.id: task for task in todo}, {}
-    running: dict[Any, Task] = {}
-    submission = uuid.uuid4().hex  # on a shared scheduler the same task of another user or folder is another one
-    with connect(*where) as client:
+    submission = uuid.uuid4().hex
+    with connect(where, todo) as place:
         remember(plan)  # not before: a mistake must not change what the name stands for
-        print(f"{len(todo)} notebooks to run, {len(_slots(client))} workers" + ("" if _slots(client) else ", waiting"))
+        there = len(place.workers())
+        print(f"{len(todo)} notebooks to run, {there} workers" + ("" if there else ", waiting"))
         # disable=None: no bar where nobody watches, such as a log file; the lines are enough there.
-        with tqdm(total=len(todo), unit="notebook", dynamic_ncols=True, smoothing=0, disable=None) as bar:
-            while waiting or running:
-                for task in _startable(waiting, running, _slots(client)):
-                    future = _submit(client, task, force=task.id in forced, submission=submission)
-                    running[future] = waiting.pop(task.id)
-                ended = [_outcome(running.pop(future).id, future) for future in _finished(running)]
-                for outcome in [*ended, *_skipped(waiting, {o.id: o for o in ended} | outcomes)]:
-                    outcomes[outcome.id] = outcome
-                    waiting.pop(outcome.id, None)
+        with (
+            Live(plan.outputs, submission) as live,
+            tqdm(total=len(todo), unit="notebook", dynamic_ncols=True, smoothing=0, disable=None) as bar,
+        ):
+            progress = Progress(place, todo, forced, submission)
+            while progress.unfinished:
+                for outcome in progress.step():
                     bar.write(_line(outcome), file=sys.stdout)
                     bar.update()
-    return outcomes
-
-
-def _slots(client: Any) -> list[bool]:
-    """Return an entry for every worker: whether it has a GPU."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return [bool(worker.get("resources", {}).get("GPU")) for worker in workers]
-
-
-def _startable(waiting: dict[str, Task], running: dict[Any, Task], slots: list[bool]) -> list[Task]:
-    """Return the tasks to start now, in the plan's order: needs done, a worker free, and a GPU where one is wanted."""
-    free, gpus = len(slots) - len(running), sum(slots) - sum(task.gpu for task in running.values())
-    started: list[Task] = []
-    unfinished = {*waiting, *(task.id for task in running.values())}
-    for task in waiting.values():
-        if len(started) >= free:  # free is negative while a worker is away
-            break
-        if unfinished & set(task.needs) or (task.gpu and any(slots) and gpus == 0):
-            continue
-        gpus -= task.gpu
-        started.append(task)
-    return started
-
-
-def _submit(client: Any, task: Task, **options: Any) -> Any:
-    resources = {"GPU": 1} if task.gpu and any(_slots(client)) else None
-    key = f"{task.id}-{options['submission']}"
-    return client.submit(execute, task, **options, key=key, pure=False, retries=0, resources=resources)
-
-
-def _finished(running: dict[Any, Task]) -> list[Any]:
-    """Return the futures that ended, after waiting a moment for the next one: workers may also come and go."""
-    from distributed import wait
-
-    if not running:
-        time.sleep(POLL_SECONDS)
-        return []
-    try:
-        return list(wait(list(running), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done)
-    except TimeoutError:
-        return []
-
-
-def _outcome(task_id: str, future: Any) -> Outcome:
-    if future.status == "finished":
-        return future.result()
-    if future.status == "cancelled":
-        return Outcome(task_id, "failed", reason="cancelled")
-    error = future.exception()
-    if isinstance(error, TaskFailed):
-        return Outcome(task_id, "failed", reason=str(error))
-    killed = type(error).__name__ == "KilledWorker"
-    return Outcome(task_id, "failed", reason=KILLED if killed else f"{type(error).__name__}: {error}")
-
-
-def _skipped(waiting: dict[str, Task], outcomes: dict[str, Outcome]) -> list[Outcome]:
-    """Return the waiting tasks that can no longer run, each with the failure that is the cause."""
-    causes = {o.id: o.cause or o.id for o in outcomes.values() if o.state in ("failed", "skipped")}
-    skipped = []
-    for task in waiting.values():
-        cause = next((causes[need] for need in task.needs if need in causes), None)
-        if cause is not None:
-            causes[task.id] = cause
-            skipped.append(Outcome(task.id, "skipped", reason=f"skipped because of {cause}", cause=cause))
-    return skipped
+                for line in place.tend(progress.useful):
+                    bar.write(line, file=sys.stdout)
+                live.beat(len(place.workers()), place.queue)
+    return progress.outcomes
 
 
 def _line(outcome: Outcome) -> str:

@@ -6,6 +6,7 @@
       train:
         notebook: 10_train
         training: true                            # its results do not depend on the package's source
+        gpus: 2                                   # of each of its notebooks; or gpu: true, one where there is one
         grid: {method: [mixup, cutmix], seed: [0, 1]}
       evaluate:
         notebook: 20_evaluate
@@ -33,6 +34,7 @@ ENTRY = {
     "needs": str | list[str],
     "training": bool,
     "gpu": bool,
+    "gpus": int,
     "timeout_minutes": float,
 }
 """What may stand under a step's name."""
@@ -46,6 +48,7 @@ class Step:
         needs: steps whose tasks must be done first; of their tasks, those that agree on the grid values both have.
         training: the result is a trained Run, which an edit of the package's source does not make stale.
         gpu: each task takes a GPU of its own, or its share of one, where there are any.
+        gpus: each task needs so many GPUs, for itself; where there are fewer the plan does not start.
         timeout_minutes: longest time one cell may take.
     """
 
@@ -56,6 +59,7 @@ class Step:
     needs: tuple[str, ...] = ()
     training: bool = False
     gpu: bool = False
+    gpus: int = 0
     timeout_minutes: float | None = None
 
 
@@ -141,6 +145,10 @@ def _step(name: str, entry: Any) -> Step:
         raise UserError(f"grid of {empty[0]} must be a list of values, got []")
     if both := set(grid) & set(given.get("parameters", {})):
         raise UserError(f"{', '.join(sorted(both))} is both in the grid and in parameters")
+    if given.get("gpus", 1) < 1:
+        raise UserError(f"gpus must be 1 or more, got {given['gpus']!r}; leave it out for none")
+    if given.get("gpu") and "gpus" in given:
+        raise UserError("give gpu (a GPU where there is one) or gpus (so many, or the plan does not start), not both")
     if given.get("timeout_minutes", 1) <= 0:
         raise UserError(f"timeout_minutes must be above 0, got {given['timeout_minutes']!r}")
     return Step(**given | {"name": name, "needs": (needs,) if isinstance(needs, str) else tuple(needs)})

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
-from adautomix.plans.execute import Outcome, is_done, trained_runs
+from adautomix.plans.execute import Outcome, is_done, last_start, trained_runs
+from adautomix.plans.live import clock, live_text
 from adautomix.plans.tasks import Plan, Task
 from adautomix.results.tables import table, wide_table
 from adautomix.runs.run import Run
@@ -21,7 +23,7 @@ def state_of(task: Task) -> tuple[str, str]:
             with FileLock(task.folder / ".lock", timeout=0):
                 pass
         except Timeout:
-            return "running", ""
+            return "running", _running(last_start(task))
     if is_done(task):
         return "done", f"{read_json(task.folder / 'DONE')['seconds']:.1f} s"
     failed = read_json(task.folder / "FAILED") if (task.folder / "FAILED").exists() else {}
@@ -35,9 +37,22 @@ def state_of(task: Task) -> tuple[str, str]:
 def status_text(plan: Plan) -> str:
     """Return one line a task, and a count of the states."""
     states = {task.id: state_of(task) for task in plan.tasks.values()}
+    for id_, (state, _) in states.items():
+        open_ = [need for need in plan.tasks[id_].needs if states[need][0] != "done"]
+        if state == "waiting" and open_:
+            states[id_] = (state, f"for {open_[0]}" + f" and {len(open_) - 1} more" * (len(open_) > 1))
     width = max(map(len, states))
     lines = [f"{state:<8} {id_:<{width}}  {remark}".rstrip() for id_, (state, remark) in states.items()]
-    return "\n".join([*lines, "", _counts(plan, (state for state, _ in states.values()))])
+    counts = _counts(plan, (state for state, _ in states.values()))
+    return "\n".join([*lines, "", *filter(None, [live_text(plan.outputs), counts])])
+
+
+def _running(start: dict[str, Any]) -> str:
+    """Return since when and where a task runs."""
+    if "since" not in start:
+        return ""
+    job = f", SLURM job {start['job']}" if start["job"] else ""
+    return f"since {clock(start['since'])} on {start['host']}{job}"
 
 
 def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:

@@ -41,6 +41,7 @@ class Task:
     key: str
     needs: tuple[str, ...] = ()
     gpu: bool = False
+    gpus: int = 0
     timeout_minutes: float | None = None
 
 
@@ -171,7 +172,7 @@ def _task(
     parts = [content_hash(notebook), identity, sorted(tasks[n].key for n in needs), source]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder = outputs / "tasks" / id_
-    return Task(id_, step.name, notebook, parameters, folder, key, needs, step.gpu, step.timeout_minutes)
+    return Task(id_, step.name, notebook, parameters, folder, key, needs, step.gpu, step.gpus, step.timeout_minutes)
 
 
 def _agree(task: Task, point: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ each is a row of its own, and `label` says what tells them apart.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -27,14 +27,15 @@ def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1")
     Raises: UserError if the evaluator does not give that value.
     """
     found = measured(runs, evaluator)
+    keys = _keys(run for run, *_ in found)
     rows = []
     for run, role, result in found:
         if value not in result["value"]:
             raise unknown(f"value of {evaluator}", value, result["value"])
-        rows.append({"key": group_key(run), "role": role, "value": result["value"][value]})
+        rows.append({"key": keys[run.id], "role": role, "value": result["value"][value]})
     values = pd.DataFrame(rows, columns=["key", "role", "value"])
     stats = values.groupby(["key", "role"], sort=False)["value"].agg(mean="mean", sd="std", n="count").reset_index()
-    groups = _groups(run for run, *_ in found).loc[stats.pop("key")]
+    groups = _groups((run for run, *_ in found), keys).loc[stats.pop("key")]
     return pd.concat([groups.reset_index(drop=True), stats], axis=1)
 
 
@@ -82,8 +83,9 @@ def best_methods(stats: pd.DataFrame) -> list[str]:
 def named(runs: Iterable[Run]) -> list[tuple[Run, dict[str, Any]]]:
     """Return every run once, with what a row of a long table says of it: run, data, method, backbone, label, seed."""
     runs = each_once(runs)
-    groups = _groups(runs)[["data", "method", "backbone", "label"]].to_dict("index")
-    return [(run, {"run": run.id} | groups[group_key(run)] | {"seed": run.config.seed}) for run in runs]
+    keys = _keys(runs)
+    groups = _groups(runs, keys)[["data", "method", "backbone", "label"]].to_dict("index")
+    return [(run, {"run": run.id} | groups[keys[run.id]] | {"seed": run.config.seed}) for run in runs]
 
 
 def epochs(runs: Iterable[Run]) -> pd.DataFrame:
@@ -116,24 +118,30 @@ def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=classes, dtype=float)
 
 
-def _groups(runs: Iterable[Run]) -> pd.DataFrame:
+def _keys(runs: Iterable[Run]) -> dict[str, str]:
+    """Return every run's group, by its id: reading a run's settings takes a millisecond, and there may be thousands."""
+    return {run.id: group_key(run) for run in each_once(runs)}
+
+
+def _groups(runs: Iterable[Run], keys: Mapping[str, str]) -> pd.DataFrame:
     """Return a row a group of runs, indexed by its key: the telling settings, and the label."""
-    groups = {group_key(run): settings(run) for run in runs}
+    one = {keys[run.id]: run for run in runs}
+    groups = {key: settings(run) for key, run in one.items()}
     if not groups:
         return pd.DataFrame(columns=[*ALWAYS, "label"])
     frame = pd.DataFrame.from_dict(groups, orient="index", dtype=object)
     telling = [name for name in frame.columns if name not in ALWAYS and _tells(frame, name)]
     frame = frame[[*ALWAYS, *telling]]
     frame = frame.where(frame.notna(), "–")  # a setting that this method does not have
-    frame["label"] = frame["method"]
+    labels = {}
     for _, rows in frame.groupby(["data", "method"]):
         backbone = ["backbone"] if rows["backbone"].nunique() > 1 else []
         for _, part in rows.groupby("backbone"):
             own = backbone + [name for name in ("epochs", *telling) if part[name].nunique(dropna=False) > 1]
             for key, row in part.iterrows():
                 told = (f"{n.rpartition('.')[2]} {row[n]}" for n in own if row[n] != "–")
-                frame.loc[key, "label"] = ", ".join([row["method"], *told])
-    return frame
+                labels[key] = ", ".join([row["method"], *told])
+    return frame.assign(label=pd.Series(labels, dtype=object))
 
 
 def _tells(frame: pd.DataFrame, name: str) -> bool:

@@ -79,9 +79,9 @@ class Run:
             raise UserError(f"{self.path} is not a Run: it has no config.json")
         return read_json(self.path / "config.json")
 
-    @property
+    @cached_property
     def config(self) -> TrainConfig:
-        """The training config."""
+        """The training config; it never changes."""
         return from_dict(TrainConfig, self.info["config"])
 
     @property

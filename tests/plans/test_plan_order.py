@@ -1,15 +1,15 @@
 """Order: which task starts next, and what follows when one fails or does not start?"""
 
-import os
-
 import pytest
 from helpers.plans import plan_of, two_notebooks
 
-import adautomix.plans.execute as execute_module
 from adautomix.plans.cluster import connect
-from adautomix.plans.execute import Outcome, TaskFailed, execute
-from adautomix.plans.orchestrate import _skipped, _slots, _startable, default_workers
+from adautomix.plans.execute import STARTED, Outcome, TaskFailed, execute
+from adautomix.plans.place import Place, Where
+from adautomix.plans.private_kernels import start_and_run
+from adautomix.plans.progress import Progress, _skipped
 from adautomix.utils.errors import UserError
+from adautomix.utils.files import write_json
 
 
 @pytest.fixture
@@ -18,29 +18,49 @@ def workbook(tmp_path, monkeypatch):
     return tmp_path
 
 
+class Bench(Place):
+    """Workers with so many GPUs each, and no dask."""
+
+    def __init__(self, workers):
+        self.gpus = workers
+
+    def workers(self):
+        return self.gpus
+
+
+def startable(waiting, running, workers):
+    """Return the ids of the tasks that start now beside those that run."""
+    progress = Progress(Bench(workers), [*waiting, *running], set(), "")
+    for task in running:
+        progress.running[task.id] = progress.waiting.pop(task.id)
+    started = []
+    while (task := progress._next(workers)) is not None:
+        progress.running[task.id] = progress.waiting.pop(task.id)
+        started.append(task.id)
+    return started
+
+
 def test_tasks_start_in_order_when_needs_are_done_and_workers_free(workbook):
     steps = {
         "a": {"notebook": "train", "grid": {"epochs": [1, 2, 3]}},
         "b": {"notebook": "train", "needs": "a"},
         "c": {"notebook": "table"},
     }
-    waiting = dict(plan_of(workbook, steps).tasks)
-    ids = list(waiting)
-    two, four = [False, False], [False] * 4
-    assert [t.id for t in _startable(waiting, {}, two)] == ["a.epochs=1", "a.epochs=2"]
-    assert [t.id for t in _startable(waiting, {}, four)] == ["a.epochs=1", "a.epochs=2", "a.epochs=3", "c"]
-    running = {name: waiting.pop(name) for name in ids[:3]}
-    assert [t.id for t in _startable(waiting, running, four)] == ["c"]  # b waits for all of a
-    assert _startable(waiting, running, [False] * 3) == []
-    assert _startable(waiting, running, [False]) == []  # workers that went away take their notebooks' places with them
-    assert [t.id for t in _startable(waiting, {}, two)] == ["c", "b"]
+    tasks = list(plan_of(workbook, steps).tasks.values())
+    first, rest = tasks[:3], tasks[3:]
+    assert startable(tasks, [], [0, 0]) == ["a.epochs=1", "a.epochs=2"]
+    assert startable(tasks, [], [0] * 4) == ["a.epochs=1", "a.epochs=2", "a.epochs=3", "c"]
+    assert startable(rest, first, [0] * 4) == ["c"]  # b waits for all of a
+    assert startable(rest, first, [0] * 3) == []
+    assert startable(rest, first, [0]) == []  # workers that went away take their notebooks' places with them
+    assert startable(rest, [], [0, 0]) == ["c", "b"]
 
 
 def test_a_gpu_task_waits_for_a_gpu_and_others_pass_it(workbook):
     steps = {"a": {"notebook": "train", "gpu": True, "grid": {"epochs": [1, 2]}}, "c": {"notebook": "table"}}
-    waiting = dict(plan_of(workbook, steps).tasks)
-    assert [t.id for t in _startable(waiting, {}, [True, False])] == ["a.epochs=1", "c"]
-    assert [t.id for t in _startable(waiting, {}, [False, False])] == ["a.epochs=1", "a.epochs=2"]  # none anywhere
+    tasks = list(plan_of(workbook, steps).tasks.values())
+    assert startable(tasks, [], [1, 0]) == ["a.epochs=1", "c"]
+    assert startable(tasks, [], [0, 0]) == ["a.epochs=1", "a.epochs=2"]  # none anywhere
 
 
 def test_everything_after_a_failure_is_skipped_because_of_it(workbook):
@@ -67,7 +87,7 @@ def test_an_error_outside_the_notebook_is_told_as_what_it_is(workbook, monkeypat
 def test_a_scheduler_that_starts_a_task_again_is_refused(workbook):
     task = plan_of(workbook, {"a": {"notebook": "train"}}).tasks["a"]
     task.folder.mkdir(parents=True)
-    (task.folder / ".started").write_text("this run")
+    write_json(task.folder / STARTED, {"submission": "this run"})
     with pytest.raises(TaskFailed) as caught:
         execute(task, submission="this run")
     assert "worker process was killed" in str(caught.value)
@@ -86,27 +106,16 @@ def test_on_windows_a_kernel_that_did_not_start_is_tried_again(monkeypatch, fail
     monkeypatch.setattr("sys.platform", "win32")
     papermill = Papermill()
     if works:
-        execute_module._start_and_run(papermill)
+        start_and_run(papermill)
         assert papermill.calls == failures + 1
     else:
         with pytest.raises(RuntimeError):
-            execute_module._start_and_run(papermill)
+            start_and_run(papermill)
         assert papermill.calls == 3
 
 
-def test_small_runs_share_a_gpu(workbook, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")  # need not exist: nothing computes on it
-    assert (default_workers(), default_workers(3)) == (1, 3)
-    steps = {"a": {"notebook": "train", "gpu": True, "grid": {"epochs": [1, 2, 3]}}, "c": {"notebook": "table"}}
-    plan = plan_of(workbook, steps, gpu_share=2)
-    with connect(3, None, plan.gpu_share) as client:
-        assert sorted(_slots(client)) == [False, True, True]
-        assert set(client.run(lambda: os.environ["CUDA_VISIBLE_DEVICES"]).values()) == {"7"}
-        assert [t.id for t in _startable(dict(plan.tasks), {}, _slots(client))] == ["a.epochs=1", "a.epochs=2", "c"]
-
-
 def test_slurm_gives_every_job_gpus_of_its_own():
-    with pytest.raises(UserError, match="gpu_share is of this machine's GPUs"), connect(2, "slurm", 2):
+    with pytest.raises(UserError, match="gpu_share is of this machine's GPUs"), connect(Where(2, "slurm", 2)):
         pass
 
 

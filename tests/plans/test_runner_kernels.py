@@ -2,41 +2,77 @@
 
 import json
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from helpers.plans import OUTPUTS, command, done, write_notebook, write_plan
 
+from adautomix.plans.execute import STARTED
 from adautomix.plans.forked_kernels import can_fork
+from adautomix.utils.files import read_json
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_running_scheduler_can_be_used(tmp_path):
-    write_notebook(tmp_path, "ok", OUTPUTS, "print('fine')")
-    write_plan(tmp_path, {"ok": {"notebook": "ok"}})
-    scheduler = tmp_path / "scheduler.json"
-    common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker"]
-    local = ["--host", "127.0.0.1", "--scheduler-file", str(scheduler)]
-    processes = [subprocess.Popen([*dask, *local, "--port", "0", "--no-dashboard"], **common)]
+@contextmanager
+def dask_by_hand(folder: Path, *workers: list[str]):
+    """Yield the address of a scheduler, with a worker for each list of options."""
+    file = folder / "scheduler.json"
+    common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    local = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", *local, "--port", "0"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", *local, "--nthreads", "1", "--no-nanny"]
+    processes = [subprocess.Popen(scheduler, **common)]
     try:
-        options = ["--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1", "--scheduler-file", str(scheduler)]
-        processes.append(subprocess.Popen([*worker, *options], **common))
-        deadline = time.monotonic() + 60
-        while not scheduler.exists() and time.monotonic() < deadline:
+        processes += [subprocess.Popen([*worker, *options], **common) for options in workers]
+        deadline = time.monotonic() + 300
+        while not file.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        address = json.loads(scheduler.read_text())["address"]
-        result = command(tmp_path, "run", "tiny", "--scheduler", address)
-        assert result.returncode == 0, result.stdout + result.stderr
-        assert done(tmp_path) == ["ok"]
+        yield json.loads(file.read_text())["address"]
     finally:
         for process in processes:
-            process.terminate()
+            process.kill()
             process.wait(timeout=30)
+
+
+HOLD = """\
+import pathlib, time
+first = not pathlib.Path(outputs, "held").exists()
+pathlib.Path(outputs, "held").touch()
+time.sleep(300 if first else 0)
+"""
+
+
+def test_of_two_workers_started_by_hand_one_is_killed_and_the_plan_finishes(tmp_path):
+    write_notebook(tmp_path, "hold", OUTPUTS, HOLD)
+    write_notebook(tmp_path, "ok", OUTPUTS, "print('fine')")
+    write_plan(
+        tmp_path, {"hold": {"notebook": "hold", "gpus": 2}, "ok": {"notebook": "ok"}, "last": {"notebook": "ok"}}
+    )
+    started = tmp_path / "outputs" / "tiny" / "tasks" / "hold" / STARTED
+    with dask_by_hand(tmp_path, ["--resources", "GPU=2"], []) as address:
+        run = [sys.executable, "-m", "adautomix.cli", "run", "tiny", "--scheduler", address]
+        with subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as plan:
+            while not (tmp_path / "outputs" / "tiny" / "held").exists():
+                assert plan.poll() is None, plan.communicate()
+                time.sleep(0.1)
+            os.kill(read_json(started)["pid"], signal.SIGKILL)
+            out, err = plan.communicate(timeout=300)
+        assert plan.returncode == 1, out + err
+        assert "failed  hold  its worker process was killed" in out
+        assert "tiny: 2 done, 1 failed" in out
+        assert err == ""
+        again = command(tmp_path, "run", "tiny", "--scheduler", address)
+        assert again.returncode == 2  # the worker with the GPUs is gone
+        assert "hold for 2; the worker with the most GPUs (dask worker --resources GPU=n) has 0" in again.stderr
+    assert command(tmp_path, "run", "tiny", CUDA_VISIBLE_DEVICES="0,1").returncode == 0
+    assert done(tmp_path) == ["hold", "last", "ok"]
 
 
 def test_no_scheduler_at_the_address_is_a_short_message(tmp_path):

@@ -1,0 +1,58 @@
+"""Worker processes on this machine. They listen on 127.0.0.1 only, and are told which GPUs a task sees."""
+
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from adautomix.plans import cards
+from adautomix.plans.place import Place, Where
+from adautomix.plans.tasks import Task
+
+QUIET = {"nthreads": 1, "host": "127.0.0.1", "dashboard": False, "silence_logs": logging.CRITICAL}
+"""One notebook a process, on this machine's own address, and no log lines between ours."""
+
+
+class Here(Place):
+    """This machine."""
+
+    def __init__(self, client: Any, share: int) -> None:
+        super().__init__(client)
+        self.names = cards.visible()
+        self.cards = cards.Cards(self.names, share)
+
+    def require(self, tasks: Sequence[Task]) -> None:
+        """Raise UserError if a task asks for more GPUs than this machine has."""
+        cards.require(tasks, len(self.names), "this machine")
+
+    def has_room(self, task: Task, running: Sequence[Task], workers: list[int]) -> bool:
+        """Return whether a task may start now, beside those that run."""
+        return len(workers) > len(running) and self.cards.choose(task) is not None
+
+    def submit(self, task: Task, workers: list[int], **options: Any) -> Any:
+        """Start a task and return its future; `options` are those of `execute`."""
+        seen = self.cards.take(task)
+        return self._submit(task, None, options | {"cards": seen if self.names else None})
+
+    def ended(self, task: Task) -> None:
+        """Take note that a task has ended."""
+        self.cards.give_back(task)
+
+
+@contextmanager
+def here(where: Where, tasks: Sequence[Task]):
+    """Yield this machine with single-thread worker processes."""
+    from distributed import Client, Nanny, Scheduler, SpecCluster
+
+    # Kernels that compute with all cores each would fight for them.
+    threads = str(max(1, (os.cpu_count() or 1) // where.workers))
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    worker = {"cls": Nanny, "options": QUIET | {"env": limits}}
+    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
+    workers = dict.fromkeys(range(where.workers), worker)
+    with (
+        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
+        Client(cluster) as client,
+    ):
+        yield Here(client, where.gpu_share)

@@ -1,0 +1,55 @@
+"""Starting a notebook's kernel with sockets of its own.
+
+jupyter_client's TCP ports clash when kernels start together, and any user of the machine can connect to them. So every
+kernel gets private IPC sockets: files in a folder of its own.
+"""
+
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+
+def start_and_run(papermill: Any, *args: Any, **options: Any) -> None:
+    """Execute a notebook; on Windows, whose kernels have TCP only and may clash, one that did not start is retried."""
+    tries = 3 if sys.platform == "win32" else 1
+    for attempt in range(tries):
+        try:
+            with _private_sockets() as config:
+                papermill.execute_notebook(*args, config=config, **options)
+            return
+        except RuntimeError as error:
+            if "Kernel died before" not in str(error) or attempt == tries - 1:
+                raise
+
+
+@contextmanager
+def _private_sockets():
+    """Yield a kernel config with sockets of its own; with TCP on Windows, which has nothing else."""
+    from traitlets.config import Config
+
+    from adautomix.plans.forked_kernels import ForkKernelManager
+
+    config = Config()
+    config.NotebookClient.kernel_manager_class = ForkKernelManager
+    config.NotebookClient.extra_arguments = ["--log-level=CRITICAL"]  # every kernel's farewell is logged as an error
+    if sys.platform == "win32":
+        yield config
+        return
+    _sweep()
+    config.KernelManager.transport = "ipc"
+    # A short path on a local disk: socket names are limited to about 100 characters.
+    with TemporaryDirectory(prefix=f"ax-{os.getpid()}-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        config.KernelManager.ip = f"{folder}/k"
+        yield config
+
+
+def _sweep() -> None:
+    """Remove the socket folders of workers that were killed."""
+    for folder in Path("/tmp").glob("ax-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)

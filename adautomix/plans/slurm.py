@@ -1,0 +1,201 @@
+"""Workers as SLURM jobs, by dask-jobqueue: its configuration file says queue, cores, memory and walltime.
+
+What dask does not see is asked of SLURM itself: why a worker was lost, which jobs wait and for what. A lost job is
+replaced, the notebook that it ran is not started again.
+"""
+
+import logging
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from adautomix.plans import cards
+from adautomix.plans.execute import GOES_ON, KILLED, last_start
+from adautomix.plans.place import Place, Where
+from adautomix.plans.slurm_jobs import ENDING, ENDS, end_of, last_words, queue, told_of
+from adautomix.plans.tasks import Task
+from adautomix.utils.errors import UserError
+from adautomix.utils.extras import installing
+
+LOOK_SECONDS = 5
+"""How often the queue is looked at: a second of many users' `squeue` is felt on a large cluster."""
+SUBMIT_SECONDS = 120
+STILLBORN = 3
+"""So many jobs in a row that ended before a worker was there, and the plan gives up: it is not the jobs, but the way
+they are started."""
+GPUS = re.compile(r"--(?:gres=gpu|gpus|gpus-per-node|gpus-per-task)[:= ](?:[\w.-]*[a-z][\w.-]*:)?(\d+)")
+PROLOGUE = [
+    "export DASK_DISTRIBUTED__WORKER__DAEMON=False  # or a worker may not fork kernels",
+    *(f"export {name}_NUM_THREADS=${{SLURM_CPUS_PER_TASK:-1}}" for name in ("OMP", "MKL", "OPENBLAS")),
+]
+
+
+@contextmanager
+def slurm(where: Where, tasks: Sequence[Task]):
+    """Yield a SLURM cluster with the first jobs submitted.
+
+    Raises: UserError if SLURM refuses them, dask-jobqueue is not there or knows nothing of the jobs' size.
+    """
+    if where.gpu_share > 1:
+        raise UserError("gpu_share is of this machine's GPUs; SLURM gives a job GPUs of its own: leave it out, or 1")
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError as error:
+        raise UserError(f"SLURM needs an extra: {installing('cluster')}") from error
+    from distributed import Client
+
+    if shutil.which("sbatch") is None:
+        raise UserError("there is no sbatch on this machine: start the plan on one from which jobs are submitted")
+    with SLURMCluster(**_options(where, tasks)) as cluster, Client(cluster) as client:
+        place = Slurm(client, cluster, where)
+        place.submit_first(min(where.workers, len(tasks)))
+        yield place
+
+
+def _options(where: Where, tasks: Sequence[Task]) -> dict[str, Any]:
+    """Return what we ask of dask-jobqueue beside its configuration file, or add to what that says."""
+    from dask import config
+
+    def said(name: str, default: Any = None) -> Any:
+        return config.get(f"jobqueue.slurm.{name}", None) or default
+
+    directives = [str(line) for line in said("job-extra-directives", [])]
+    wanted = max((task.gpus for task in tasks), default=0)
+    there = sum(int(found[1]) for line in directives if (found := GPUS.search(line)))
+    if wanted and not there:
+        directives, there = [*directives, f"--gres=gpu:{wanted}"], wanted
+    if wanted:
+        cards.require(tasks, there, "a job by jobqueue.yaml (job-extra-directives)")
+    # One notebook a job, whatever cores the job has: those are for the notebook's own threads and loaders.
+    arguments = [*said("worker-extra-args", []), "--nthreads", "1", "--no-dashboard"]
+    return {
+        "processes": 1,
+        "nanny": False,  # a worker that died ends its job, and is told
+        "worker_extra_args": [*arguments, "--resources", f"GPU={there}"] if wanted else arguments,
+        "job_extra_directives": [*directives, "--no-requeue"],  # SLURM's own second start would be behind our back
+        "job_script_prologue": [*PROLOGUE, *said("job-script-prologue", [])],
+        "job_name": where.name if said("name") in (None, "dask-worker") else said("name"),
+        "log_directory": said("log-directory", str(where.logs)),
+        "scheduler_options": {"dashboard_address": "127.0.0.1:0"} | said("scheduler-options", {}),
+        "silence_logs": logging.CRITICAL,
+        "job_cls": _job_class(),
+    }
+
+
+def _job_class() -> type:
+    from dask_jobqueue.slurm import SLURMJob
+    from distributed.deploy.spec import ProcessInterface
+
+    class Job(SLURMJob):
+        """A job that keeps why SLURM refused it: an exception here would be lost in the event loop, or printed."""
+
+        refusal: str | None = None
+
+        async def start(self) -> None:
+            try:
+                await super().start()
+            except (RuntimeError, OSError, ValueError) as error:
+                self.refusal = str(error).rpartition("stderr:")[2].strip()
+                await ProcessInterface.start(self)
+
+    return Job
+
+
+class Slurm(Place):
+    """Jobs of a SLURM cluster."""
+
+    def __init__(self, client: Any, cluster: Any, where: Where) -> None:
+        super().__init__(client)
+        self.cluster, self.wanted = cluster, where.workers
+        self.ours: set[str] = set()
+        self.active: dict[str, tuple[str, str]] = {}
+        self.joined: set[str] = set()
+        self.stillborn = 0
+        self.looked, self.fresh = 0.0, False
+        self.waited = ""
+
+    def submit_first(self, jobs: int) -> None:
+        """Submit the first jobs; raises UserError if SLURM refuses them all."""
+        self.cluster.scale(jobs=jobs)
+        deadline = time.monotonic() + SUBMIT_SECONDS
+        while len(self.cluster.workers) < jobs and time.monotonic() < deadline:
+            time.sleep(0.05)
+        refusals = [job.refusal for job in self.cluster.workers.values()]
+        if refusals and all(refusals):
+            raise UserError(f"SLURM refuses the jobs: {refusals[0]}\nThey ask for:\n{self.cluster.job_header}")
+
+    def tend(self, useful: int) -> list[str]:
+        """See to it that there are jobs for `useful` tasks, and return what there is to tell about them."""
+        jobs = dict(self.cluster.workers)  # before the queue is asked: it does not know of later ones
+        if time.monotonic() < self.looked + LOOK_SECONDS or (active := queue()) is None:
+            return []
+        self.looked, self.active, self.fresh = time.monotonic(), active, True
+        self.ours |= {job.job_id for job in jobs.values() if job.job_id}
+        here = {w["name"] for w in self.client.scheduler_info(n_workers=-1)["workers"].values()}
+        if here - self.joined:
+            self.stillborn = 0
+        self.joined |= here
+        # A lost job is replaced at the next look: by then it is known whether there is work for another one.
+        self._replace(min(self.wanted, useful))
+        return [*self._drop_ended(jobs), *self._queue_line()]
+
+    def lost(self, running: Sequence[Task]) -> list[Task]:
+        """Return the tasks whose jobs are over: dask may keep them for a worker that will never be."""
+        if not self.fresh:
+            return []
+        self.fresh = False
+        jobs = {task.id: last_start(task).get("job") for task in running}
+        return [task for task in running if jobs[task.id] in self.ours and jobs[task.id] not in self.active]
+
+    def why_killed(self, task: Task) -> str | None:
+        """Return what became of the job that ran a task; None while SLURM is still ending it."""
+        job = last_start(task).get("job")
+        if job is None or job not in self.ours:
+            return KILLED
+        told = told_of(job)
+        return None if told.get("JobState") in ENDING else f"its SLURM job {job} {end_of(told)}; {GOES_ON}"
+
+    def _drop_ended(self, jobs: dict[str, Any]) -> list[str]:
+        """Take the jobs that are over off dask's list, and return a line for each."""
+        over = {name: job for name, job in jobs.items() if job.refusal or job.job_id not in self.active}
+        lines = []
+        for name, job in over.items():
+            if job.refusal:
+                if len(over) == len(jobs):
+                    raise UserError(f"SLURM refuses further jobs, and none is left: {job.refusal}")
+                lines.append(f"SLURM refuses a further job: {job.refusal}")
+                self.wanted -= 1
+                continue
+            told = told_of(job.job_id)
+            lines.append(f"SLURM job {job.job_id} {end_of(told)}")
+            if name not in self.joined and told.get("JobState") not in ENDS:
+                self.stillborn += 1
+            if self.stillborn >= STILLBORN:
+                raise UserError(f"{STILLBORN} SLURM jobs ended before they could take a notebook. {last_words(told)}")
+        self.cluster.sync(self._forget, list(over))
+        return lines
+
+    async def _forget(self, names: list[str]) -> None:
+        for name in names:  # in both, so that the next job gets a name of its own
+            self.cluster.workers.pop(name, None)
+            self.cluster.worker_spec.pop(name, None)
+
+    def _replace(self, jobs: int) -> None:
+        # Never fewer than there are: dask would not ask which one is idle.
+        if jobs > len(self.cluster.worker_spec):
+            self.cluster.scale(jobs=jobs)
+
+    def _queue_line(self) -> list[str]:
+        """Return a line if jobs wait that waited at the last look too, and what is told differs from what was."""
+        pending = {job: reason for job, (state, reason) in self.active.items() if state == "PENDING"}
+        mine = {job: reason for job, reason in pending.items() if job in self.ours}
+        reasons = ", ".join(sorted({reason for reason in mine.values() if reason != "None"}))
+        count = "1 job waits" if len(mine) == 1 else f"{len(mine)} jobs wait"
+        before, self.queue = self.queue, f"{count} in the queue" + f" ({reasons})" * bool(reasons) if mine else ""
+        if self.queue and self.queue == before and self.queue != self.waited:
+            self.waited = self.queue
+            return [self.queue]
+        return []
