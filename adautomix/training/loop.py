@@ -31,7 +31,7 @@ from adautomix.models.modes import eval_mode, passes_counted_at_once
 from adautomix.runs import checkpoint
 from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import Run, create, run_for
-from adautomix.training.devices import device_for, require_devices
+from adautomix.training.devices import device_for, kind_of, require_devices
 from adautomix.training.graphs import StepGraphs
 from adautomix.training.guard import Guard, named_if_too_small, require_sound
 from adautomix.training.launch import launch
@@ -40,7 +40,7 @@ from adautomix.training.ranks import ALONE, Ranks, connected, started
 from adautomix.training.telling import Means, begin, epoch_line
 from adautomix.utils import task
 from adautomix.utils.errors import UserError
-from adautomix.utils.seeding import choose_device, current, seed_for
+from adautomix.utils.seeding import current, seed_for
 
 Numbers = Mapping[str, float | Tensor]
 
@@ -70,11 +70,11 @@ def train(
     if devices < 1 or max_restarts < 0:
         raise UserError(f"devices must be 1 or more, max_restarts 0 or more; got {devices} and {max_restarts}")
     if started() or devices == 1:
-        with connected(gpus=choose_device(config.device).type == "cuda") as ranks:
+        with connected(kind_of(config.device)) as ranks:
             if devices not in (1, ranks.count):
                 raise UserError(f"torchrun started {ranks.count} processes, but {devices} devices were asked for")
             return train_as(ranks, config, runs, log if ranks.first else lambda line: None)
-    require_devices(config, choose_device(config.device), devices, devices)
+    require_devices(config, devices, devices)
     dataset = dataset_for(config)
     require_equal_parts(config.batch_size, len(dataset.train), devices)
     run = run_for(runs, config, describe(dataset))

@@ -172,11 +172,11 @@ def started() -> bool:
 
 
 @contextmanager
-def connected(gpus: bool) -> Iterator[Ranks]:
+def connected(kind: str) -> Iterator[Ranks]:
     """Connect to the other ranks, if a launcher started several; at the end of a block without error disconnect.
 
     Args:
-        gpus: tensors to be averaged are on GPUs: they go by NCCL, whatever is on the CPU by gloo.
+        kind: of device, "cuda" or "cpu": what is on GPUs goes by NCCL, what is on the CPU by gloo.
     """
     if not started():
         yield ALONE
@@ -186,7 +186,9 @@ def connected(gpus: bool) -> Iterator[Ranks]:
     meeting: dict[str, Any] = {}
     if path := os.environ.get(STORE):
         meeting = {"store": dist.FileStore(path, ranks.count), "rank": ranks.rank, "world_size": ranks.count}
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE, **meeting)
+    if kind == "cuda" and ranks.local < torch.cuda.device_count():
+        torch.cuda.set_device(ranks.local)  # before anything touches a GPU: all ranks would touch the first
+    dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=PATIENCE, **meeting)
     yield ranks  # after an error the others may be gone, and parting from them politely could wait for them
     ranks._wait()
     dist.destroy_process_group()

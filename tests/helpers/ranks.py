@@ -64,7 +64,7 @@ def as_ranks(count: int, act: Callable[..., Any]) -> list[Any]:
     """Return what `act(ranks)` gave on every rank, connected to the others."""
 
     def connected_act() -> Any:
-        with connected(gpus=False) as ranks:
+        with connected("cpu") as ranks:
             return act(ranks)
 
     return on_ranks(count, connected_act)

@@ -165,7 +165,7 @@ def test_batch_norms_statistics_are_the_mean_of_all_ranks(student):
 
 
 def test_dropout_and_partners_differ_between_ranks_and_epochs_and_do_not_depend_on_what_came_before(tiny_dataset):
-    config = tiny_config()
+    config = tiny_config(batch_size=12)
 
     def draws(rank, epoch, count=2):
         training = Training.start(config, tiny_dataset, torch.device("cpu"), Ranks(rank, count))
@@ -188,18 +188,21 @@ def test_a_checksum_sees_a_bit_and_takes_every_kind_of_number():
 
 
 @pytest.mark.parametrize(
-    ("changes", "device", "message"),
+    ("changes", "there", "message"),
     [
-        ({"device": "cuda:1"}, "cuda:1", "device 'cuda:1' is one GPU, and the run has 2 devices"),
-        ({"device": "cuda"}, "cuda", r"2 devices were asked for, this machine has 0 GPU\(s\)"),
-        ({"device": "mps"}, "mps", "needs GPUs of NVIDIA's or AMD's, or --device cpu; got mps"),
-        ({"sync_bn": True}, "cpu", "sync_bn is torch's SyncBatchNorm, which needs GPUs"),
+        ({"device": "cuda:1"}, 2, "device 'cuda:1' is one GPU, and the run has 2 devices"),
+        ({"device": "auto"}, 1, r"2 devices were asked for, this machine has 1 GPU\(s\)"),
+        ({"device": "cuda", "cuda_graphs": True}, 2, "cuda_graphs is for one device"),
+        ({"device": "meta"}, 2, "needs GPUs of NVIDIA's or AMD's, or --device cpu; got meta"),
+        ({"device": "cuda"}, 0, "device 'cuda' cannot be used here"),
+        ({"sync_bn": True}, 2, "sync_bn is torch's SyncBatchNorm, which needs GPUs"),
     ],
 )
-def test_what_several_devices_cannot_do_is_refused(changes, device, message, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+def test_what_several_devices_cannot_do_is_refused(changes, there, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there > 0)
     with pytest.raises(UserError, match=message):
-        require_devices(tiny_config(**changes), torch.device(device), 2, 2)
+        require_devices(tiny_config(**changes), 2, 2)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_ranks_that_torchrun_started_find_each_other_by_its_variables():
     def act():
         del os.environ[STORE]
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        with connected(gpus=False) as ranks:
+        with connected("cpu") as ranks:
             return ranks.gathered(ranks.rank), ranks.told(ranks.rank, by=1), ranks.here
 
     assert on_ranks(2, act) == [([0, 1], 1, 2), (None, 1, 2)]
