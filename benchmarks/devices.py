@@ -8,6 +8,7 @@ shares, averaged, are what all are compared with. Rounds alternate; while one pr
 import os
 import tempfile
 import time
+import warnings
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,7 @@ def begun(method: str, ranks: Ranks, args: Namespace) -> Training:
 
 def wrap(training: Training) -> None:
     """Let torch reduce the gradients of student and generator."""
+    warnings.simplefilter("ignore", FutureWarning)  # newer versions of torch rename what older ones call so
     options = {"static_graph": True, "broadcast_buffers": False}
     training.context.student = DistributedDataParallel(training.student, **options)
     for name, module in training.method.trainable_modules().items():

@@ -70,10 +70,10 @@ class Ranks:
 
     def mean_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Replace every gradient by its mean over the ranks: in one call, for all together."""
-        # Not DistributedDataParallel: it counts on one backward through its own forward. A step here takes its passes'
-        # gradients one by one (`optim.backward`), which it does not see: they stay each rank's own, without an error.
-        # Where it works it is no faster on a CPU; on GPUs it would hide this call behind the backward, which for
-        # ResNet-50's 102 MB saves a few per cent of a step at most (benchmarks/README.md).
+        # Not DistributedDataParallel: it hooks into `backward`. A step here takes its passes' gradients one by one
+        # (`optim.backward`), which it does not see: they stay each rank's own, without an error. With a backward of the
+        # sum it is right, and neither was clearly faster on a CPU. On GPUs it would hide this call behind the backward:
+        # on paper a few per cent of a step over NVLink, more over PCIe (benchmarks/README.md).
         self._mean_together([p.grad for p in parameters if p.grad is not None])
 
     @torch.no_grad()
