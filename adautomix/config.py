@@ -139,7 +139,7 @@ class TrainConfig(_Checked):
     eval_every: int = 1
     """Evaluate after every so many epochs, and after each of the last ten. Not part of the run's identity."""
     batch_size: int = 100
-    """Images a step."""
+    """Images a step, on all devices together."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {"student": OptimConfig()})
     """An optimiser for the student and, by name, for what the method trains (default: the student's)."""
     label_smoothing: float = 0.0
@@ -154,6 +154,8 @@ class TrainConfig(_Checked):
     """bfloat16 runs the step under autocast; the weights stay float32."""
     eval_precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: training evaluates under autocast, for speed on GPUs; accuracies may differ by some hundredths."""
+    sync_bn: bool = False
+    """On several GPUs, BatchNorm normalises by the whole batch instead of each GPU's share (released: share)."""
     channels_last: bool = False
     """Memory layout NHWC: a tenth faster on a CPU, usually faster with bfloat16 on GPUs."""
     seed: int = 0
@@ -163,7 +165,7 @@ class TrainConfig(_Checked):
     device: str = "auto"
     """auto (GPU if there is one), cpu, cuda, cuda:1, mps. Not part of the run's identity."""
     workers: int = 2
-    """Loader processes for images above 64 px; smaller sets need none. Not part of the run's identity."""
+    """Loader processes a device, for images above 64 px; smaller sets need none. Not part of the run's identity."""
 
     def check(self) -> None:
         for name in ("epochs", "eval_every", "batch_size"):

@@ -17,7 +17,7 @@ from adautomix.cli.notebooks import copy_notebooks
 from adautomix.data import DATASETS
 from adautomix.evaluate import ALL_EVALUATORS
 from adautomix.methods import METHODS
-from adautomix.utils.errors import UserError
+from adautomix.utils.errors import RankError, UserError
 
 MISTAKE, INTERRUPTED = 2, 130
 
@@ -54,19 +54,30 @@ def _guarded(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (UserError, OSError) as error:  # a folder that cannot be written, a full disk
-        print(f"adautomix: {error}", file=sys.stderr)
+        _say(error)
         return MISTAKE
+    except (RankError, FloatingPointError) as error:
+        _say(error)
+        return FAILED
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's own, which is not imported for every command
             raise
-        print(f"adautomix: the GPU's memory is full, give a smaller --batch-size: {error}", file=sys.stderr)
-        return FAILED
-    except FloatingPointError as error:
-        print(f"adautomix: {error}", file=sys.stderr)
+        _say(error, "the GPU's memory is full, give a smaller --batch-size: ")
         return FAILED
     except KeyboardInterrupt:
         print("adautomix: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return INTERRUPTED
+
+
+def _say(error: Exception, before: str = "") -> None:
+    """Print an error as one message; of what all of torchrun's processes know, the first one does."""
+    rank, distributed = os.environ.get("RANK"), sys.modules.get("torch.distributed")
+    together = rank is not None and distributed is not None and distributed.is_initialized()
+    if together and not isinstance(error, (RankError, FloatingPointError)):
+        before = f"rank {rank}: {before}"  # it happened to this one; the others lose it, and end
+    elif rank not in (None, "0") and not isinstance(error, RankError):
+        return
+    print(f"adautomix: {before}{error}", file=sys.stderr, flush=True)
 
 
 def _command(

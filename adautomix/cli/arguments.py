@@ -28,6 +28,10 @@ class Train:
     """With a recipe: the same schedule and teacher for every method."""
     runs: str = "outputs/runs"
     """Folder of all runs."""
+    devices: int = 1
+    """GPUs of this machine, or processes on its CPU, that share every batch; --batch-size is the whole batch."""
+    max_restarts: int = 0
+    """With several devices: how often to go on by itself after one of the processes was killed or crashed."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The subcommands about runs: train, evaluate, recipes. What they need is imported when they are called."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -50,7 +51,9 @@ def train_one(args: Train) -> int:
     if args.lr is not None:
         student = replace(config.optim["student"], lr=args.lr)
         config = replace(config, optim=config.optim | {"student": student})
-    run = train(config, args.runs)
+    run = train(config, args.runs, devices=args.devices, max_restarts=args.max_restarts)
+    if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes says it
+        return 0
     last = run.history.iloc[-1]
     print(f"student {last.student_top1:.2f} %, teacher {last.teacher_top1:.2f} % top-1; run: {run.path}")
     if args.recipe is not None:

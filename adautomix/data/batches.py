@@ -28,6 +28,16 @@ class Batch(NamedTuple):
     index: Tensor
 
 
+class Share(NamedTuple):
+    """One device's part of the images, where a run has several: number `rank` of `count` equal ones."""
+
+    rank: int = 0
+    count: int = 1
+
+
+ALL = Share()
+
+
 class _Loader:
     """What both loaders share.
 
@@ -37,6 +47,7 @@ class _Loader:
         crop_scale: least and largest share of the area of a random resized crop.
         augment: what `rand_augment` returned; changes every image after crop and flip.
         rows: only these images, in this order, if not shuffled; a batch's `index` is still the row in the split.
+        share: the part of every training batch to yield; all parts together are the batch that one device would get.
     """
 
     def __init__(
@@ -51,10 +62,13 @@ class _Loader:
         crop_scale: tuple[float, float] | None = None,
         augment: Augment | None = None,
         rows: Tensor | None = None,
+        share: Share = ALL,
     ) -> None:
         self.device, self.seed, self.shuffle = device, seed, shuffle
         self.rows = torch.arange(len(split)) if rows is None else rows
         self.batch_size = min(batch_size, len(self.rows))
+        self.share, self.part = share, self.batch_size // share.count
+        self.first = self.part * share.rank
         self.flip, self.crop_scale, self.augment = flip, crop_scale, augment
 
     def __len__(self) -> int:
@@ -86,10 +100,11 @@ class MemoryLoader(_Loader):
         mirror = torch.rand(count, generator=rng) < (0.5 if self.flip else 0.0)
         order, place, mirror = (to_device(t, self.images.device) for t in (order, place, mirror))
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            part = slice(start, start + self.batch_size)
+            first = start + self.first
+            part = slice(first, first + self.part)
             images = self._cropped(self.images[order[part]], place[part], mirror[part])
             if self.augment:
-                images = augment_batch(images, self.augment, seed_for(self.seed, "augment", number, start))
+                images = augment_batch(images, self.augment, seed_for(self.seed, "augment", number, first))
             x, y, index = (to_device(t, self.device) for t in (images, self.labels[order[part]], order[part]))
             yield Batch(x.float().div_(255), y, index)
 
@@ -159,7 +174,8 @@ class FileLoader(_Loader):
 
         if self._files is None:
             self._files = self._opened()
-        order = EpochOrder(self.rows, self.batch_size, seed=self.seed, shuffle=self.shuffle)
+        part = slice(self.first, self.first + self.part)
+        order = EpochOrder(self.rows, self.batch_size, seed=self.seed, shuffle=self.shuffle, part=part)
         pinned = self.device.type == "cuda"
         return stream(self._files, order, workers=self.workers, pinned=pinned, collate=self.collate)
 
@@ -170,7 +186,8 @@ class FileLoader(_Loader):
 
         kinds = {"flip": self.flip, "crop_scale": self.crop_scale, "augment": self.augment}
         transform = transform_for(self.size, train=self.shuffle, **kinds)
-        cache = cache_for(self.split.paths, self.rows.tolist(), workers=self.workers) if self.cache else None
+        asked = {"workers": self.workers, "owners": self.share.count}
+        cache = cache_for(self.split.paths, self.rows.tolist(), **asked) if self.cache else None
         return ImageFiles(self.split, transform, python_random=self.augment is not None, cache=cache)
 
     def _arrived(self, *batch: Any) -> Iterable[Tensor]:

@@ -68,9 +68,14 @@ class ImageCache:
         return self.pixels[self.ends[index - 1] if index else 0 : self.ends[index]]
 
 
-def cache_for(paths: Sequence[Path], rows: Sequence[int], *, workers: int) -> ImageCache | None:
-    """Return an empty cache for the files at `rows`, or None if they do not all fit or workers could not share it."""
+def cache_for(paths: Sequence[Path], rows: Sequence[int], *, workers: int, owners: int = 1) -> ImageCache | None:
+    """Return an empty cache for the files at `rows`, or None if they do not all fit or workers could not share it.
+
+    Args:
+        owners: processes that each keep such a cache, one a device: each may take its part of the memory only.
+    """
     available = available_memory()
+    available = None if available is None else available // owners
     if available is None or (workers and not _workers_fork()) or not len(rows):
         return None
     some = [_bytes_decoded(paths[i]) for i in rows[:: max(1, len(rows) // SAMPLE)]]

@@ -89,20 +89,24 @@ def transform_for(
 
 
 class EpochOrder:
-    """Batches of (index, seed of the epoch): a DataLoader's `batch_sampler` whose `epoch` is set before it is read."""
+    """Batches of (index, seed of the epoch): a DataLoader's `batch_sampler` whose `epoch` is set before it is read.
+
+    Args:
+        part: of every batch, what one of several devices reads.
+    """
 
     epoch = 0
 
-    def __init__(self, rows: Tensor, batch_size: int, *, seed: int, shuffle: bool) -> None:
-        self.rows, self.batch_size, self.seed, self.shuffle = rows, batch_size, seed, shuffle
+    def __init__(self, rows: Tensor, batch_size: int, *, seed: int, shuffle: bool, part: slice = slice(None)) -> None:
+        self.rows, self.batch_size, self.seed, self.shuffle, self.part = rows, batch_size, seed, shuffle, part
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order, seed = self.rows, seed_for(self.seed, self.epoch)
         if self.shuffle:
             order = order[torch.randperm(len(order), generator=generator_for(self.seed, "batches", self.epoch))]
             order = order[: len(order) // self.batch_size * self.batch_size]  # no incomplete batch
-        for part in order.split(self.batch_size):
-            yield [(row, seed) for row in part.tolist()]
+        for batch in order.split(self.batch_size):
+            yield [(row, seed) for row in batch[self.part].tolist()]
 
 
 def stream(

@@ -25,6 +25,13 @@ class Predictions:
     logits: Float[Tensor, "M K"]
     labels: Int[Tensor, " M"]
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Predictions]") -> "Predictions":
+        """Return the predictions of several parts of a test set as one."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(torch.cat([part.logits for part in parts]), torch.cat([part.labels for part in parts]))
+
 
 def predict(model: nn.Module, batches: Iterable[Any]) -> Predictions:
     """Return the logits of every test image, in order.

@@ -98,7 +98,7 @@ class AdAutoMix(GeneratorMethod):
             draws = super().draw(batch_size, ctx)
         else:
             lam = sample_lam(batch_size, n, self.alpha, ctx.rng)
-            index, other = (draw_index(batch_size, n, ctx.rng, keep_first=False) for _ in range(2))
+            index, other = (draw_index(batch_size, n, ctx.image_rng, keep_first=False) for _ in range(2))
             draws = GeneratorDraws(index, lam, other, lam)
         if self.objective == "paper":
             draws = replace(draws, index_generator=draws.index, lam_generator=draws.lam)

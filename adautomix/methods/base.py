@@ -29,7 +29,9 @@ class Context:
     Attributes:
         student: the network that is trained.
         teacher: its moving average, frozen; kept for every method, so that every run can report both.
-        rng: CPU generator, the only randomness of mixing.
+        rng: CPU generator, the only randomness of mixing; of what a whole batch shares. The same on all devices.
+        image_rng: of what is drawn for each image, partners above all; `rng` itself, unless a run has several devices,
+            each with its own (see `training/ranks.py`).
         steps: steps of the whole run.
         step: steps done.
         label_smoothing: share of every target spread over all classes.
@@ -43,6 +45,10 @@ class Context:
     num_classes: int
     label_smoothing: float = 0.0
     step: int = 0
+    image_rng: torch.Generator = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self.image_rng = self.image_rng or self.rng
 
     @classmethod
     def start(
@@ -67,6 +73,10 @@ class Context:
         teacher = make_teacher(student, config)
         rng = torch.Generator().manual_seed(seed)
         return cls(student, teacher, rng, steps, config, student.num_classes, label_smoothing)
+
+    def rng_for(self, per_sample: bool) -> torch.Generator:
+        """Return the generator of what is drawn for every image, or once for the whole batch."""
+        return self.image_rng if per_sample else self.rng
 
     def targets(self, y: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
         """Return class ids as one-hot targets, smoothed: the one place where ids become targets."""
@@ -185,7 +195,7 @@ class MixMethod:
         return {}
 
     def draw(self, batch_size: int, ctx: Context) -> Draws:
-        """Return the randomness of one step, from `ctx.rng` alone."""
+        """Return the randomness of one step, from `ctx.rng`, and for each image from `ctx.image_rng`."""
         return Draws()
 
     def decided(self, draws: Draws, step: int) -> Draws:

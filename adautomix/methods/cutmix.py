@@ -34,10 +34,11 @@ class CutMix(MixMethod):
 
     def draw(self, batch_size: int, ctx: Context) -> CutMixDraws:
         """Return lam, one permutation of the batch, and the boxes' centres."""
-        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng, per_sample=self.per_sample)
+        rng = ctx.rng_for(self.per_sample)
+        lam = sample_lam(batch_size, 2, self.alpha, rng, per_sample=self.per_sample)
         rows = batch_size if self.per_sample else 1
-        centre = torch.rand(rows, 2, generator=ctx.rng).expand(batch_size, 2)
-        return CutMixDraws(draw_index(batch_size, 2, ctx.rng), lam, centre)
+        centre = torch.rand(rows, 2, generator=rng).expand(batch_size, 2)
+        return CutMixDraws(draw_index(batch_size, 2, ctx.image_rng), lam, centre)
 
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: CutMixDraws) -> Mixed:
         """Return x with a box of x[index] in every image."""

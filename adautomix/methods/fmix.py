@@ -42,9 +42,10 @@ class FMix(MixMethod):
 
     def draw(self, batch_size: int, ctx: Context) -> FMixDraws:
         """Return lam, one permutation of the batch, and the noise's seed."""
-        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng, per_sample=self.per_sample)
-        index = draw_index(batch_size, 2, ctx.rng)
-        return FMixDraws(index, lam, int(torch.randint(2**62, (), generator=ctx.rng)))
+        rng = ctx.rng_for(self.per_sample)
+        lam = sample_lam(batch_size, 2, self.alpha, rng, per_sample=self.per_sample)
+        index = draw_index(batch_size, 2, ctx.image_rng)
+        return FMixDraws(index, lam, int(torch.randint(2**62, (), generator=rng)))
 
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: FMixDraws) -> Mixed:
         """Return the masked mix; the label's lam is the mask's area, lam to within a pixel."""

@@ -39,9 +39,10 @@ class GridMix(MixMethod):
 
     def draw(self, batch_size: int, ctx: Context) -> GridMixDraws:
         """Return lam, one permutation of the batch, and the order in which cells are taken."""
-        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng, per_sample=self.per_sample)
-        index = draw_index(batch_size, 2, ctx.rng)
-        order = torch.rand(batch_size if self.per_sample else 1, self.cells**2, generator=ctx.rng)
+        rng = ctx.rng_for(self.per_sample)
+        lam = sample_lam(batch_size, 2, self.alpha, rng, per_sample=self.per_sample)
+        index = draw_index(batch_size, 2, ctx.image_rng)
+        order = torch.rand(batch_size if self.per_sample else 1, self.cells**2, generator=rng)
         return GridMixDraws(index, lam, order)
 
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: GridMixDraws) -> Mixed:

@@ -108,7 +108,7 @@ class GeneratorMethod(MixMethod):
     def draw(self, batch_size: int, ctx: Context) -> GeneratorDraws:
         """Return, for two images, independent draws of lam and partners for both mixes; slot 0 is the batch itself."""
         lam, lam_generator = (sample_lam(batch_size, 2, self.alpha, ctx.rng) for _ in range(2))
-        index, index_generator = (draw_index(batch_size, 2, ctx.rng) for _ in range(2))
+        index, index_generator = (draw_index(batch_size, 2, ctx.image_rng) for _ in range(2))
         return GeneratorDraws(index, lam, index_generator, lam_generator)
 
     def decided(self, draws: GeneratorDraws, step: int) -> GeneratorDraws:

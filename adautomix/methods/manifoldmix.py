@@ -51,8 +51,8 @@ class ManifoldMix(MixMethod):
 
     def draw(self, batch_size: int, ctx: Context) -> ManifoldMixDraws:
         """Return lam, one permutation of the batch, and the layer."""
-        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng, per_sample=self.per_sample)
-        index = draw_index(batch_size, 2, ctx.rng)
+        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng_for(self.per_sample), per_sample=self.per_sample)
+        index = draw_index(batch_size, 2, ctx.image_rng)
         return ManifoldMixDraws(index, lam, int(torch.randint(len(self.stages) + 1, (), generator=ctx.rng)))
 
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: ManifoldMixDraws) -> Mixed:

@@ -23,8 +23,8 @@ class MixUp(MixMethod):
 
     def draw(self, batch_size: int, ctx: Context) -> Draws:
         """Return lam and one permutation of the batch."""
-        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng, per_sample=self.per_sample)
-        return Draws(draw_index(batch_size, 2, ctx.rng), lam)
+        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng_for(self.per_sample), per_sample=self.per_sample)
+        return Draws(draw_index(batch_size, 2, ctx.image_rng), lam)
 
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: Draws) -> Mixed:
         """Return the convex combination."""

@@ -40,12 +40,12 @@ class ResizeMix(MixMethod):
 
     def draw(self, batch_size: int, ctx: Context) -> ResizeMixDraws:
         """Return one permutation of the batch, side ratios and corners; lam is nominal, 1 - ratio^2."""
-        rows = batch_size if self.per_sample else 1
+        rows, rng = (batch_size if self.per_sample else 1), ctx.rng_for(self.per_sample)
         low, high = self.ratio_min, self.ratio_max
-        ratio = (low + (high - low) * torch.rand(rows, generator=ctx.rng)).expand(batch_size)
-        corner = torch.rand(rows, 2, generator=ctx.rng).expand(batch_size, 2)
+        ratio = (low + (high - low) * torch.rand(rows, generator=rng)).expand(batch_size)
+        corner = torch.rand(rows, 2, generator=rng).expand(batch_size, 2)
         lam = torch.stack([1 - ratio**2, ratio**2], dim=1)
-        return ResizeMixDraws(draw_index(batch_size, 2, ctx.rng), lam, ratio, corner)
+        return ResizeMixDraws(draw_index(batch_size, 2, ctx.image_rng), lam, ratio, corner)
 
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: ResizeMixDraws) -> Mixed:
         """Return x with a small x[index] in every image."""

@@ -40,10 +40,10 @@ class SmoothMix(MixMethod):
 
     def draw(self, batch_size: int, ctx: Context) -> SmoothMixDraws:
         """Return one permutation of the batch, and the spots."""
-        rows = batch_size if self.per_sample else 1
-        width = self.width_min + (self.width_max - self.width_min) * torch.rand(rows, generator=ctx.rng)
-        centre = torch.rand(rows, 2, generator=ctx.rng)
-        return SmoothMixDraws(draw_index(batch_size, 2, ctx.rng), None, width, centre)
+        rows, rng = (batch_size if self.per_sample else 1), ctx.rng_for(self.per_sample)
+        width = self.width_min + (self.width_max - self.width_min) * torch.rand(rows, generator=rng)
+        centre = torch.rand(rows, 2, generator=rng)
+        return SmoothMixDraws(draw_index(batch_size, 2, ctx.image_rng), None, width, centre)
 
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: SmoothMixDraws) -> Mixed:
         """Return the masked mix; the label's lam is the mask's mean."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from adautomix.config import TrainConfig
 from adautomix.methods.base import StepOutput
 from adautomix.runs.run import Run
+from adautomix.training.ranks import ALONE, Ranks
 from adautomix.utils.errors import UserError
 
 LOOK_EVERY = 50
@@ -17,10 +18,13 @@ LOOK_EVERY = 50
 
 
 class Guard:
-    """Stops a run whose losses are not finite; on a GPU some steps late, so that the CPU never waits for it."""
+    """Stops a run whose losses are not finite; on a GPU some steps late, so that the CPU never waits for it.
 
-    def __init__(self, device: torch.device, method: str, run: Run) -> None:
-        self.method, self.run = method, run
+    Of several ranks all stop at once, with the message of the one where it began: a step later all have caught it.
+    """
+
+    def __init__(self, device: torch.device, method: str, run: Run, ranks: Ranks = ALONE) -> None:
+        self.method, self.run, self.ranks = method, run, ranks
         self.event = torch.cuda.Event() if device.type == "cuda" else None
         self.recent: list[tuple[int, dict[str, Tensor], Tensor | None]] = []
         self.asked, self.finite = [], torch.tensor(True)
@@ -46,12 +50,23 @@ class Guard:
         """Raise FloatingPointError if a loss asked about is not finite, with the step's number."""
         if self.event is not None:
             self.event.synchronize()  # until the question is reached, not until the queue is empty
-        if not self.finite:
-            step, losses, lam = next(s for s in self.asked if not all(loss.isfinite() for loss in s[1].values()))
-            values = ", ".join(f"{name} {loss.item()}" for name, loss in losses.items())
-            if lam is not None:
-                values += f"; lam in [{lam.min().item():.4f}, {lam.max().item():.4f}]"
-            stop(f"loss not finite at step {step} ({values})", self.method, self.run)
+        found = (
+            None if self.finite else next(s for s in self.asked if not all(loss.isfinite() for loss in s[1].values()))
+        )
+        if (earliest := self.ranks.earliest(found and found[0])) is None:
+            return
+        _, rank = earliest
+        message = self.message(found) if rank == self.ranks.rank else ""
+        stop(self.ranks.told(message, by=rank), self.method, self.run)
+
+    def message(self, found: tuple[int, dict[str, Tensor], Tensor | None]) -> str:
+        """Return what is wrong with a step's losses."""
+        step, losses, lam = found
+        values = ", ".join(f"{name} {loss.item()}" for name, loss in losses.items())
+        if lam is not None:
+            values += f"; lam in [{lam.min().item():.4f}, {lam.max().item():.4f}]"
+        where = f" on rank {self.ranks.rank}" if self.ranks.count > 1 else ""
+        return f"loss not finite at step {step}{where} ({values})"
 
     def finish(self) -> None:
         """Ask about all steps that are left, and look at the answers."""

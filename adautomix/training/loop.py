@@ -10,6 +10,7 @@ bit.
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,62 +23,100 @@ from adautomix.config import TrainConfig
 from adautomix.data import dataset_for
 from adautomix.data.base import Dataset, describe
 from adautomix.data.batches import Batch
-from adautomix.data.loader import eval_loader, train_loader
-from adautomix.evaluate.accuracy import accuracy_result, predict_each
+from adautomix.data.loader import eval_loader, require_equal_parts, train_loader
+from adautomix.evaluate.accuracy import Predictions, accuracy_result, predict_each
 from adautomix.methods import make_method, resolve_options
 from adautomix.methods.base import Context, Draws, MixMethod, StepOutput
 from adautomix.models.modes import eval_mode, passes_counted_at_once
 from adautomix.runs import checkpoint
 from adautomix.runs.networks import build_classifier
-from adautomix.runs.run import ROLES, Run, create, run_for
+from adautomix.runs.run import Run, create, run_for
+from adautomix.training.devices import device_for, kind_of, require_devices
 from adautomix.training.graphs import StepGraphs
 from adautomix.training.guard import Guard, named_if_too_small, require_sound
+from adautomix.training.launch import launch
 from adautomix.training.optim import backward, load, lr_at, make_optimizer, parameters_of
+from adautomix.training.ranks import ALONE, Ranks, connected, started
+from adautomix.training.telling import Means, begin, epoch_line
 from adautomix.utils import task
 from adautomix.utils.errors import UserError
-from adautomix.utils.seeding import choose_device, current, seed_for
+from adautomix.utils.seeding import current, seed_for
 
 Numbers = Mapping[str, float | Tensor]
 
 
-def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callable[[str], None] = print) -> Run:
+def train(
+    config: TrainConfig,
+    runs: str | Path = "outputs/runs",
+    *,
+    devices: int = 1,
+    max_restarts: int = 0,
+    log: Callable[[str], None] = print,
+) -> Run:
     """Train to the end and return the Run; one that is done is returned at once, one that was cut off goes on.
 
     Args:
         runs: folder that holds the runs.
+        devices: GPUs of this machine, or processes on its CPU, that make every step together, each on an equal share of
+            the batch (`ranks.py` says what that changes). Not part of the run's identity. A process that torchrun
+            started is one of the ranks that torchrun says, and trains with the others.
+        max_restarts: how often a run on several devices goes on by itself from its last checkpoint after one of its
+            processes was killed or crashed; with torchrun, its own flag does that.
         log: gets one line an epoch.
     Raises: UserError for a config, data set or device that cannot be used; FloatingPointError for a loss that is not
-        finite.
+        finite; RankError for a rank that was killed or failed: with several devices all of them end together.
     """
     config = replace(config, options=resolve_options(config.method, config.options))
-    device, dataset = choose_device(config.device), dataset_for(config)
+    if devices < 1 or max_restarts < 0:
+        raise UserError(f"devices must be 1 or more, max_restarts 0 or more; got {devices} and {max_restarts}")
+    if started() or devices == 1:
+        with connected(kind_of(config.device)) as ranks:
+            if devices not in (1, ranks.count):
+                raise UserError(f"torchrun started {ranks.count} processes, but {devices} devices were asked for")
+            return train_as(ranks, config, runs, log if ranks.first else lambda line: None)
+    require_devices(config, devices, devices)
+    dataset = dataset_for(config)
+    require_equal_parts(config.batch_size, len(dataset.train), devices)
     run = run_for(runs, config, describe(dataset))
-    with run.lock():
-        task.note(run.path)
-        if run.done:
+    if run.done:
+        return train(config, runs, log=log)
+    launch(config, runs, devices=devices, max_restarts=max_restarts, log=log)
+    return run
+
+
+def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, log: Callable[[str], None]) -> Run:
+    """Train as one of the ranks, or alone; the first one writes."""
+    with ranks.one_first():
+        device, dataset = device_for(config, ranks), dataset_for(config)
+    run = run_for(runs, config, describe(dataset))
+    with run.lock() if ranks.first else nullcontext():
+        if ranks.first:
+            task.note(run.path)
+        if ranks.told(run.done):
             log(f"{run.id}: already trained, in {run.path}")
             return run
-        for left_by_a_kill in run.path.glob(".*.tmp"):
+        for left_by_a_kill in run.path.glob(".*.tmp") if ranks.first else ():
             left_by_a_kill.unlink()
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())), current(device):
-            training = Training.start(config, dataset, device, resumes=run.checkpoint.exists())
+            resumes = ranks.told(run.checkpoint.exists())
+            with ranks.one_first():
+                training = Training.start(config, dataset, device, ranks, resumes=resumes)
             if (side := training.student.resize) is not None:
                 log(f"{run.id}: {config.backbone} sees images of {dataset.size} px enlarged to {side} px, at that cost")
-            create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
-            if run.checkpoint.exists():
-                training.load_state_dict(checkpoint.load(run.checkpoint))
-                run.write_history(training.history)  # the kill may have come before it was
-                log(f"{run.id}: goes on after epoch {training.epoch}")
-                note_other_threads(run, log)
-            threads = torch.get_num_threads()
-            run.add_session({"from_epoch": training.epoch, "device": device_name(device), "threads": threads})
+            if resumes:
+                training.load_state_dict(ranks.told(checkpoint.load(run.checkpoint) if ranks.first else {}))
+            if ranks.first:
+                create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
+                begin(run, training, log)
             while training.epoch < config.epochs:
                 row = training.run_epoch(run)
-                checkpoint.save(run.checkpoint, training.state_dict())
-                run.write_history(training.history)
+                if ranks.first:
+                    checkpoint.save(run.checkpoint, training.state_dict())
+                    run.write_history(training.history)
                 log(epoch_line(row, config.epochs))
-            training.write_accuracy(run)
-        run.finish()
+            if ranks.first:
+                training.write_accuracy(run)
+                run.finish()
     return run
 
 
@@ -98,24 +137,36 @@ class Training:
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     accuracies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ranks: Ranks = ALONE
 
     @classmethod
-    def start(cls, config: TrainConfig, dataset: Dataset, device: torch.device, *, resumes: bool = False) -> "Training":
+    def start(
+        cls,
+        config: TrainConfig,
+        dataset: Dataset,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+        *,
+        resumes: bool = False,
+    ) -> "Training":
         """Return a new run's state; weights depend on the seed alone.
 
         Args:
+            ranks: of which this process is one; it gets its share of the images.
             resumes: a checkpoint will be loaded: nothing pretrained is fetched.
         """
         torch.manual_seed(seed_for(config.seed, "weights"))
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         student = build_classifier(config, describe(dataset), pretrained=config.pretrained and not resumes)
+        if config.sync_bn and ranks.count > 1:
+            student = nn.SyncBatchNorm.convert_sync_batchnorm(student)
         student = student.to(device, memory_format=layout).train()
         method = make_method(config.method, student, config.options)
         trained = {"student": student} | {k: m.to(device) for k, m in method.trainable_modules().items()}
         require_fit(config, method, trained)
         optimizers = {k: make_optimizer(m, config.optim_for(k)) for k, m in trained.items()}
 
-        where = {"device": device, "workers": config.workers}
+        where = {"device": device, "workers": config.workers, "share": ranks.share}
         seed = seed_for(config.seed, "data")
         changed = {"rand_augment": config.rand_augment, "decode": config.decode}
         batches = train_loader(dataset, config.batch_size, seed=seed, **changed, **where)
@@ -125,27 +176,48 @@ class Training:
 
         steps, seed = config.epochs * len(batches), seed_for(config.seed, "mixing")
         context = Context.start(student, steps, seed, ema=config.ema, label_smoothing=config.label_smoothing)
+        if ranks.count > 1:
+            context.image_rng = torch.Generator()
         graphs = StepGraphs(device) if config.cuda_graphs and device.type == "cuda" else None
-        return cls(config, device, student, method, context, optimizers, batches, tests, graphs)
+        return cls(config, device, student, method, context, optimizers, batches, tests, graphs, ranks=ranks)
 
     def run_epoch(self, run: Run) -> dict[str, float]:
         """Train one epoch, evaluate student and teacher, and return the history row."""
-        torch.manual_seed(seed_for(self.config.seed, "epoch", self.epoch))  # dropout and stochastic depth
-        began, images, means, guard = time.perf_counter(), 0, Means(), Guard(self.device, self.config.method, run)
+        self.seed_epoch()
+        guard = Guard(self.device, self.config.method, run, self.ranks)
+        began, images, means = time.perf_counter(), 0, Means()
         for batch in self.train_batches.epoch(self.epoch):
             out = self.step(batch)
             means.add({f"loss_{name}": term for name, term in out.terms.items()} | out.metrics)
-            images += len(batch.y)
+            images += len(batch.y) * self.ranks.count
             guard.add(self.context.step, out)
         guard.finish()
-        terms = means.values()  # waits for a GPU
+        terms = means.values(self.ranks)  # waits for a GPU
         rate = images / (time.perf_counter() - began)
         self.epoch += 1
+        self.agree()
         row = {"epoch": self.epoch, "lr": self.rates["student"], **terms, **self.evaluate()}
         require_sound(self.student, row, self.config, run)  # the last update came after the last look
         row |= {"images_per_s": rate, "seconds": time.perf_counter() - began}
         self.history.append(row)
         return row
+
+    def seed_epoch(self) -> None:
+        """Seed what is random in networks, dropout and stochastic depth, and of several ranks each one's own draws."""
+        seed, own = self.config.seed, () if self.ranks.first else (self.ranks.rank,)
+        torch.manual_seed(seed_for(seed, "epoch", self.epoch, *own))
+        if self.ranks.count > 1:
+            self.context.image_rng.manual_seed(seed_for(seed, "partners", self.epoch, *self.ranks.share))
+
+    def agree(self) -> None:
+        """Average BatchNorm's statistics over the ranks, and check that all have the same networks.
+
+        Raises: RankError where they differ.
+        """
+        modules = {"student": self.student, "teacher": self.context.teacher} | self.method.trainable_modules()
+        self.ranks.average_statistics(list(modules.values()))
+        tensors = {f"{k}.{name}": t for k, module in modules.items() for name, t in module.state_dict().items()}
+        self.ranks.require_same(tensors, f"after epoch {self.epoch}")
 
     def step(self, batch: Batch) -> StepOutput:
         """Update every network the method asks for, from one batch."""
@@ -174,6 +246,7 @@ class Training:
         with precision, named_if_too_small(x.shape), passes_counted_at_once(self.student):
             out = method.step(x, y, self.context, draws)
         backward(out, self.optimizers)
+        self.ranks.mean_gradients([p for name in out.losses for p in parameters_of(self.optimizers[name])])
         for name in out.losses:
             optimizer = self.optimizers[name]
             for group in optimizer.param_groups:
@@ -187,7 +260,7 @@ class Training:
     def evaluate(self) -> dict[str, float]:
         """Return top-1 (percent) and loss of student and teacher on test and validation images; modes are kept.
 
-        nan after an epoch that is not evaluated.
+        nan after an epoch that is not evaluated. Of several ranks each looks at its share of the images.
         """
         models = {"student": self.student, "teacher": self.context.teacher}
         row = {f"{k}_{p}{name}": math.nan for p in self.test_batches for k in models for name in ("top1", "loss")}
@@ -196,12 +269,14 @@ class Training:
         with eval_mode(self.student), eval_mode(self.context.teacher):
             for prefix, batches in self.test_batches.items():
                 seen = predict_each(list(models.values()), batches, self.config.eval_precision)
-                for role, predictions in zip(models, seen, strict=True):
-                    result = accuracy_result(predictions, self.config.eval_precision)
+                for role, shares in zip(models, map(self.ranks.gathered, seen), strict=True):
+                    if shares is None:  # the first rank has them
+                        continue
+                    result = accuracy_result(Predictions.joined(shares), self.config.eval_precision)
                     row |= {f"{role}_{prefix}{name}": result["value"][name] for name in ("top1", "loss")}
                     if not prefix:
                         self.accuracies[role] = result
-        return row
+        return self.ranks.told(row)
 
     def write_accuracy(self, run: Run) -> None:
         """Store the accuracy after the last epoch as the evaluator would, which need not measure it again."""
@@ -230,24 +305,6 @@ class Training:
             load(optimizer, state["optimizers"][name])
 
 
-class Means:
-    """Means of values that not every step has, summed on their device."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, tuple[Tensor, int]] = {}
-
-    def add(self, values: dict[str, Tensor]) -> None:
-        """Take one step's values."""
-        for name, value in values.items():
-            total, times = self.sums.get(name, (0, 0))
-            self.sums[name] = (total + value, times + 1)
-
-    def values(self) -> dict[str, float]:
-        """Return each mean, over the steps that had it."""
-        totals = torch.stack([total for total, _ in self.sums.values()]).tolist()  # one wait for a GPU
-        return {name: total / self.sums[name][1] for name, total in zip(self.sums, totals, strict=True)}
-
-
 def require_fit(config: TrainConfig, method: MixMethod, trained: dict[str, nn.Module]) -> None:
     """Raise UserError for a teacher or an optimiser that the method has no use for."""
     if config.ema.teacher_bn == "batch" and not method.runs_teacher:
@@ -256,22 +313,3 @@ def require_fit(config: TrainConfig, method: MixMethod, trained: dict[str, nn.Mo
         )
     if stray := set(config.optim) - set(trained):
         raise UserError(f"optim names {sorted(stray)}, but {config.method} trains {sorted(trained)}")
-
-
-def note_other_threads(run: Run, log: Callable[[str], None]) -> None:
-    """Say so if a run goes on with another number of threads than it began with: sums are then added up otherwise."""
-    before, now = run.info["sessions"][0]["threads"], torch.get_num_threads()
-    if before != now:
-        log(f"{run.id}: began with {before} threads, goes on with {now}: not the same bit for bit")
-
-
-def device_name(device: torch.device) -> str:
-    """Return the device with its model name if it is a GPU."""
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
-
-
-def epoch_line(row: dict[str, float], epochs: int) -> str:
-    """Return one epoch's log line."""
-    losses = "  ".join(f"{k.removeprefix('loss_')} {v:.3f}" for k, v in row.items() if k.startswith("loss_"))
-    top1 = "".join(f"{k} {row[f'{k}_top1']:.2f} %  " for k in ROLES if not math.isnan(row[f"{k}_top1"]))
-    return f"epoch {row['epoch']:>3}/{epochs}  {losses}  {top1}lr {row['lr']:.4g}  {row['images_per_s']:.0f} images/s"

@@ -18,6 +18,14 @@ class UnknownName(UserError, KeyError):
     __str__ = UserError.__str__  # KeyError's would show the message in quotes
 
 
+class RankError(RuntimeError):
+    """A rank of a run on several devices failed, or was killed; the message says which, and how to go on."""
+
+
+class LostRank(RankError):
+    """Another rank is gone: that one's error, where there is any, is the one to look at."""
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> UnknownName:
     """Return the error for a name that does not exist, naming the closest one and all that do."""
     known = sorted(known)

@@ -11,6 +11,7 @@ from PIL import Image
 from adautomix.cli import main
 from adautomix.recipes import RECIPES
 from adautomix.runs.run import create, find_runs, run_for
+from adautomix.utils.errors import RankError, UserError
 
 
 def call(*args):
@@ -52,6 +53,9 @@ def test_train_then_evaluate(tmp_path, capsys):
         (["train", "--budget", "0.1"], "--budget and --fair go with --recipe"),
         (["train", "--recipe", "cifar100_swin_t/mixup", "--epochs", "100"], "has 200 epochs, got --epochs 100"),
         (["train", "--lr", "0.5", "--optim.student.lr", "0.01"], "--lr is short for --optim.student.lr"),
+        (["train", "--devices", "0"], "devices must be 1 or more"),
+        (["train", "--devices", "3", "--device", "cpu"], "a batch of 100 images cannot be shared equally by 3 devices"),
+        (["train", "--devices", "2", "--device", "cpu", "--sync-bn"], "sync_bn is torch's SyncBatchNorm"),
         (["evaluate", "--recipe", "foo"], "--recipe"),
         (["run", "quick", "--name", "../elsewhere"], "--name is a folder in outputs"),
         (["recipes", "imagnet"], "no recipe's name contains 'imagnet'"),
@@ -88,7 +92,7 @@ def test_recipes_are_listed_one_a_line(capsys):
 def test_a_recipe_is_trained_by_name_with_seed_and_budget(tmp_path, capsys, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "adautomix.training.loop.train", lambda config, runs: seen.append(config) or done(tmp_path, config)
+        "adautomix.training.loop.train", lambda config, runs, **how: seen.append(config) or done(tmp_path, config)
     )
     flags = ["--root", str(tmp_path / "data"), "--seed", "1", "--device", "cpu"]
     recipe = RECIPES["cifar100_resnet18/adautomix"]
@@ -116,7 +120,7 @@ def test_help_says_what_every_flag_does(capsys, name):
     shown = capsys.readouterr().out
     assert f"usage: adautomix {name}" in shown
     if name == "train":
-        assert all(flag in shown for flag in ("--data", "--method", "--backbone", "--epochs", "--seed", "--lr"))
+        assert all(flag in shown for flag in ("--data", "--method", "--epochs", "--seed", "--lr", "--devices"))
         assert "cutmix" in shown
         assert "digits" in shown
 
@@ -134,6 +138,37 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
     monkeypatch.setattr("adautomix.training.loop.train", interrupt)
     assert call("train") == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_devices_and_restarts_reach_the_trainer(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "adautomix.training.loop.train", lambda config, runs, **how: seen.append(how) or done(tmp_path, config)
+    )
+    assert call("train", "--devices", "8", "--max-restarts", "3") == 0
+    assert seen == [{"devices": 8, "max_restarts": 3}]
+
+
+@pytest.mark.parametrize(
+    ("error", "rank", "together", "shown"),
+    [
+        (UserError("no such method"), "0", False, "adautomix: no such method\n"),
+        (UserError("no such method"), "1", False, ""),
+        (UserError("a.jpg is damaged"), "1", True, "adautomix: rank 1: a.jpg is damaged\n"),
+        (FloatingPointError("not finite on rank 1"), "0", True, "adautomix: not finite on rank 1\n"),
+        (FloatingPointError("not finite on rank 1"), "1", True, ""),
+        (RankError("rank 1: the connection broke"), "1", True, "adautomix: rank 1: the connection broke\n"),
+    ],
+)
+def test_of_torchruns_processes_one_says_what_all_know(monkeypatch, capsys, error, rank, together, shown):
+    def fail(*args, **how):
+        raise error
+
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: together)
+    monkeypatch.setattr("adautomix.training.loop.train", fail)
+    assert call("train") in (1, 2)
+    assert capsys.readouterr().err == shown
 
 
 def test_status_of_a_plan_that_never_ran(tmp_path):

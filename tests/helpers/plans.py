@@ -78,7 +78,7 @@ def done(folder, plan="tiny"):
 def command(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess:
     """Run `adautomix` in a folder, as a user would, and return its exit code and output."""
     return subprocess.run(
-        [sys.executable, "-m", "adautomix.cli", *args],
+        [sys.executable, "-m", "adautomix", *args],
         cwd=folder,
         env=os.environ | env,
         capture_output=True,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-LOOSE = {"__init__", "config"}
+LOOSE = {"__init__", "__main__", "config"}
 """The only files that lie in the package's own folder."""
 
 

@@ -181,3 +181,18 @@ def test_tables_of_names_are_mappings():
 def test_a_run_of_no_steps_is_refused(student):
     with pytest.raises(UserError, match="steps must be 1 or more"):
         Context.start(student, steps=0)
+
+
+def test_a_batch_shares_its_draws_and_images_have_partners_of_their_own(any_method, start):
+    """As on several devices: the same generator for the whole batch, another for each device's images."""
+
+    def drawn(seed):
+        method, ctx = start(any_method)
+        ctx.image_rng = torch.Generator().manual_seed(seed)
+        return vars(method.draw(12, ctx)), ctx.rng.get_state()
+
+    (one, state), (other, same_state) = drawn(1), drawn(2)
+    assert torch.equal(state, same_state)
+    for name, value in one.items():
+        equal = torch.equal(value, other[name]) if isinstance(value, torch.Tensor) else value == other[name]
+        assert equal != (name.startswith("index") and value is not None), name

@@ -11,11 +11,11 @@ import torch
 from helpers.training import tiny_config, weights
 from torch import nn
 
-import adautomix.training.loop as trainer
 from adautomix.config import OptimConfig
 from adautomix.runs import checkpoint, networks
 from adautomix.runs.run import Run, find_runs
 from adautomix.training.loop import Training, train
+from adautomix.training.telling import note_other_sums
 
 
 def assert_same_weights(first: Run, second: Run) -> None:
@@ -135,5 +135,6 @@ def test_going_on_with_another_number_of_threads_is_said(tmp_path):
     run = train(tiny_config(epochs=1), tmp_path, log=str)
     run.info["sessions"][0]["threads"] = 64
     lines = []
-    trainer.note_other_threads(run, lines.append)
+    note_other_sums(run, {"threads": 1, "devices": 2}, lines.append)
     assert "began with 64 threads, goes on with 1" in lines[0]
+    assert "began with 1 devices, goes on with 2" in lines[1]

@@ -94,9 +94,9 @@ class PuzzleMix(MixMethod):
 
     def draw(self, batch_size: int, ctx: Context) -> PuzzleDraws:
         """Return lam, one permutation of the batch, and the number of blocks."""
-        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng, per_sample=self.per_sample)
+        lam = sample_lam(batch_size, 2, self.alpha, ctx.rng_for(self.per_sample), per_sample=self.per_sample)
         power = int(torch.randint(1, self.max_blocks.bit_length(), (), generator=ctx.rng))
-        return PuzzleDraws(draw_index(batch_size, 2, ctx.rng), lam, 2**power)
+        return PuzzleDraws(draw_index(batch_size, 2, ctx.image_rng), lam, 2**power)
 
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: PuzzleDraws) -> Mixed:
         """Return the mix; looks at the student's gradients (`gradient_saliency`), which leaves no trace in it."""

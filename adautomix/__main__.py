@@ -1,4 +1,4 @@
-"""`python -m adautomix.cli`."""
+"""`python -m adautomix`."""
 
 from adautomix.cli import main
 

@@ -1,0 +1,62 @@
+"""What a training tells: who trains it from which epoch on, an epoch's means, its line in the log."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from adautomix.runs.run import ROLES, Run
+from adautomix.training.ranks import ALONE, Ranks
+
+if TYPE_CHECKING:
+    from adautomix.training.loop import Training
+
+
+def begin(run: Run, training: "Training", log: Callable[[str], None]) -> None:
+    """Note in the run who trains it from here on, and say where it goes on."""
+    now = {"threads": torch.get_num_threads(), "devices": training.ranks.count}
+    if training.epoch:
+        run.write_history(training.history)  # the kill may have come before it was
+        log(f"{run.id}: goes on after epoch {training.epoch}")
+        note_other_sums(run, now, log)
+    run.add_session({"from_epoch": training.epoch, "device": device_name(training.device)} | now)
+
+
+def note_other_sums(run: Run, now: dict[str, int], log: Callable[[str], None]) -> None:
+    """Say so if a run goes on with other threads or devices than it began with: sums are then added up otherwise."""
+    for what, count in now.items():
+        before = run.info["sessions"][0].get(what, 1)
+        if before != count:
+            log(f"{run.id}: began with {before} {what}, goes on with {count}: not the same bit for bit")
+
+
+def device_name(device: torch.device) -> str:
+    """Return the device with its model name if it is a GPU."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def epoch_line(row: dict[str, float], epochs: int) -> str:
+    """Return one epoch's log line."""
+    losses = "  ".join(f"{k.removeprefix('loss_')} {v:.3f}" for k, v in row.items() if k.startswith("loss_"))
+    top1 = "".join(f"{k} {row[f'{k}_top1']:.2f} %  " for k in ROLES if not math.isnan(row[f"{k}_top1"]))
+    return f"epoch {row['epoch']:>3}/{epochs}  {losses}  {top1}lr {row['lr']:.4g}  {row['images_per_s']:.0f} images/s"
+
+
+class Means:
+    """Means of values that not every step has, summed on their device."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, tuple[Tensor, int]] = {}
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Take one step's values."""
+        for name, value in values.items():
+            total, times = self.sums.get(name, (0, 0))
+            self.sums[name] = (total + value, times + 1)
+
+    def values(self, ranks: Ranks = ALONE) -> dict[str, float]:
+        """Return each mean, over the steps that had it and all ranks."""
+        totals = ranks.mean(torch.stack([total for total, _ in self.sums.values()])).tolist()  # one wait for a GPU
+        return {name: total / self.sums[name][1] for name, total in zip(self.sums, totals, strict=True)}
