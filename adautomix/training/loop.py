@@ -31,7 +31,7 @@ from adautomix.runs import checkpoint
 from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import ROLES, Run, create, run_for
 from adautomix.training.graphs import StepGraphs
-from adautomix.training.guard import Guard, named_if_too_small, require_sound
+from adautomix.training.guard import Guard, require_sound
 from adautomix.training.optim import backward, load, lr_at, make_optimizer, parameters_of
 from adautomix.utils import task
 from adautomix.utils.errors import UserError
@@ -171,7 +171,7 @@ class Training:
             weight: how far the teacher moves, 1 - momentum.
         """
         precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
-        with precision, named_if_too_small(x.shape), passes_counted_at_once(self.student):
+        with precision, passes_counted_at_once(self.student):
             out = method.step(x, y, self.context, draws)
         backward(out, self.optimizers)
         for name in out.losses:
