@@ -58,7 +58,9 @@ def build_backbone(
     if small_vit:
         if size[0] % PATCH or size[1] % PATCH:
             told = "x".join(map(str, sorted(set(size), key=size.index)))
-            raise UserError(f"{name} sees images up to {SMALL} px in patches of {PATCH} px; {told} px cannot be divided so")
+            raise UserError(
+                f"{name} sees images up to {SMALL} px in patches of {PATCH} px; {told} px cannot be divided so"
+            )
         options = {"img_size": size, "patch_size": PATCH}
     elif fixed is not None and size[0] != size[1]:
         options["img_size"] = _enlarged(size, fixed)

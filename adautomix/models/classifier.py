@@ -19,7 +19,6 @@ from adautomix.models.maps import Kept, Layout, tensor_of
 from adautomix.models.modes import eval_mode
 from adautomix.utils.errors import UserError
 
-
 Size = int | tuple[int, int]
 """A side, or height and width, in px."""
 

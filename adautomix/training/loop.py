@@ -157,6 +157,7 @@ class Training:
         if self.graphs is not None:
             return self.graphs.step(self, x, batch.y, self.rates)
         out = self.update(self.method, x, batch.y, None, self.rates, 1 - self.context.momentum())
+        self.method.load_state_dict(out.state)
         self.context.step += 1
         return out
 
@@ -215,6 +216,7 @@ class Training:
             "history": self.history,
             "student": self.student.state_dict(),
             "context": self.context.state_dict(),
+            "method": self.method.state_dict(),
             "trainables": {k: m.state_dict() for k, m in self.method.trainable_modules().items()},
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
         }
@@ -224,6 +226,7 @@ class Training:
         self.epoch, self.history = state["epoch"], state["history"]
         self.student.load_state_dict(state["student"])
         self.context.load_state_dict(state["context"])
+        self.method.load_state_dict(state.get("method", {}))  # checkpoints of an older version have none
         for name, module in self.method.trainable_modules().items():
             module.load_state_dict(state["trainables"][name])
         for name, optimizer in self.optimizers.items():
