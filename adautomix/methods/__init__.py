@@ -48,6 +48,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "adautomix": "AdAutoMix ReverseGradient",
         "automix": "AutoMix",
+        "batch_mixer": "BatchMixer",
         "learned": "GeneratorDraws mix_as_seen within_margin",
         "base": "Context Draws MixMethod StepOutput draws_near paired",
         "cutmix": "CutMixDraws",

@@ -92,11 +92,11 @@ class Context:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs besides the student."""
-        return {"teacher": self.teacher.state_dict(), "rng": self.rng.get_state(), "step": self.step}
+        return {"teacher": unwrapped(self.teacher).state_dict(), "rng": self.rng.get_state(), "step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.teacher.load_state_dict(state["teacher"])
+        unwrapped(self.teacher).load_state_dict(state["teacher"])
         self.rng.set_state(state["rng"].cpu())
         self.step = state["step"]
 
