@@ -34,7 +34,7 @@ STEPS = {
     "regimes": {"notebook": "41_when_mixing_pays"},
 }
 TASKS = 25
-"""Notebooks the plan runs: a step each, four trainings, two evaluations and two tables."""
+"""Notebooks the plan runs: a step each, four trainings, two evaluations and two tables; one training with a history."""
 
 
 def run_smoke_plan(folder: Path) -> str:
