@@ -145,7 +145,7 @@ def test_lightning(tmp_path):
         trainer = lightning.Trainer(max_epochs=epochs, default_root_dir=tmp_path, **quiet | more)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trainer.fit(module, batches(), ckpt_path=checkpoint)
+            trainer.fit(module, torch.utils.data.DataLoader(batches(), batch_size=None), ckpt_path=checkpoint)
         return module, trainer
 
     module, _ = fit("adautomix", 2, accumulate_grad_batches=2)

@@ -125,7 +125,7 @@ class RecursiveMix(MixMethod):
         terms = {}
         if self.omega and self.follows(x):
             logits, pasted = self.predictions(mixed, ctx, draws)
-            before = self.history["logits"].to(logits).index_select(0, self.rows(x)).softmax(dim=1)
+            before = self.history["logits"].to(logits.device).index_select(0, self.rows(x)).softmax(dim=1)
             # Weighted by what was pasted: targets that sum to lam_1 make the batch mean so.
             terms["consistency"] = self.omega * soft_cross_entropy(pasted, mixed.lam[:, 1:] * before)
         else:

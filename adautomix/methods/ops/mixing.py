@@ -177,7 +177,7 @@ def mask_statistics(mixed: Mixed) -> dict[str, float | int]:
         "images": count,
         "label": float(mixed.lam[:, 0].mean()),
         "pixels": float(first.mean()),
-        "soft": float(mask_entropy(mask)) / math.log(count),
+        "soft": float(mask_entropy(mask)) / math.log(count) if count > 1 else 0.0,
         "across": float(first.std(dim=0, correction=0).mean()),
         "within": float(first.flatten(1).std(dim=1, correction=0).mean()),
     }
