@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "methods.adautomix": "AdAutoMix",
         "methods.automix": "AutoMix",
         "methods.base": "Context MixMethod",
+        "methods.batch_mixer": "BatchMixer",
         "methods.ops.mixing": "Mixed",
         "models.classifier": "Classifier",
         "models.generator": "MixBlock",

@@ -69,6 +69,8 @@ def _mix(name: str, options: dict[str, Any], size: int, width: int) -> Mix:
     net, _ = build_backbone("resnet18", image_size=size, width=width)
     student = Classifier(net, CLASSES, heads=METHODS[name].heads, image_size=size)
     method, ctx = make_method(name, student, options), Context.start(student, steps=1)
+    images = torch.rand(2, 3, size, size)
+    method.load_state_dict(method.step(images, torch.arange(2), ctx).state)  # RecursiveMix mixes from the second on
     return lambda x, y: method.mix(x, y, ctx, method.draw(len(x), ctx))
 
 

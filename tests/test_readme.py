@@ -10,6 +10,7 @@ from torchvision.models import resnet18
 from adautomix import METHODS
 from adautomix.data import DATASETS
 from adautomix.plans.headers import contents
+from adautomix.recipes import RECIPES
 
 README = (ROOT / "README.md").read_text()
 
@@ -25,6 +26,19 @@ def test_the_makefile_has_the_targets_the_readme_names():
 def test_the_readmes_methods_table_has_a_row_for_every_method():
     rows = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
     assert rows == list(METHODS)
+
+
+def test_the_readme_counts_the_methods():
+    papers = {name.split("/")[1] for name in RECIPES}
+    words = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+    assert len(papers) == 10
+    assert f"ten methods and {words[len(METHODS) - 10]} more" in " ".join(README.split())
+
+
+def test_contributing_names_every_file_that_a_new_method_is_named_in():
+    (row,) = re.findall(r"^\| a method \|(.*)$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    files = ("adautomix/methods/<name>.py", "methods/__init__.py", "README", "notebooks/plans/quick.yaml")
+    assert [file for file in files if file not in row] == []
 
 
 def test_the_readmes_list_of_notebooks_has_each_with_its_question():

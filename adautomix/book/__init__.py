@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from adautomix.book.front import front_page, key_figures
-from adautomix.book.pages import PACKAGE, notebook_pages, reference_pages
+from adautomix.book.pages import PACKAGE, guide_pages, notebook_pages, reference_pages
 from adautomix.plans.tasks import Plan
 from adautomix.utils.errors import UserError
 from adautomix.utils.extras import installing
@@ -47,7 +47,7 @@ def build(plan: Plan) -> Site:
         raise UserError(f"the site needs {', '.join(missing)}; install them: {installing('book')}")
     pages = notebook_pages(plan)
     figures = {f"figures/{path.name}": path.read_bytes() for path in key_figures(plan)}
-    texts = pages | reference_pages() | {"index.md": front_page(plan, list(pages))}
+    texts = pages | guide_pages() | reference_pages() | {"index.md": front_page(plan, list(pages))}
     sources = figures | {name: text.encode() for name, text in texts.items()}
     code = [path.read_bytes() for path in sorted(PACKAGE.rglob("*")) if path.suffix in (".py", ".css")]
     digest = hashlib.sha256(repr((sorted(sources.items()), code)).encode()).hexdigest()

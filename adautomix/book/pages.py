@@ -1,4 +1,4 @@
-"""The site's pages but for the front: executed notebooks, everything that was run, and the package's docstrings.
+"""The site's pages but for the front: executed notebooks, everything that was run, a guide, the package's docstrings.
 
 The first task of a notebook takes the notebook's own name, so that links from one notebook to another hold; further
 tasks are pages below `tasks/`. A notebook that the plan did not execute is shown as it is.
@@ -51,6 +51,11 @@ def notebook_pages(plan: Plan) -> dict[str, str]:
     if not pages:
         raise UserError(f"nothing of plan {plan.name} was run yet; run it first: adautomix run {plan.call}")
     return _plain_pages(plan) | pages | {"runs.md": _runs_page(plan, states, paths)}
+
+
+def guide_pages() -> dict[str, str]:
+    """Return, by path, the pages that are written by hand: how to train in one's own code."""
+    return {"your_code.md": Path(__file__).with_name("your_code.md").read_text(encoding="utf-8")}
 
 
 def reference_pages() -> dict[str, str]:

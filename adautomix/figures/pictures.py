@@ -39,20 +39,27 @@ def mixed_pictures(
     """Draw mixes of several methods in rows: the pictures that met, every method's mix, and its mask of the first.
 
     Args:
-        pictures: [3,H,W] each; picture b is slot 0 of mix b, and b + n slot n.
+        pictures: [3,H,W] each; picture b is slot 0 of mix b, and b + n slot n. A slot that is not filled from them
+            (`Mixed.outside`) has a column of its own, before that of its method.
         mixed: by the name for its column, what a method made of all pictures; a mask that it does not have is its lam.
         examples: mixes shown.
     """
     count = len(pictures)
-    most = max(len(made.index) for made in mixed.values())
+    most = max(len(made.index) - len(made.outside) for made in mixed.values())
     rows: dict[str, list[Any]] = {}
     for b in range(min(examples, count)):
-        rows[f"mix {b + 1}"] = [pictures[(b + n) % count] for n in range(most)] + [m.x[b] for m in mixed.values()]
-        masks = [np.full(m.x.shape[2:], float(m.lam[b, 0])) if m.mask is None else m.mask[b, 0] for m in mixed.values()]
-        rows[f"mask of\nimage 1, mix {b + 1}"] = [None] * most + masks
-    titles = [f"image {n + 1}" for n in range(most)] + [name.replace(", ", "\n") for name in mixed]
+        met = [pictures[(b + n) % count] for n in range(most)]
+        masks: list[Any] = [None] * most
+        for made in mixed.values():
+            met += [source.x[made.index[n, b]] for n, source in made.outside.items()] + [made.x[b]]
+            share = np.full(made.x.shape[2:], float(made.lam[b, 0]))
+            masks += [None] * len(made.outside) + [share if made.mask is None else made.mask[b, 0]]
+        rows[f"mix {b + 1}"], rows[f"mask of\nimage 1, mix {b + 1}"] = met, masks
+    titles = [f"image {n + 1}" for n in range(most)]
+    for name, made in mixed.items():
+        titles += [f"image {n + 1}, before" for n in made.outside] + [name]
     limits = {name: (0, 1) for name in rows if "mask" in name}
-    return picture_grid(rows, titles, limits=limits, side=side)
+    return picture_grid(rows, [title.replace(", ", "\n") for title in titles], limits=limits, side=side)
 
 
 def picture_grid(

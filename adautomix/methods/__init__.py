@@ -25,6 +25,7 @@ METHODS = LazyTable(
         "adautomix": "adautomix:AdAutoMix",
         "gridmix": "gridmix:GridMix",
         "smoothmix": "smoothmix:SmoothMix",
+        "recursivemix": "recursivemix:RecursiveMix",
     },
 )
 
@@ -47,18 +48,20 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "adautomix": "AdAutoMix ReverseGradient",
         "automix": "AutoMix",
+        "batch_mixer": "BatchMixer",
         "learned": "GeneratorDraws mix_as_seen within_margin",
-        "base": "Context Draws MixMethod StepOutput draws_near",
+        "base": "Context Draws MixMethod StepOutput draws_near paired",
         "cutmix": "CutMixDraws",
         "fmix": "FMixDraws",
         "gridmix": "GridMixDraws",
         "manifoldmix": "ManifoldMixDraws",
         "ops.losses": "cosine_agreement mask_penalty soft_cross_entropy",
-        "ops.mixing": "Mixed blend draw_index mask_area_gap mask_entropy mask_statistics mixed_from_lam "
+        "ops.mixing": "Mixed Outside blend draw_index mask_area_gap mask_entropy mask_statistics mixed_from_lam "
         "mixed_from_mask sample_lam",
         "ops.saliency": "gradient_saliency most_salient spectral_residual",
         "puzzlemix.method": "PuzzleDraws",
         "puzzlemix.solver": "LabelProblem label_energy solve_labels",
+        "recursivemix": "RecursiveMixDraws",
         "resizemix": "ResizeMixDraws",
         "smoothmix": "SmoothMixDraws",
     },

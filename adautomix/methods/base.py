@@ -7,7 +7,7 @@ it. Any step can be replayed: give `step` the draws of an earlier one.
 import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from adautomix.config import EmaConfig
 from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.methods.ops.mixing import Mixed
 from adautomix.models.ema import make_teacher, momentum, update
+from adautomix.models.modes import unwrapped
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.typecheck import coerce, matches_hint
 
@@ -27,13 +28,13 @@ class Context:
     """What a method may look at; it owns none of it.
 
     Attributes:
-        student: the network that is trained.
+        student: the network that is trained; it may be wrapped (DistributedDataParallel, torch.compile).
         teacher: its moving average, frozen; kept for every method, so that every run can report both.
         rng: CPU generator, the only randomness of mixing; of what a whole batch shares. The same on all devices.
         image_rng: of what is drawn for each image, partners above all; `rng` itself, unless a run has several devices,
             each with its own (see `training/ranks.py`).
-        steps: steps of the whole run.
-        step: steps done.
+        steps: optimiser steps of the whole run.
+        step: optimiser steps done.
         label_smoothing: share of every target spread over all classes.
     """
 
@@ -63,16 +64,18 @@ class Context:
         """Return the context of a new run: a teacher copied from the student, and a seeded generator.
 
         Args:
-            student: a Classifier on its device.
-            steps: steps the run will have; the teacher's momentum follows a schedule over them.
+            student: a Classifier on its device, wrapped or not.
+            steps: optimiser steps the run will have; the teacher's momentum follows a schedule over them. With
+                gradient accumulation that is fewer than batches.
         Raises: UserError unless there is a step to make.
         """
         if steps < 1:
             raise UserError(f"steps must be 1 or more (epochs times batches), got {steps}")
         config = ema or EmaConfig()
-        teacher = make_teacher(student, config)
+        network = unwrapped(student)
+        teacher = make_teacher(network, config)
         rng = torch.Generator().manual_seed(seed)
-        return cls(student, teacher, rng, steps, config, student.num_classes, label_smoothing)
+        return cls(student, teacher, rng, steps, config, network.num_classes, label_smoothing)
 
     def rng_for(self, per_sample: bool) -> torch.Generator:
         """Return the generator of what is drawn for every image, or once for the whole batch."""
@@ -85,7 +88,7 @@ class Context:
         return targets.scatter_(1, y[:, None], 1 - self.label_smoothing + rest)
 
     def after_step(self) -> None:
-        """Move the teacher after the optimiser's step, and count the step."""
+        """Move the teacher after the optimiser's step, and count the step; once a step of the optimiser."""
         self.move_teacher(1 - self.momentum())
         self.step += 1
 
@@ -95,15 +98,15 @@ class Context:
 
     def move_teacher(self, weight: float | Tensor) -> None:
         """Move the teacher that far towards the student: 1 - momentum, as a number or on the device."""
-        update(self.teacher, self.student, weight, buffers=self.ema.teacher_bn == "ema")
+        update(self.teacher, unwrapped(self.student), weight, buffers=self.ema.teacher_bn == "ema")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs besides the student."""
-        return {"teacher": self.teacher.state_dict(), "rng": self.rng.get_state(), "step": self.step}
+        return {"teacher": unwrapped(self.teacher).state_dict(), "rng": self.rng.get_state(), "step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.teacher.load_state_dict(state["teacher"])
+        unwrapped(self.teacher).load_state_dict(state["teacher"])
         self.rng.set_state(state["rng"].cpu())
         self.step = state["step"]
 
@@ -133,6 +136,8 @@ class StepOutput:
         summands: for a loss in `losses` that is a sum of terms from passes of their own, those terms, last pass first.
             They share no graph with one another or with another loss, so that their gradients can be added at once.
         metrics: what is watched but not trained on, by name, e.g. mask_entropy; detached.
+        state: what the method's state becomes, detached tensors by name; `step` itself changes nothing. Once the
+            optimiser has stepped, give it to `method.load_state_dict`. Empty for methods without a state.
     """
 
     losses: dict[str, Tensor]
@@ -141,6 +146,7 @@ class StepOutput:
     draws: Draws = field(default_factory=Draws)
     metrics: dict[str, Tensor] = field(default_factory=dict)
     summands: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
+    state: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def terms(self) -> dict[str, Tensor]:
@@ -159,13 +165,16 @@ class MixMethod:
     """Heads the Classifier must have."""
     runs_teacher: bool = False
     """Whether `step` makes passes through the teacher."""
+    asks_student: bool = False
+    """Whether `mix` asks the student where to mix."""
 
     @classmethod
     def build(cls, student: nn.Module, **options: Any) -> "MixMethod":
-        """Return a method that fits `student`, which it does not keep.
+        """Return a method that fits `student`, which it does not keep; the student may be wrapped.
 
         Raises: UserError for an unknown or wrong option, or a student without the heads it needs.
         """
+        student = unwrapped(student)
         if missing := [head for head in cls.heads if head not in student.heads]:
             raise UserError(f"{cls.__name__} needs heads {missing}: make the Classifier with heads={cls.heads}")
         return cls(*cls.init_args(student), **cls.resolve(options))
@@ -194,6 +203,13 @@ class MixMethod:
         """Return the modules that the method trains beside the student, by name."""
         return {}
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what the method carries from step to step, for a checkpoint; the trainable modules are not in it."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a state: of a checkpoint, or the `state` of a step whose update was made. It may be shared."""
+
     def draw(self, batch_size: int, ctx: Context) -> Draws:
         """Return the randomness of one step, from `ctx.rng`, and for each image from `ctx.image_rng`."""
         return Draws()
@@ -217,7 +233,7 @@ class MixMethod:
         ctx: Context,
         draws: Draws | None = None,
     ) -> StepOutput:
-        """Return the losses of one batch, with their graph; nothing is updated.
+        """Return the losses of one batch, with their graph; nothing is updated, the method's own state neither.
 
         Args:
             x: images in [0,1] on the student's device.
@@ -234,6 +250,17 @@ def draws_near(method: MixMethod, batch_size: int, ctx: Context, tries: int = 30
     """Return, of several draws, the one whose first share is closest to `share`: near 0 or 1 a figure shows little."""
     draws = [method.draw(batch_size, ctx) for _ in range(tries)]
     return min(draws, key=lambda d: 0.0 if d.lam is None else abs(float(d.lam[0, 0]) - share))
+
+
+def paired(draws: Draws, count: int) -> Draws:
+    """Return draws in which image b meets b + 1 (and b + 2, ...), so that pictures of several methods show the same.
+
+    As they are where a method does not draw who meets whom.
+    """
+    if draws.index is None:
+        return draws
+    partners = [torch.arange(count).roll(-n) for n in range(len(draws.index))]
+    return replace(draws, index=torch.stack(partners))
 
 
 def check_alpha(alpha: float) -> float:

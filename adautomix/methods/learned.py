@@ -24,6 +24,7 @@ from adautomix.methods.ops.mixing import (
 )
 from adautomix.models.ema import RunningStatistics
 from adautomix.models.generator import scale_to
+from adautomix.models.modes import unwrapped
 from adautomix.utils.errors import UserError
 
 
@@ -91,7 +92,7 @@ class GeneratorMethod(MixMethod):
     def build(cls, student: nn.Module, **options: Any) -> "GeneratorMethod":
         """Return a method whose generator fits the student's tap and is on its device."""
         method = super().build(student, **options)
-        method.generator.to(student.mean.device)
+        method.generator.to(unwrapped(student).mean.device)
         return method
 
     @classmethod

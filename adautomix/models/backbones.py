@@ -20,25 +20,30 @@ VITS, PATCH = ("vit_", "deit_", "test_vit"), 4
 def build_backbone(
     name: str,
     *,
-    image_size: int,
+    image_size: int | tuple[int, int],
     width: int | None = None,
     pretrained: bool = False,
     drop_path: float | None = None,
-) -> tuple[nn.Module, int | None]:
-    """Return a timm network without its classifier, and the side in px its images must be resized to, or None.
+) -> tuple[nn.Module, int | tuple[int, int] | None]:
+    """Return a timm network without its classifier, and the size in px its images must be resized to, or None.
 
     Up to 64 px ResNets and ConvNeXts get the small-image stem, so that the last stage but one has a quarter of the
     image's side (8 x 8 at 32 px), and ViTs patches of 4 px. Networks made for one size (Swin, pretrained ViTs) see
     every image enlarged to that size; pretrained ConvNeXts, whose stem cannot be replaced, see small images at 224 px.
+    Images that are not square keep their proportions: their shorter side is brought to the network's size, and one made
+    for a fixed size is made for theirs.
 
     Args:
+        image_size: side, or height and width, in px.
         width: channels of a ResNet's first stage, the later ones double it. The stem keeps timm's 64: at width 16
             that is a fifth of the arithmetic and a quarter of the time at 32 px. It stays so: a narrow one would be
             another network than that of all Runs of a width so far.
         pretrained: timm's ImageNet weights, downloaded on first use.
         drop_path: rate of stochastic depth; None: timm's for that network.
-    Raises: UserError for a name timm does not know, a width where none applies, or weights out of reach.
+    Raises: UserError for a name timm does not know, a width where none applies, a size the network cannot be made for,
+        or weights out of reach.
     """
+    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     if not timm.is_model(name):
         close = timm.list_models(f"*{name[:8]}*")[:5]
         raise UserError(f"timm has no model {name!r}" + (f"; similar: {', '.join(close)}" if close else ""))
@@ -47,18 +52,27 @@ def build_backbone(
     if width is not None and pretrained:
         raise UserError("there are no pretrained weights for another width; leave width out")
     options: dict[str, Any] = {} if width is None else {"channels": tuple(width * 2**i for i in range(4))}
-    small_vit = name.startswith(VITS) and image_size <= SMALL and not pretrained
+    small = max(size) <= SMALL
+    small_vit = name.startswith(VITS) and small and not pretrained
+    fixed = _fixed_side(name)
     if small_vit:
-        if image_size % PATCH:
+        if size[0] % PATCH or size[1] % PATCH:
+            told = "x".join(map(str, sorted(set(size), key=size.index)))
             raise UserError(
-                f"{name} sees images up to {SMALL} px in patches of {PATCH} px; {image_size} px cannot be divided so"
+                f"{name} sees images up to {SMALL} px in patches of {PATCH} px; {told} px cannot be divided so"
             )
-        options = {"img_size": image_size, "patch_size": PATCH}
+        options = {"img_size": size, "patch_size": PATCH}
+    elif fixed is not None and size[0] != size[1]:
+        options["img_size"] = _enlarged(size, fixed)
     if drop_path is not None:
         options["drop_path_rate"] = drop_path
     try:
         net = timm.create_model(name, num_classes=0, pretrained=pretrained, **options)
-    except TypeError as error:
+    except (TypeError, AssertionError) as error:
+        if "img_size" in options and not small_vit and (isinstance(error, AssertionError) or "img_size" in str(error)):
+            raise UserError(
+                f"{name} is made for {fixed}x{fixed} px and cannot be made for {options['img_size']}: {error}"
+            ) from error
         if drop_path is None:
             raise
         raise UserError(f"drop_path does not apply to {name}: it has no stochastic depth; leave it out") from error
@@ -73,10 +87,10 @@ def build_backbone(
         ) from error
     if small_vit:
         return net, None
-    fixed = net.default_cfg["input_size"][-1] if net.default_cfg.get("fixed_input_size") else None
     if fixed is not None:  # Swin, pretrained ViT
-        return net, None if image_size == fixed else fixed
-    if image_size > SMALL:
+        seen = options.get("img_size", (fixed, fixed))
+        return net, None if size == seen else (seen if size[0] != size[1] else fixed)
+    if not small:
         return net, None
     if hasattr(net, "conv1") and hasattr(net, "maxpool"):
         _small_resnet_stem(net)
@@ -84,7 +98,20 @@ def build_backbone(
     if name.startswith("convnext") and not pretrained:
         _small_convnext_stem(net)
         return net, None
-    return net, 224
+    return net, 224 if size[0] == size[1] else _enlarged(size, 224)
+
+
+def _fixed_side(name: str) -> int | None:
+    """Return the side in px that a network is made for; None if it takes any."""
+    config = timm.get_pretrained_cfg(name)
+    return config.input_size[-1] if config is not None and config.fixed_input_size else None
+
+
+def _enlarged(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return a size whose shorter side is `side`, of the same proportions if both fall on patches of 16 px."""
+    longer = side * max(size) / min(size)
+    longer = int(longer) if longer % 16 == 0 else 32 * round(longer / 32)
+    return (side, longer) if size[0] < size[1] else (longer, side)
 
 
 def _small_convnext_stem(net: nn.Module) -> None:

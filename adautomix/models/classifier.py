@@ -15,8 +15,12 @@ from jaxtyping import Shaped
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
+from adautomix.models.maps import Kept, Layout, tensor_of
 from adautomix.models.modes import eval_mode
 from adautomix.utils.errors import UserError
+
+Size = int | tuple[int, int]
+"""A side, or height and width, in px."""
 
 
 class Output(NamedTuple):
@@ -30,16 +34,21 @@ class Classifier(nn.Module):
     """A network that takes images in [0,1] and gives the logits of every head asked for.
 
     Args:
-        net: any module from normalised images [B,3,H,W] to features [B,D] or [B,D,h,w] (which are average-pooled);
-            replace its own last layer by nn.Identity(). `build_backbone` makes one from a timm name.
-        num_classes: K, outputs of every head.
+        net: any module from normalised images [B,C,H,W] to features [B,D] or [B,D,h,w] (which are average-pooled), or
+            to an object that holds them as `pooler_output` (transformers' models); replace its own last layer by
+            nn.Identity(). `build_backbone` makes one from a timm name.
+        num_classes: K, outputs of every head; 2 or more.
         tap: name of the submodule whose output is `Output.tap`, e.g. "layer3"; default: the last stage but one
-            of a timm network. Swin's before its patches are merged; after: "layers.3.downsample".
-        heads: names of the linear heads; "one" serves every method, the automix family adds "mix".
-        mean, std: three floats each, for pixels in [0,1]. Mean 0 and std 1 switch normalisation off.
-        image_size: side in px of the images to come; used once, to measure the features.
-        resize: side in px that images are resized to on their device before the net (Swin, ConvNeXt on small images).
-    Raises: UserError if tap names no submodule, or if the net's output is not as above.
+            of a timm network. Swin's before its patches are merged; after: "layers.3.downsample". Maps with the
+            channels last are recognised by their shape, tokens by their number.
+        tap_grid: rows and columns of the tap's map, where its tokens or channels cannot be told from the shape alone.
+        heads: names of the linear heads; "one" serves every method, the automix family and recursivemix add "mix".
+        mean, std: a float for every channel of the images, for pixels in [0,1]: their number says how many channels.
+            Mean 0 and std 1 switch normalisation off.
+        image_size: side, or height and width, in px of the images to come; used once, to measure the features.
+        resize: side, or height and width, in px that images are resized to on their device before the net (Swin,
+            ConvNeXt on small images).
+    Raises: UserError if tap names no submodule or gives no map, or if the net's output is not as above.
     """
 
     def __init__(
@@ -48,26 +57,30 @@ class Classifier(nn.Module):
         num_classes: int,
         *,
         tap: str | None = None,
+        tap_grid: tuple[int, int] | None = None,
         heads: Sequence[str] = ("one",),
         mean: Sequence[float] = IMAGENET_DEFAULT_MEAN,
         std: Sequence[float] = IMAGENET_DEFAULT_STD,
-        image_size: int = 32,
-        resize: int | None = None,
+        image_size: Size = 32,
+        resize: Size | None = None,
     ) -> None:
         super().__init__()
         if isinstance(net, Classifier):
             raise UserError("the network is already a Classifier; give its .net instead")
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise UserError(f"mean and std need three numbers each, std positive; got {mean} and {std}")
+        if len(mean) != len(std) or not mean or min(std) <= 0:
+            raise UserError(f"mean and std need a number a channel each, std positive; got {mean} and {std}")
+        if num_classes < 2:
+            raise UserError(f"num_classes must be 2 or more, got {num_classes}: the softmax of one class is always 1")
         self.net, self.num_classes, self.resize = net, num_classes, resize
         self.stages = _stages(net)
         self.tap = tap if tap is not None else (self.stages[-2] if len(self.stages) > 1 else None)
-        if self.tap is not None:
-            self._submodule(self.tap)
+        self.layout, self._kept = Layout.of(net, tap_grid), Kept()
+        if self.tap is not None and self.tap not in self.stages:
+            self._submodule(self.tap).register_forward_hook(self._kept)
         device = next((p.device for p in net.parameters()), torch.device("cpu"))
-        self.register_buffer("mean", torch.tensor(mean, device=device).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std, device=device).view(1, 3, 1, 1))
-        features, self.tap_shape = self._measure(image_size)
+        self.register_buffer("mean", torch.tensor(mean, device=device).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, device=device).view(1, -1, 1, 1))
+        features, self.tap_shape = self._measure(_pair(image_size))
         last = [module for module in net.modules() if not list(module.children())][-1]
         if isinstance(last, nn.Linear):
             warnings.warn(
@@ -79,7 +92,7 @@ class Classifier(nn.Module):
 
     def forward(
         self,
-        x: Shaped[Tensor, "B 3 H W"],
+        x: Shaped[Tensor, "B C H W"],
         heads: Sequence[str] = ("one",),
         tap: bool = False,
         at: str | None = None,
@@ -89,30 +102,45 @@ class Classifier(nn.Module):
 
         Args:
             x: images in [0,1]; not changed.
-            at, edit: replace the output of submodule `at` (or the images, at="input") by `edit(output)`. The
-                batch is dimension 0; the layout of the others is the network's own.
-        Raises: UserError for an unknown head, a tap that was not set, or images of whole numbers.
+            at, edit: replace the output of submodule `at` (or the images, at="input"; or what the network gives,
+                at="output") by `edit(output)`. The batch is dimension 0; the layout of the others is the network's own.
+        Raises: UserError for an unknown head, a tap that was not set, images of whole numbers or of other channels, or
+            a batch too small for BatchNorm.
         """
         if not x.is_floating_point():
             raise UserError(f"images must be float in [0,1], got {x.dtype}: divide by 255")
+        if x.shape[1] != self.mean.shape[1]:
+            raise UserError(
+                f"images have {x.shape[1]} channels, and mean and std are of {self.mean.shape[1]}: give the Classifier "
+                "a mean and a std of as many numbers as the images have channels"
+            )
         if (at is None) != (edit is None):
             raise UserError("at and edit go together")
         if at == "input":
             x = edit(x)
-        elif at is not None:
-            hook = self._submodule(at).register_forward_hook(lambda module, inputs, output: edit(output))
+        elif at not in (None, "output"):
+            # First, so that a tap of the same submodule sees what the rest of the network sees.
+            hook = self._submodule(at).register_forward_hook(lambda module, i, output: edit(output), prepend=True)
             try:
                 return self.forward(x, heads, tap)
             finally:
                 hook.remove()
-        if tap and not heads and not self.training and self.tap in self.stages:
-            return Output({}, self._stage(self._normalise(x)))
-        features, tapped = self._features(self._normalise(x), tap)
+        try:
+            if tap and not heads and not self.training and self.tap in self.stages:
+                return Output({}, self._stage(self._normalise(x)))
+            features, tapped = self._features(self._normalise(x), tap, edit if at == "output" else None)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(
+                f"BatchNorm needs more than one value a channel, and a batch of {'x'.join(map(str, x.shape))} leaves "
+                "it one: give a larger batch (drop a last one that is too small) or larger images"
+            ) from error
         return Output({name: self._head(name)(features) for name in heads}, tapped)
 
     def _normalise(self, x: Tensor) -> Tensor:
-        if self.resize is not None and x.shape[-2:] != (self.resize, self.resize):
-            x = F.interpolate(x, size=(self.resize, self.resize), mode="bilinear", align_corners=False)
+        if self.resize is not None and x.shape[-2:] != _pair(self.resize):
+            x = F.interpolate(x, size=_pair(self.resize), mode="bilinear", align_corners=False)
         return (x - self.mean) / self.std
 
     def _stage(self, x: Tensor) -> Tensor:
@@ -120,44 +148,56 @@ class Classifier(nn.Module):
         only = {"intermediates_only": True, "stop_early": True, "output_fmt": "NCHW"}
         return self.net.forward_intermediates(x, indices=[self.stages.index(self.tap)], **only)[0]
 
-    def _features(self, x: Tensor, tap: bool) -> tuple[Tensor, Tensor | None]:
+    def _features(
+        self, x: Tensor, tap: bool, edit: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Return the pooled features [B,D] and, if asked, the tap [B,C,h,w]."""
         if tap and self.tap is None:
             raise UserError('this Classifier has no tap: name a submodule, Classifier(net, K, tap="layer3")')
-        if self.stages and tap and self.tap in self.stages:
+        if tap and self.tap in self.stages:
             # timm's own way: NCHW for every architecture, where a hook would give Swin's and ViT's layouts.
             last, taps = self.net.forward_intermediates(x, indices=[self.stages.index(self.tap)], output_fmt="NCHW")
-            return self.net.forward_head(last, pre_logits=True), taps[0]
-        seen: list[Tensor] = []
+            features, tapped = self.net.forward_head(last, pre_logits=True), taps[0]
+        else:
+            features, tapped = self._run(x, tap)
+            tapped = None if tapped is None else self.layout.to_map(tapped, x.shape[-2:])
+        features = features if edit is None else edit(features)
+        return (features.mean(dim=(2, 3)) if features.ndim == 4 else features), tapped
 
-        def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if getattr(self.net, "output_fmt", "NCHW") == "NHWC":  # timm's Swin
-                output = output.permute(0, 3, 1, 2)
-            seen.append(output.clone())  # what follows may work in place, such as ReLU(inplace=True)
-
-        hook = None
-        if tap:
-            hook = self._submodule(self.tap).register_forward_hook(keep)
+    def _run(self, x: Tensor, tap: bool) -> tuple[Tensor, Tensor | None]:
+        """Return what the network and, if asked, the tapped submodule give, in their own layouts."""
+        self._kept.wanted, self._kept.output = tap, None  # a pass that failed may have left one
         try:
-            features = self.net(x)
+            output = self.net(x)
         finally:
-            if hook is not None:
-                hook.remove()
-        if features.ndim == 4:
-            features = features.mean(dim=(2, 3))
-        return features, seen[0] if seen else None
+            self._kept.wanted = False
+        return tensor_of(output, ("pooler_output", "last_hidden_state")), self._kept.taken()
 
-    def _measure(self, image_size: int) -> tuple[int, tuple[int, ...] | None]:
+    def _measure(self, size: tuple[int, int]) -> tuple[int, tuple[int, ...] | None]:
         """Return the number of features and the tap's shape (C, h, w), from one pass over two blank images."""
         with eval_mode(self.net), torch.no_grad():  # a net that comes with frozen BatchNorm keeps it frozen
-            x = self._normalise(torch.zeros(2, 3, image_size, image_size, device=self.mean.device))
+            x = self._normalise(torch.zeros(2, self.mean.shape[1], *size, device=self.mean.device))
+            if self.tap is not None and self.tap not in self.stages:
+                self._find_layout(x)
             features, tapped = self._features(x, tap=self.tap is not None)
         if features.ndim != 2:
             raise UserError(
                 f"the network must give features [B,D] or [B,D,h,w], got shape {tuple(features.shape)}; "
-                "replace its last layer by nn.Identity()"
+                "replace its last layer by nn.Identity(), or have tokens averaged"
             )
         return features.shape[1], None if tapped is None else tuple(tapped.shape[1:])
+
+    def _find_layout(self, x: Tensor) -> None:
+        try:
+            _, tapped = self._run(x, tap=True)
+            if tapped is None:
+                raise UserError("nothing: the network does not call it")
+            self.layout = self.layout.found_in(tapped, tuple(x.shape[-2:]))
+        except UserError as error:
+            raise UserError(
+                f"tap={self.tap!r} gives no map that can be read: {error}. If its tokens form a grid, say which: "
+                "tap_grid=(rows, columns); or name a submodule that gives [B,C,h,w]"
+            ) from error
 
     def _submodule(self, name: str) -> nn.Module:
         try:
@@ -180,6 +220,10 @@ def _stages(net: nn.Module) -> tuple[str, ...]:
     if hasattr(net, "feature_info") and hasattr(net, "forward_intermediates"):
         return tuple(stage["module"] for stage in net.feature_info)
     return ()
+
+
+def _pair(size: Size) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def _linear(features: int, num_classes: int) -> nn.Linear:

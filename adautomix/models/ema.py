@@ -62,19 +62,22 @@ def update(teacher: nn.Module, student: nn.Module, weight: float | Tensor, *, bu
         weight: 1 - m, where m is the momentum; a tensor where a graph is to read it anew every time.
         buffers: also average BatchNorm's running statistics, and copy all other buffers; False leaves them alone.
     """
-    averaged = list(zip(teacher.parameters(), student.parameters(), strict=True))
+    followed = [list(zip(teacher.parameters(), student.parameters(), strict=True))]
     copied: list[tuple[Tensor, Tensor]] = []
     if buffers:
+        statistics: list[tuple[Tensor, Tensor]] = []
         for (name, old), new in zip(teacher.named_buffers(), student.buffers(), strict=True):
             # Averaging anything else could only do harm: a constant mask of -inf would become nan.
-            (averaged if name.endswith(("running_mean", "running_var")) else copied).append((old, new))
-    old, new = map(list, zip(*averaged, strict=True))
-    if old[0].is_cuda or isinstance(weight, Tensor):  # no lerp of many tensors takes its weight from the device
-        step = torch._foreach_sub(new, old)
-        torch._foreach_mul_(step, weight)
-        torch._foreach_add_(old, step)
-    else:
-        torch._foreach_lerp_(old, new, weight)
+            (statistics if name.endswith(("running_mean", "running_var")) else copied).append((old, new))
+        followed += [statistics] if statistics else []
+    for pairs in followed:  # apart: FSDP shards parameters and no buffers, and no call takes both kinds
+        old, new = map(list, zip(*pairs, strict=True))
+        if old[0].is_cuda or isinstance(weight, Tensor):  # no lerp of many tensors takes its weight from the device
+            step = torch._foreach_sub(new, old)
+            torch._foreach_mul_(step, weight)
+            torch._foreach_add_(old, step)
+        else:
+            torch._foreach_lerp_(old, new, weight)
     if copied:
         torch._foreach_copy_(*map(list, zip(*copied, strict=True)))
 

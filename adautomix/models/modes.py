@@ -1,4 +1,4 @@
-"""Train and eval mode of networks whose parts may be in different ones, and the passes made in train mode."""
+"""Train and eval mode of networks whose parts may be in different ones, the passes made in train mode, and wrappers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,3 +47,14 @@ def passes_counted_at_once(module: nn.Module) -> Iterator[None]:
             norm._buffers["num_batches_tracked"] = count
         if any(passes):
             torch._foreach_add_(counts, passes)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return the network inside DistributedDataParallel, DataParallel or torch.compile, whose weights it shares."""
+    while True:
+        if isinstance(module, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            module = module.module
+        elif "_orig_mod" in dict(module.named_children()):
+            module = module._orig_mod
+        else:
+            return module

@@ -59,6 +59,8 @@ def load_classifier(
 def load_method(run: Run, device: torch.device | str = "cpu", *, unfinished: bool = False) -> MixMethod:
     """Return a run's method with what it trained beside the student: AutoMix's and AdAutoMix's generator.
 
+    And with its state, RecursiveMix's last mixed batch; a published run has none.
+
     Args and errors as for `load_classifier`.
     """
     state = _state(run, unfinished)
@@ -66,11 +68,12 @@ def load_method(run: Run, device: torch.device | str = "cpu", *, unfinished: boo
     for name, module in method.trainable_modules().items():
         module.load_state_dict(state[name])
         module.to(device).eval().requires_grad_(False)
+    method.load_state_dict({name: value.to(device) for name, value in state.get("method", {}).items()})
     return method
 
 
 def _state(run: Run, unfinished: bool) -> dict[str, Any]:
-    """Return the states of student, teacher, and by name of what the method trained."""
+    """Return the states of student, teacher, method, and by name of what the method trained."""
     if run.weights.exists():
         return published_state(run)
     if run.done and not run.checkpoint.exists():
@@ -80,4 +83,5 @@ def _state(run: Run, unfinished: bool) -> dict[str, Any]:
     if not run.checkpoint.exists() or not (run.done or unfinished):
         raise UserError(f"{run.path} is not trained to its end; train it with the same config again, it will go on")
     state = checkpoint.load(run.checkpoint)
-    return {"student": state["student"], "teacher": state["context"]["teacher"], **state["trainables"]}
+    roles = {"student": state["student"], "teacher": state["context"]["teacher"]}
+    return roles | {"method": state.get("method", {}), **state["trainables"]}

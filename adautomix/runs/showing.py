@@ -1,11 +1,8 @@
 """What every method makes of a few pictures: the learned ones with the reference networks, the others as they are."""
 
-from dataclasses import replace
-
-import torch
 from torch import Tensor
 
-from adautomix.methods import METHODS, Context, Mixed, draws_near, make_method, mix_as_seen
+from adautomix.methods import METHODS, Context, Mixed, draws_near, make_method, mix_as_seen, paired
 from adautomix.methods.base import MixMethod
 from adautomix.methods.learned import GeneratorMethod
 from adautomix.runs.networks import load_classifier, load_method
@@ -13,7 +10,10 @@ from adautomix.runs.publishing import reference_run
 
 
 def mixes_pictures(name: str) -> bool:
-    """Return whether a method shows the network mixed images: vanilla mixes nothing, ManifoldMix hidden features."""
+    """Return whether a method makes mixed images of a batch alone.
+
+    Vanilla mixes nothing, ManifoldMix hidden features, RecursiveMix with the batch before.
+    """
     method = METHODS[name]
     return is_learned(name) or (method.step is MixMethod.step and method.mix is not MixMethod.mix)
 
@@ -43,5 +43,4 @@ def _mixed(name: str, x: Tensor, seen: Tensor, y: Tensor, share: float, seed: in
     method = load_method(run) if is_learned(name) else make_method(name, teacher)
     context = Context.start(teacher, steps=1, seed=seed)
     draws = draws_near(method, len(x), context, tries=300, share=share)
-    partners = torch.stack([torch.arange(len(x)).roll(-n) for n in range(len(draws.index))])
-    return mix_as_seen(method, x, seen, y, context, replace(draws, index=partners))
+    return mix_as_seen(method, x, seen, y, context, paired(draws, len(x)))

@@ -25,6 +25,9 @@ WARM_UP = 3
 """Steps of a variant before it is recorded: cuDNN and cuBLAS choose kernels and take their memory in them."""
 ALIGNMENT = 16
 
+STATE = "state."
+"""Before the names of the method's state among a step's inputs."""
+
 Record = Callable[[Callable[[], None]], Callable[[], None]]
 """Takes what a step does, and returns what does it again."""
 
@@ -70,6 +73,7 @@ class StepGraphs:
             inputs, draws, method = {"x": mixed.x, "y": mixed.y}, Draws(), MixedBefore()
         else:
             inputs, draws = {"x": x, "y": y}, method.decided(drawn, context.step)
+            inputs |= {f"{STATE}{name}": value.to(x.device) for name, value in method.state_dict().items()}
         numbers = torch.tensor([*rates.values(), 1 - context.momentum()], dtype=torch.float32)
         host = {k: v for k, v in vars(draws).items() if isinstance(v, Tensor)} | {"numbers": numbers}
         decisions = tuple((k, v) for k, v in vars(draws).items() if not isinstance(v, Tensor))
@@ -77,6 +81,7 @@ class StepGraphs:
         if key not in self.variants:
             self.variants[key] = Variant(training, method, Buffers(inputs, host, self.device), draws, list(rates))
         values = self.variants[key].run(inputs, host, self.record)
+        training.method.load_state_dict(values.state)
         context.step += 1
         return replace(values, draws=drawn)
 
@@ -122,6 +127,7 @@ class Variant:
         self.replay: Callable[[], None] | None = None
         self.names: dict[str, list[str]] = {}
         self.values = torch.empty(0)
+        self.state: dict[str, Tensor] = {}
 
     def run(self, inputs: dict[str, Tensor], host: dict[str, Tensor], record: Record) -> StepOutput:
         """Make one step of this variant and return its numbers, copied out of the graph's memory."""
@@ -134,17 +140,22 @@ class Variant:
         losses, terms, metrics = (
             {k: next(values) for k in self.names[kind]} for kind in ("losses", "terms", "metrics")
         )
-        return StepOutput(losses, terms, metrics=metrics)
+        return StepOutput(losses, terms, metrics=metrics, state={k: v.clone() for k, v in self.state.items()})
 
     def _body(self) -> None:
         x, y = self.buffers.inputs["x"], self.buffers.inputs["y"]
+        state = {k.removeprefix(STATE): v for k, v in self.buffers.inputs.items() if k.startswith(STATE)}
+        self.method.load_state_dict(state)
         out = self.training.update(self.method, x, y, self.draws, self.rates, self.weight)
         kinds = {"losses": out.losses, "terms": out.terms, "metrics": out.metrics}
         values = torch.stack([v.detach().float() for kind in kinds.values() for v in kind.values()])
         if not self.names:
             self.names = {kind: list(v) for kind, v in kinds.items()}
             self.values = torch.empty_like(values)
+            self.state = {name: torch.empty_like(value) for name, value in out.state.items()}
         self.values.copy_(values)
+        for name, value in self.state.items():
+            value.copy_(out.state[name])
 
 
 class MixedBefore(MixMethod):

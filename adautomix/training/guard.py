@@ -1,8 +1,6 @@
-"""What stops a run: losses or weights that are not finite, and images too small for BatchNorm."""
+"""What stops a run: losses or weights that are not finite."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +9,6 @@ from adautomix.config import TrainConfig
 from adautomix.methods.base import StepOutput
 from adautomix.runs.run import Run
 from adautomix.training.ranks import ALONE, Ranks
-from adautomix.utils.errors import UserError
 
 LOOK_EVERY = 50
 """Steps between two looks at the losses on a GPU: looking at each would make the CPU wait for every step."""
@@ -85,20 +82,6 @@ def require_sound(student: nn.Module, row: dict[str, float], config: TrainConfig
     for name in ("student_loss", "teacher_loss"):
         if not math.isfinite(row[name]):
             stop(f"{name} on the test images is {row[name]} after epoch {row['epoch']}", config.method, run)
-
-
-@contextmanager
-def named_if_too_small(shape: torch.Size) -> Iterator[None]:
-    """Turn torch's error about images too small for BatchNorm into a UserError that says what to do."""
-    try:
-        yield
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise UserError(
-            f"BatchNorm needs more than one value a channel, and a batch of {'x'.join(map(str, shape))} leaves it one: "
-            "give a larger batch_size or size"
-        ) from error
 
 
 def stop(what: str, method: str, run: Run) -> None:

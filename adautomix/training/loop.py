@@ -33,7 +33,7 @@ from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import Run, create, run_for
 from adautomix.training.devices import device_for, kind_of, require_devices
 from adautomix.training.graphs import StepGraphs
-from adautomix.training.guard import Guard, named_if_too_small, require_sound
+from adautomix.training.guard import Guard, require_sound
 from adautomix.training.launch import launch
 from adautomix.training.optim import backward, load, lr_at, make_optimizer, parameters_of
 from adautomix.training.ranks import ALONE, Ranks, connected, started
@@ -229,6 +229,7 @@ class Training:
         if self.graphs is not None:
             return self.graphs.step(self, x, batch.y, self.rates)
         out = self.update(self.method, x, batch.y, None, self.rates, 1 - self.context.momentum())
+        self.method.load_state_dict(out.state)
         self.context.step += 1
         return out
 
@@ -243,7 +244,7 @@ class Training:
             weight: how far the teacher moves, 1 - momentum.
         """
         precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
-        with precision, named_if_too_small(x.shape), passes_counted_at_once(self.student):
+        with precision, passes_counted_at_once(self.student):
             out = method.step(x, y, self.context, draws)
         backward(out, self.optimizers)
         self.ranks.mean_gradients([p for name in out.losses for p in parameters_of(self.optimizers[name])])
@@ -290,6 +291,7 @@ class Training:
             "history": self.history,
             "student": self.student.state_dict(),
             "context": self.context.state_dict(),
+            "method": self.method.state_dict(),
             "trainables": {k: m.state_dict() for k, m in self.method.trainable_modules().items()},
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
         }
@@ -299,6 +301,7 @@ class Training:
         self.epoch, self.history = state["epoch"], state["history"]
         self.student.load_state_dict(state["student"])
         self.context.load_state_dict(state["context"])
+        self.method.load_state_dict(state.get("method", {}))  # checkpoints of an older version have none
         for name, module in self.method.trainable_modules().items():
             module.load_state_dict(state["trainables"][name])
         for name, optimizer in self.optimizers.items():

@@ -11,7 +11,8 @@ from helpers.sites import executed, two_seeds
 from adautomix import book
 from adautomix.book import Site, build
 from adautomix.book.conf import docstring
-from adautomix.book.pages import PACKAGE, ROOMS, reference_pages
+from adautomix.book.front import BESIDE
+from adautomix.book.pages import PACKAGE, ROOMS, guide_pages, reference_pages
 from adautomix.utils.errors import UserError
 
 
@@ -35,6 +36,12 @@ def test_the_reference_has_a_page_for_every_room_and_shows_every_module_once():
     files = {path.relative_to(PACKAGE.parent).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py")}
     modules = {name.removesuffix("/__init__").replace("/", ".") for name in files if "__main__" not in name}
     assert sorted(shown) == sorted(modules - {"adautomix"})
+
+
+def test_the_guide_is_a_page_and_in_the_side_bar():
+    assert guide_pages()["your_code.md"].startswith("# In your own training code\n")
+    assert BESIDE["Train"] == ("your_code",)
+    assert "(your_code.md)" in (PACKAGE / "book" / "index.md").read_text()
 
 
 def test_the_front_page_links_to_notebooks_that_exist():

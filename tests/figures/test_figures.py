@@ -12,7 +12,7 @@ import torch
 
 from adautomix import figures
 from adautomix.figures import by_method, format_table, short_labels
-from adautomix.methods import METHODS
+from adautomix.methods import METHODS, Mixed, Outside
 
 BINS = [{"count": 2, "accuracy": 0.5, "confidence": 0.4}, {"count": 0}]
 
@@ -37,6 +37,20 @@ def test_a_grid_draws_images_and_maps_and_leaves_gaps_empty():
     np.testing.assert_allclose(left, mask)
     np.testing.assert_allclose(right, 1 - mask)
     assert [axis.get_title() for axis in figure.axes[:2]] == ["a", "b"]
+
+
+def test_a_source_that_is_not_of_the_batch_has_a_column_before_its_method():
+    pictures, old = torch.rand(3, 3, 4, 4), Outside(torch.rand(2, 3, 4, 4), torch.eye(2))
+    both, mask = torch.tensor([[0, 1, 2], [1, 2, 0]]), torch.full((3, 2, 4, 4), 0.5)
+    lam, targets = torch.full((3, 2), 0.5), torch.full((3, 2), 0.5)
+    own = Mixed(torch.rand(3, 3, 4, 4), targets, lam, both, mask)
+    past = Mixed(torch.rand(3, 3, 4, 4), targets, lam, torch.tensor([[0, 1, 2], [1, 0, 1]]), mask, {1: old})
+    figure = figures.mixed_pictures(pictures, {"past": past, "own": own}, examples=1)
+    titles = [axis.get_title(loc="center") for axis in figure.axes[:5]]
+    assert titles == ["image 1", "image 2", "image 2\nbefore", "past", "own"]
+    expected = [pictures[0], pictures[1], old.x[1], past.x[0], own.x[0]]
+    for shown, wanted in zip(drawn(figure)[:5], expected, strict=True):
+        assert np.array_equal(shown, wanted.numpy().transpose(1, 2, 0))
 
 
 def test_a_row_of_maps_has_one_scale_its_own_or_the_given_one():

@@ -13,12 +13,13 @@ EVALUATE = {"evaluators": list(EVALUATORS), "sample": 8}
 METHODS = {"method": ["mixup", "adautomix"]}
 STEPS = {
     "train": {"notebook": "10_train", "training": True, "grid": METHODS | {"seed": [0, 1]}, "parameters": {}},
+    "history": {"notebook": "10_train", "training": True, "parameters": {"method": "recursivemix"}},
     "evaluate": {"notebook": "20_evaluate", "needs": "train", "grid": METHODS, "parameters": EVALUATE},
     "index": {"notebook": "00_index", "needs": "evaluate"},
     "results": {"notebook": "38_results", "needs": "evaluate"},
     "family": {"notebook": "01_mixing_family"},
     "generator": {"notebook": "02_generator"},
-    "mixed_images": {"notebook": "33_figure1_mixed_images", "needs": "train"},
+    "mixed_images": {"notebook": "33_figure1_mixed_images", "needs": ["train", "history"]},
     "framework": {"notebook": "34_figure2_framework", "needs": "train"},
     "adversarial": {"notebook": "03_adversarial_objective", "needs": "evaluate"},
     "table3": {"notebook": "32_table3_robustness", "needs": "evaluate"},
@@ -32,8 +33,8 @@ STEPS = {
     "study": {"notebook": "39_cifar10_study", "needs": "evaluate"},
     "regimes": {"notebook": "41_when_mixing_pays"},
 }
-TASKS = 24
-"""Notebooks the plan runs: a step each, four trainings, two evaluations and two tables."""
+TASKS = 25
+"""Notebooks the plan runs: a step each, four trainings, two evaluations and two tables; one training with a history."""
 
 
 def run_smoke_plan(folder: Path) -> str:

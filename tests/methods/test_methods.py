@@ -1,13 +1,16 @@
 """The contract of every method in METHODS. A new method is tested here by being there."""
 
 import copy
+import io
 
 import pytest
 import torch
 from conftest import CLASSES, tiny_batch, tiny_classifier
+from torch import nn
 
 from adautomix.methods import METHODS, make_method, resolve_options
-from adautomix.methods.base import Context, draws_near
+from adautomix.methods.base import Context, draws_near, paired
+from adautomix.models.classifier import Classifier
 from adautomix.utils.errors import UserError
 
 
@@ -19,13 +22,23 @@ def assert_same_mixed(first, second):
         assert torch.equal(a.index, b.index)
 
 
+def two_steps(method, ctx, batch=4, size=8):
+    """Return two consecutive steps of different batches, each as (x, y, output): the second builds on the first."""
+    x, y = tiny_batch(batch, size)
+    batches = (x, y), (1 - x.roll(1, dims=3), y.roll(1))
+    made = []
+    for images, labels in batches:
+        made.append((images, labels, method.step(images, labels, ctx)))
+        method.load_state_dict(made[-1][2].state)
+    return made
+
+
 @pytest.mark.parametrize(("batch", "size"), [(2, 8), (5, 8), (4, 16)])
 def test_every_mixed_batch_has_the_promised_shapes_and_ranges(any_method, start, batch, size):
     method, ctx = start(any_method)
-    x, y = tiny_batch(batch, size)
-    out = method.step(x, y, ctx)
-    assert out.mixed
-    for mixed in out.mixed:
+    steps = two_steps(method, ctx, batch, size)
+    assert all(out.mixed for *_, out in steps)
+    for x, mixed in ((x, mixed) for x, _, out in steps for mixed in out.mixed):
         slots = mixed.lam.shape[1]
         assert mixed.x.shape == x.shape
         assert mixed.y.shape == (batch, CLASSES)
@@ -41,33 +54,57 @@ def test_every_mixed_batch_has_the_promised_shapes_and_ranges(any_method, start,
 
 
 def test_labels_are_the_lam_weighted_labels_of_the_images_mixed(any_method, start):
+    """Also of images that are not of the batch: those of the step before."""
     method, ctx = start(any_method)
-    x, y = tiny_batch(5)
-    for mixed in method.step(x, y, ctx).mixed:
-        expected = torch.zeros(5, CLASSES)
-        for b in range(5):
-            for n in range(mixed.lam.shape[1]):
-                expected[b, y[mixed.index[n, b]]] += mixed.lam[b, n]
-        torch.testing.assert_close(mixed.y, expected)
+    for x, y, out in two_steps(method, ctx, 5):
+        for mixed in out.mixed:
+            expected = torch.zeros(5, CLASSES)
+            for b in range(5):
+                for n in range(mixed.lam.shape[1]):
+                    if n in mixed.outside:
+                        expected[b] += mixed.lam[b, n] * mixed.outside[n].y[mixed.index[n, b]]
+                        assert torch.equal(mixed.slot(n, x)[b], mixed.outside[n].x[mixed.index[n, b]])
+                    else:
+                        expected[b, y[mixed.index[n, b]]] += mixed.lam[b, n]
+                        assert torch.equal(mixed.slot(n, x)[b], x[mixed.index[n, b]])
+            torch.testing.assert_close(mixed.y, expected)
+            told = [mixed.slot_targets(n, ctx.targets(y)) for n in range(mixed.lam.shape[1])]
+            torch.testing.assert_close((mixed.lam.T[..., None] * torch.stack(told)).sum(dim=0), expected)
+
+
+def test_a_method_takes_images_of_any_number_of_channels_and_any_shape(any_method):
+    for channels in (1, 4):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(channels, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.Conv2d(6, 8, 3, 1, 1))
+        colour = {"mean": [0.5] * channels, "std": [0.25] * channels}
+        student = Classifier(net, CLASSES, tap="1", heads=("one", "mix"), image_size=(16, 24), **colour)
+        method, ctx = make_method(any_method, student), Context.start(student, steps=2)
+        for seed in range(2):
+            x = torch.rand(4, channels, 16, 24, generator=torch.Generator().manual_seed(seed))
+            out = method.step(x, torch.arange(4), ctx)
+            method.load_state_dict(out.state)
+            assert out.mixed[-1].x.shape == x.shape
+            assert torch.isfinite(sum(out.losses.values()))
 
 
 def test_same_seed_gives_the_same_batch_and_another_seed_another(any_method, start):
-    x, y = tiny_batch(8)
-    first, second, other = (m.step(x, y, ctx).mixed for m, ctx in (start(any_method, seed=s) for s in (0, 0, 1)))
-    assert_same_mixed(first, second)
+    first, second, other = ([out.mixed for *_, out in two_steps(*start(any_method, seed=s), 8)] for s in (0, 0, 1))
+    for one, same in zip(first, second, strict=True):
+        assert_same_mixed(one, same)
     if any_method != "vanilla":
-        assert not torch.equal(first[0].x, other[0].x)
+        assert not torch.equal(first[-1][0].x, other[-1][0].x)
 
 
 def test_mixing_uses_no_randomness_but_the_contexts(any_method, start):
     method, ctx = start(any_method)
     before = torch.get_rng_state()
-    method.step(*tiny_batch(), ctx)
+    two_steps(method, ctx)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_step_replayed_with_its_draws_is_the_same_step(any_method, start):
     method, ctx = start(any_method)
+    two_steps(method, ctx)  # a method may build on what they left
     x, y = tiny_batch()
     student, method_before = copy.deepcopy(ctx.student.state_dict()), ctx.rng.get_state()
     first = method.step(x, y, ctx)
@@ -79,6 +116,33 @@ def test_a_step_replayed_with_its_draws_is_the_same_step(any_method, start):
     assert_same_mixed(first.mixed, again.mixed)
     for name, loss in first.losses.items():
         assert torch.equal(loss, again.losses[name])
+
+
+def test_a_step_leaves_the_methods_state_alone_until_it_is_told(any_method, start):
+    method, ctx = start(any_method)
+    (*_, out), _ = two_steps(method, ctx)
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    assert before.keys() == out.state.keys()
+    left = method.step(*tiny_batch(), ctx).state
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+    assert not any(value.requires_grad for value in left.values())
+    method.load_state_dict(left)
+    assert all(torch.equal(value, left[name]) for name, value in method.state_dict().items())
+
+
+def test_a_state_saved_and_loaded_gives_the_same_next_step(any_method, start):
+    method, ctx = start(any_method)
+    two_steps(method, ctx)
+    saved = io.BytesIO()
+    torch.save(method.state_dict(), saved)
+    saved.seek(0)
+    other, _ = start(any_method)
+    for name, module in other.trainable_modules().items():
+        module.load_state_dict(method.trainable_modules()[name].state_dict())
+    other.load_state_dict(torch.load(saved, weights_only=True))
+    draws, twin = method.draw(4, ctx), copy.deepcopy(ctx)  # a step in train mode moves BatchNorm's statistics
+    first, second = (m.step(*tiny_batch(), c, draws).mixed for m, c in ((method, ctx), (other, twin)))
+    assert_same_mixed(first, second)
 
 
 def test_losses_are_finite_scalars_for_known_optimisers(any_method, start):
@@ -96,9 +160,8 @@ def test_losses_are_finite_scalars_for_known_optimisers(any_method, start):
 
 def test_student_loss_reaches_the_student_and_nothing_else(any_method, start):
     method, ctx = start(any_method)
-    x, y = tiny_batch()
-    x.requires_grad_(False)
-    method.step(x, y, ctx).losses["student"].backward()
+    *_, (_, _, out) = two_steps(method, ctx)
+    out.losses["student"].backward()
     assert all(p.grad is not None for n, p in ctx.student.named_parameters() if "heads.mix" not in n)
     assert all(p.grad is None for p in ctx.teacher.parameters())
     for module in method.trainable_modules().values():
@@ -163,6 +226,13 @@ def test_soft_cross_entropy_is_the_weighted_sum_of_hard_ones(start):
     hard = torch.nn.functional.cross_entropy
     terms = [mixed.lam[:, n] * hard(logits, y[mixed.index[n]], reduction="none") for n in range(2)]
     torch.testing.assert_close(out.losses["student"], sum(terms).mean())
+
+
+def test_pictures_meet_their_neighbours(any_method, start):
+    method, ctx = start(any_method)
+    draws = paired(method.draw(4, ctx), 4)
+    if draws.index is not None:
+        assert draws.index.tolist() == [[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1]][: len(draws.index)]
 
 
 def test_telling_draws_show_both_images(start):

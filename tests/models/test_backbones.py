@@ -129,3 +129,21 @@ def test_swins_tap_after_the_merging_is_what_its_last_stage_sees():
     tap = model(torch.rand(2, 3, 32, 32), tap=True).tap
     assert tap.shape[1:] == model.tap_shape == (768, 7, 7)
     assert torch.equal(tap, seen[-1].permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "resize", "grid"),
+    [
+        ("resnet18", (64, 48), None, (16, 12)),
+        ("test_vit", (32, 64), None, (8, 16)),
+        ("test_vit", (160, 240), None, (10, 15)),
+        ("test_vit", (240, 160), None, (15, 10)),
+        ("test_vit", (100, 150), (160, 240), (10, 15)),
+    ],
+)
+def test_images_that_are_not_square_keep_their_proportions(name, size, resize, grid):
+    net, found = build_backbone(name, image_size=size)
+    assert found == resize
+    model = Classifier(net, 3, image_size=size, resize=found).eval()
+    with torch.no_grad():
+        assert model(torch.rand(1, 3, *size), tap=True).tap.shape[2:] == grid

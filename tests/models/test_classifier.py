@@ -1,5 +1,7 @@
 """The Classifier: does it normalise, resize, tap and edit inside, with any network of a user's own?"""
 
+import copy
+
 import pytest
 import torch
 from conftest import CLASSES, TinyNet, tiny_batch, tiny_classifier
@@ -40,19 +42,35 @@ def test_tap_gives_the_named_submodules_output(student):
     assert student.tap_shape == (6, 4, 4)
 
 
-def test_no_hook_is_left_behind(student):
+def hooks(model):
+    return [hook for module in model.modules() for hook in module._forward_hooks.values()]
+
+
+def test_no_hook_is_left_behind_but_the_taps_own(student):
     x, _ = tiny_batch()
     student(x, tap=True, at="last", edit=lambda h: h * 2)
-    assert not any(module._forward_hooks for module in student.modules())
-
-
-def test_hook_is_removed_when_the_forward_fails(student):
     with pytest.raises(ZeroDivisionError):
-        student(tiny_batch()[0], at="body", edit=lambda h: 1 / 0)
-    assert not any(module._forward_hooks for module in student.modules())
+        student(x, tap=True, at="last", edit=lambda h: 1 / 0)
+    assert hooks(student) == [student._kept]
+    student(x)
+    assert student._kept.output is None
 
 
-@pytest.mark.parametrize("at", ["input", "body"])
+def test_a_copys_tap_is_its_own(student):
+    other = copy.deepcopy(student)
+    assert hooks(other) == [other._kept] != hooks(student)
+    x, _ = tiny_batch()
+    assert other(x, tap=True).tap is not None
+    assert student(x).tap is None
+
+
+def test_a_tap_sees_what_an_edit_made(student):
+    x, _ = tiny_batch()
+    tap = student(x, tap=True, at="body", edit=lambda h: h * 0).tap
+    assert torch.equal(tap, torch.zeros_like(tap))
+
+
+@pytest.mark.parametrize("at", ["input", "body", "output"])
 def test_edit_replaces_the_hidden_features(student, at):
     x, _ = tiny_batch()
     student.eval()
@@ -80,6 +98,8 @@ def test_the_tap_is_what_the_submodule_gave_even_if_the_next_one_works_in_place(
 def test_non_square_images_work(student):
     x = torch.rand(2, 3, 8, 12)
     assert student(x, tap=True).tap.shape == (2, 6, 4, 6)
+    assert Classifier(TinyNet(), 3, tap="body", image_size=(8, 12)).tap_shape == (6, 4, 6)
+    assert Classifier(TinyNet(), 3, tap="body", image_size=8, resize=(16, 24))(x, tap=True).tap.shape[2:] == (8, 12)
 
 
 def test_a_users_own_network_with_features_of_any_kind():
@@ -105,6 +125,9 @@ def test_a_network_that_still_has_its_classifier_is_warned_of():
         (lambda: build_backbone("test_vit", image_size=30), "patches of 4 px; 30 px cannot be divided so"),
         (lambda: Classifier(TinyNet(), 3, tap="layer3", image_size=8), "no submodule 'layer3'; its children are: body"),
         (lambda: Classifier(nn.Identity(), 3, std=(1.0, 1.0, 0.0), image_size=8), "std positive"),
+        (lambda: Classifier(nn.Identity(), 3, mean=(0.5,), image_size=8), "mean and std need a number a channel each"),
+        (lambda: Classifier(nn.Identity(), 1, image_size=8), "num_classes must be 2 or more, got 1"),
+        (lambda: tiny_classifier()(torch.rand(1, 3, 2, 2)), "a batch of 1x3x2x2 leaves it one: give a larger batch"),
         (lambda: Classifier(nn.Flatten(2), 3, image_size=8), r"replace its last layer by nn.Identity\(\)"),
         (lambda: Classifier(tiny_classifier(), 3, image_size=8), "already a Classifier"),
         (lambda: tiny_classifier(("one",))(tiny_batch()[0], heads=("mix",)), "no head 'mix', only one"),
@@ -123,6 +146,16 @@ def test_a_frozen_batchnorm_stays_frozen():
     Classifier(net, CLASSES, tap="body", image_size=8)
     assert not net.body[1].training
     assert net.last.training
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_mean_and_std_say_how_many_channels_images_have(channels):
+    net = nn.Conv2d(channels, 4, 3)
+    model = Classifier(net, 3, tap="", mean=[0.5] * channels, std=[0.25] * channels, image_size=8)
+    x = torch.rand(2, channels, 8, 8)
+    torch.testing.assert_close(model(x, tap=True).tap, net((x - 0.5) / 0.25))
+    with pytest.raises(UserError, match=f"images have 3 channels, and mean and std are of {channels}"):
+        model(torch.rand(2, 3, 8, 8))
 
 
 def test_images_of_whole_numbers_are_refused(student):

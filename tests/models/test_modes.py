@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from adautomix.models.modes import eval_mode, passes_counted_at_once
+from adautomix.models.modes import eval_mode, passes_counted_at_once, unwrapped
 
 
 @pytest.fixture
@@ -40,3 +40,10 @@ def test_a_pass_that_fails_leaves_the_counts_in_place(net):
     with pytest.raises(RuntimeError), passes_counted_at_once(net):
         net(torch.rand(4, 5, 2, 2))
     assert "1.num_batches_tracked" in net.state_dict()
+
+
+def test_a_network_is_found_in_its_wrappers():
+    for net in (nn.Sequential(), nn.Linear(2, 1)):  # an empty Sequential is false
+        assert unwrapped(net) is net
+        assert unwrapped(nn.DataParallel(net)) is net
+        assert unwrapped(torch.compile(nn.DataParallel(torch.compile(net)))) is net

@@ -3,10 +3,13 @@
 import ast
 import json
 import re
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 from helpers import ROOT
 
+from adautomix.config import OptimConfig, TrainConfig, from_dict
 from adautomix.plans.headers import contents
 from adautomix.plans.notebook import parameters_of
 
@@ -66,3 +69,16 @@ def test_the_contents_list_every_notebook():
     assert table["notebook"].tolist() == [p.stem for p in NOTEBOOKS]
     assert table.ne("").all().all()
     assert table["question"].str.endswith("?").all()
+
+
+def test_the_notebook_for_ones_own_images_gives_an_optimiser_to_whatever_a_method_trains():
+    """A method may call what it trains as it likes."""
+    cells = json.loads((ROOT / "notebooks" / "11_your_own_images.ipynb").read_text())["cells"]
+    (source,) = [text for text in ("".join(cell["source"]) for cell in cells) if "trainable_modules()" in text]
+    student = OptimConfig(lr=0.05, nesterov=True)
+    values = {"config": TrainConfig(optim={"student": student}), "student_optim": student, "OptimConfig": OptimConfig}
+    values |= {"mixer": SimpleNamespace(trainable_modules=lambda: {"critic": None, "pasting": None})}
+    values |= {"generator": {"name": "adamw", "lr": 0.01}, "asdict": asdict, "from_dict": from_dict, "replace": replace}
+    exec(source.split("run = train(")[0], values)
+    optim = values["config"].optim
+    assert {name: one.name for name, one in optim.items()} == {"student": "sgd", "critic": "adamw", "pasting": "adamw"}

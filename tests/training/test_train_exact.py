@@ -96,7 +96,8 @@ def test_a_killed_process_goes_on_to_the_same_weights(tmp_path):
     code = (
         "import sys, torch; torch.set_num_threads(1)\n"
         "from adautomix import TrainConfig; from adautomix.training.loop import train\n"
-        "train(TrainConfig(method='cutmix', width=4, epochs=4, per_class=20, batch_size=20, device='cpu'), sys.argv[1])"
+        "config = TrainConfig(method='recursivemix', width=4, epochs=4, per_class=20, batch_size=20, device='cpu')\n"
+        "train(config, sys.argv[1])"
     )
 
     def start(folder):

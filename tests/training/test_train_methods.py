@@ -95,6 +95,15 @@ def test_a_methods_own_weights_are_in_the_checkpoint(tmp_path):
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_methods_state_is_in_the_checkpoint_and_loaded_with_it(tmp_path):
+    run = train(tiny_config(method="recursivemix", epochs=1), tmp_path, log=str)
+    stored, loaded = checkpoint.load(run.checkpoint)["method"], load_method(run).state_dict()
+    assert set(stored) == set(loaded) == {"x", "y", "logits"}
+    assert all(torch.equal(loaded[name], value) for name, value in stored.items())
+    assert stored["x"].shape == (8, 3, 8, 8)
+
+
+@pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"channels_last": True}], ids=["bfloat16", "nhwc"])
 @pytest.mark.parametrize(("method", "options"), LEARNED)
 def test_learned_methods_train_alike_in_bfloat16_and_channels_last(tmp_path, method, options, changes):

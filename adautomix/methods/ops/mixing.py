@@ -6,12 +6,21 @@ carry both, so nothing in this project ever passes `(y_a, y_b, lam)` around.
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Images that fill a slot and are not of the batch: `x` [M,C,H,W] in [0,1], `y` [M,K] their soft targets."""
+
+    x: Float[Tensor, "M C H W"]
+    y: Float[Tensor, "M K"]
 
 
 @dataclass(frozen=True)
@@ -22,8 +31,9 @@ class Mixed:
         x: mixed images [B,C,H,W] in [0,1].
         y: soft targets [B,K], rows sum to 1.
         lam: [B,N], the share of every slot in the label; rows sum to 1.
-        index: [N,B] long; row n says which image of the batch fills slot n.
+        index: [N,B] long; row n says which image of the batch fills slot n, or which of `outside[n]`.
         mask: [B,N,H,W] that sums to 1 over N, or None where the mix is not pixel by pixel.
+        outside: by number, the slots that are not filled from the batch (RecursiveMix: the last mixed batch).
     """
 
     x: Float[Tensor, "B C H W"]
@@ -31,6 +41,17 @@ class Mixed:
     lam: Float[Tensor, "B N"]
     index: Int[Tensor, "N B"]
     mask: Float[Tensor, "B N H W"] | None = None
+    outside: Mapping[int, Outside] = field(default_factory=dict)
+
+    def slot(self, n: int, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """Return the images that fill slot n; x is the batch that was mixed."""
+        images = self.outside[n].x if n in self.outside else x
+        return images.index_select(0, self.index[n].to(images.device))
+
+    def slot_targets(self, n: int, targets: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+        """Return the soft targets of the images that fill slot n; `targets` are the batch's."""
+        known = self.outside[n].y if n in self.outside else targets
+        return known.index_select(0, self.index[n].to(known.device))
 
     def detach(self) -> "Mixed":
         """Return the same values without their graph, sharing memory."""
@@ -156,7 +177,7 @@ def mask_statistics(mixed: Mixed) -> dict[str, float | int]:
         "images": count,
         "label": float(mixed.lam[:, 0].mean()),
         "pixels": float(first.mean()),
-        "soft": float(mask_entropy(mask)) / math.log(count),
+        "soft": float(mask_entropy(mask)) / math.log(count) if count > 1 else 0.0,
         "across": float(first.std(dim=0, correction=0).mean()),
         "within": float(first.flatten(1).std(dim=1, correction=0).mean()),
     }

@@ -25,14 +25,15 @@ BLUR_SIGMA, BLUR_SIDE = 2.5, 9
 
 
 @torch.no_grad()
-def spectral_residual(x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
+def spectral_residual(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
     """Return how much each pixel stands out from its image, zero or more, by batched FFT; nothing but x is read.
 
     Args:
-        x: images in [0,1].
+        x: images in [0,1]; what three channels weigh is known, of other numbers of them all weigh the same.
     """
     height, width = x.shape[-2:]
-    grey = torch.einsum("bchw,c->bhw", x.float(), torch.tensor(LUMA, device=x.device))
+    weights = LUMA if x.shape[1] == 3 else [1 / x.shape[1]] * x.shape[1]
+    grey = torch.einsum("bchw,c->bhw", x.float(), torch.tensor(weights, device=x.device))
     if max(height, width) > LARGEST:
         ratio = LARGEST / max(height, width)
         small = (max(1, round(height * ratio)), max(1, round(width * ratio)))

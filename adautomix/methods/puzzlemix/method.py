@@ -20,6 +20,7 @@ from adautomix.methods.puzzlemix.exact import solve_exactly
 from adautomix.methods.puzzlemix.solver import LabelProblem, solve_labels
 from adautomix.methods.puzzlemix.terms import block_shares, enlarge, negative_log_binomial, seam_differences
 from adautomix.methods.puzzlemix.transport import move_blocks, transport
+from adautomix.models.modes import unwrapped
 from adautomix.utils.errors import UserError
 
 SOLVERS = {"trws": solve_labels, "exact": solve_exactly}
@@ -53,6 +54,8 @@ class PuzzleMix(MixMethod):
         solver: of the labelling: trws, batched, on the images' device, within 0.5 % of a bound for nearly all images;
             or exact, by minimum cut, image by image on the CPU. (Released: alpha-beta swap, a local minimum.)
     """
+
+    asks_student = True
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class PuzzleMix(MixMethod):
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: PuzzleDraws) -> Mixed:
         """Return the mix; looks at the student's gradients (`gradient_saliency`), which leaves no trace in it."""
         targets = ctx.targets(y)
-        return self.mix_salient(x, targets, gradient_saliency(ctx.student, x, targets), draws)
+        return self.mix_salient(x, targets, gradient_saliency(unwrapped(ctx.student), x, targets), draws)
 
     @torch.no_grad()
     def mix_salient(

@@ -1,0 +1,48 @@
+"""A mixer with timm's signature: the trainer's own batches, soft targets, and who is refused."""
+
+import pytest
+import torch
+from conftest import CLASSES, tiny_batch
+from helpers.training import tiny_config
+from timm.data import Mixup
+from timm.loss import SoftTargetCrossEntropy
+
+from adautomix import METHODS, BatchMixer, UserError
+from adautomix.methods.batch_mixer import only_mixes
+from adautomix.training.loop import Training
+from adautomix.utils.seeding import seed_for
+
+PLAIN = ["vanilla", "mixup", "cutmix", "saliencymix", "fmix", "resizemix", "gridmix", "smoothmix"]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_it_mixes_as_the_trainer_does(name, tiny_dataset):
+    config = tiny_config(method=name, label_smoothing=0.1)
+    training = Training.start(config, tiny_dataset, torch.device("cpu"))
+    mixer = BatchMixer(name, CLASSES, label_smoothing=0.1, seed=seed_for(config.seed, "mixing"))
+    for batch in training.train_batches.epoch(0):
+        x, y = mixer(batch.x, batch.y)
+        mixed = training.step(batch).mixed[0]
+        assert torch.equal(x, mixed.x)
+        assert torch.equal(y, mixed.y)
+
+
+def test_those_that_ask_or_train_a_network_or_have_a_past_are_refused():
+    assert [name for name in METHODS if only_mixes(METHODS[name])] == PLAIN
+    for name in set(METHODS) - set(PLAIN):
+        with pytest.raises(UserError, match=rf"{name} needs more than a batch.*Those that only mix are vanilla, mixup"):
+            BatchMixer(name, CLASSES)
+    with pytest.raises(UserError, match="did you mean 'alpha'"):
+        BatchMixer("mixup", CLASSES, alhpa=1.0)
+
+
+def test_targets_are_timms_where_nothing_is_mixed():
+    x, y = tiny_batch()
+    ours = BatchMixer("cutmix", CLASSES, label_smoothing=0.1)
+    ours.mixup_enabled = False
+    theirs = Mixup(mixup_alpha=1.0, num_classes=CLASSES, label_smoothing=0.1)
+    theirs.mixup_enabled = False
+    (images, targets), (_, expected) = ours(x, y), theirs(x.clone(), y)
+    assert torch.equal(images, x)
+    torch.testing.assert_close(targets, expected)
+    assert torch.isfinite(SoftTargetCrossEntropy()(torch.randn(len(x), CLASSES), ours(x, y)[1]))
