@@ -63,6 +63,8 @@ def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callab
             training = Training.start(config, dataset, device, resumes=run.checkpoint.exists())
             if (side := training.student.resize) is not None:
                 log(f"{run.id}: {config.backbone} sees images of {dataset.size} px enlarged to {side} px, at that cost")
+            for remark in dataset.remarks:
+                log(f"{run.id}: {remark}")
             create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
             if run.checkpoint.exists():
                 training.load_state_dict(checkpoint.load(run.checkpoint))
