@@ -7,6 +7,7 @@ epoch and number alone.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,8 +17,11 @@ from torch import Tensor
 
 from adautomix.data.augment import Augment, augment_batch, crop_and_flip, crop_boxes, resized_crops
 from adautomix.data.base import MemorySplit, PathSplit, Split
-from adautomix.utils.errors import UserError
+from adautomix.utils.errors import UserError, first_line
 from adautomix.utils.seeding import generator_for, seed_for
+
+WORKERS_FAIL = re.compile(r"DataLoader worker|shared memory|/torch_|Errno|open files|received 0 items of ancdata")
+"""What torch says where processes cannot share memory; other RuntimeErrors are faults of ours."""
 
 
 class Batch(NamedTuple):
@@ -147,8 +151,13 @@ class FileLoader(_Loader):
             raise UserError(
                 str(error).strip().splitlines()[-1].removeprefix("adautomix.utils.errors.UserError: ")
             ) from None
-        except (RuntimeError, KeyboardInterrupt):  # a worker was killed, or left in the middle of something
+        except (RuntimeError, OSError, KeyboardInterrupt) as error:  # a worker was killed, or left in the middle
             batches = None
+            if self.workers and not isinstance(error, KeyboardInterrupt) and WORKERS_FAIL.search(str(error)):
+                raise UserError(
+                    f"the {self.workers} loader processes cannot work here ({first_line(error)}): is there too little "
+                    "shared memory in /dev/shm, or are too few open files allowed? Give --workers 0 to do without"
+                ) from error
             raise
         finally:
             self._idle = batches

@@ -14,7 +14,7 @@ from adautomix.data.class_folders import READ, others_told, suffix
 from adautomix.data.class_names import Named, part_named, parts_of, splits_of
 from adautomix.data.equal_files import equal_files
 from adautomix.data.fingerprints import file_parts, fingerprint
-from adautomix.data.folder import DEFAULT_SIZE, own_images
+from adautomix.data.folder import DEFAULT_SIZE, own_images, own_label
 from adautomix.data.images import EXTENSIONS
 from adautomix.utils.errors import UserError, first_five, first_line
 
@@ -56,7 +56,7 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     parts = file_parts([written[path] for path in paths], paths, content=True)
     known = fingerprint([*parts, *(splits.classes[k] for k in labels)])
     remarks = equal_files(parts, labels, len(splits.train), paths)
-    return own_images("csv", f"csv-{root.resolve().stem}", splits, size or DEFAULT_SIZE, known, remarks)
+    return own_images("csv", own_label("csv", root.with_suffix("")), splits, size or DEFAULT_SIZE, known, remarks)
 
 
 def read_list(file: Path) -> list[Row]:

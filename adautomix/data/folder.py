@@ -4,6 +4,7 @@ Either `root/train/<class>/...` with `root/test/<class>/...`, or `root/<class>/.
 class is then held out for test. The parts may have the other names in use (TRAIN, TEST), in any letter case.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from adautomix.data.images import EXTENSIONS
 from adautomix.utils.errors import UserError
 
 DEFAULT_SIZE = 32
+LONGEST_LABEL = 100
+"""Letters; file systems end at 255 bytes."""
 
 
 def load(*, root: Path | None = None, size: int | None = None, allow_missing_classes: bool = False) -> Dataset:
@@ -34,7 +37,16 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     parts = _parts(root)
     splits = _splits(parts, allow_missing_classes)
     others = _others(root, [part / name for part in parts for name in splits.classes if (part / name).is_dir()])
-    return of_files("folder", f"folder-{root.resolve().name}", splits, root, size, remarks=others)
+    return of_files("folder", own_label("folder", root), splits, root, size, remarks=others)
+
+
+def own_label(name: str, root: Path) -> str:
+    """Return what a user's own set is called: a folder of runs, and a word in tables, figures and pages.
+
+    Signs that mean something there (a dollar, a bracket, a line's end) become _.
+    """
+    plain = re.sub(r"[^\w.,+@ ()=~-]", "_", root.resolve().name)
+    return f"{name}-{plain[:LONGEST_LABEL]}"
 
 
 def require_folder(name: str, root: Path | None, what: str, layout: str) -> None:

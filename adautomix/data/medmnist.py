@@ -15,6 +15,7 @@ from PIL import Image
 from adautomix.data.base import Dataset, MemorySplit
 from adautomix.data.equal_files import equal_files
 from adautomix.data.fingerprints import fingerprint
+from adautomix.data.folder import own_label
 from adautomix.data.images import for_test
 from adautomix.utils.errors import UserError, first_five, first_line
 
@@ -50,7 +51,7 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
     side = splits["train"].images.shape[-1]
     return Dataset(
         name="medmnist",
-        label=f"medmnist-{file.stem}",
+        label=own_label("medmnist", file.with_suffix("")),
         classes=tuple(map(str, range(count))),
         train=splits["train"],
         test=splits["test"],

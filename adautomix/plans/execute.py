@@ -61,7 +61,11 @@ def trained_runs(task: Task) -> list[Run]:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    return read_json(folder / "DONE") if (folder / "DONE").exists() else {}
+    """Return what DONE says; one that is damaged counts as none, and the notebook runs again."""
+    try:
+        return read_json(folder / "DONE") if (folder / "DONE").exists() else {}
+    except UserError:
+        return {}
 
 
 def _upstream(task: Task) -> dict[str, str | None]:

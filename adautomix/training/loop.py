@@ -67,7 +67,8 @@ def train(config: TrainConfig, runs: str | Path = "outputs/runs", *, log: Callab
                 log(f"{run.id}: {remark}")
             create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
             if run.checkpoint.exists():
-                training.load_state_dict(checkpoint.load(run.checkpoint))
+                with checkpoint.whole(run.checkpoint):
+                    training.load_state_dict(checkpoint.load(run.checkpoint))
                 run.write_history(training.history)  # the kill may have come before it was
                 log(f"{run.id}: goes on after epoch {training.epoch}")
                 note_other_threads(run, log)

@@ -23,11 +23,12 @@ DOWNLOADED = pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: ar
 def test_a_missing_set_is_downloaded_once_with_its_checksum(tmp_path, monkeypatch, archive):
     calls = []
 
-    def download(url, download_root, extract_root, md5):
-        calls.append((url, download_root, md5))
-        write_tree(archive.name, extract_root)
+    def unpack(file, folder):
+        assert file == tmp_path / "new" / archive.url.rpartition("/")[2]
+        write_tree(archive.name, folder)
 
-    monkeypatch.setattr("adautomix.data.archives.download_and_extract_archive", download)
+    monkeypatch.setattr("adautomix.data.archives.download_url", lambda *args, md5: calls.append((*args, md5)))
+    monkeypatch.setattr("adautomix.data.archives.unpack", unpack)
     first, second = load(archive.name, tmp_path / "new"), load(archive.name, tmp_path / "new")
     expected = {
         "tiny_imagenet": ("http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"),
