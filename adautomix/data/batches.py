@@ -17,11 +17,13 @@ from torch import Tensor
 
 from adautomix.data.augment import Augment, augment_batch, crop_and_flip, crop_boxes, resized_crops
 from adautomix.data.base import MemorySplit, PathSplit, Split
-from adautomix.utils.errors import UserError, first_line
+from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import generator_for, seed_for
 
-WORKERS_FAIL = re.compile(r"DataLoader worker|shared memory|/torch_|Errno|open files|received 0 items of ancdata")
-"""What torch says where processes cannot share memory; other RuntimeErrors are faults of ours."""
+NO_ROOM = re.compile(
+    r"Bus error|shared memory|/torch_|[Tt]oo many open files|ancdata|No space left|Read-only file system|Errno (1|13)\b"
+)
+"""What torch and the system say where processes cannot share memory; other errors of loaders are faults of ours."""
 
 
 class Batch(NamedTuple):
@@ -153,10 +155,11 @@ class FileLoader(_Loader):
             ) from None
         except (RuntimeError, OSError, KeyboardInterrupt) as error:  # a worker was killed, or left in the middle
             batches = None
-            if self.workers and not isinstance(error, KeyboardInterrupt) and WORKERS_FAIL.search(str(error)):
+            if self.workers and not isinstance(error, KeyboardInterrupt) and NO_ROOM.search(str(error)):
+                why = str(error).strip().splitlines()[-1]
                 raise UserError(
-                    f"the {self.workers} loader processes cannot work here ({first_line(error)}): is there too little "
-                    "shared memory in /dev/shm, or are too few open files allowed? Give --workers 0 to do without"
+                    f"the {self.workers} loader processes cannot work here ({why}): is there too little shared memory "
+                    "in /dev/shm, or are too few open files allowed? Give --workers 0 to do without them"
                 ) from error
             raise
         finally:

@@ -37,7 +37,12 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     parts = _parts(root)
     splits = _splits(parts, allow_missing_classes)
     others = _others(root, [part / name for part in parts for name in splits.classes if (part / name).is_dir()])
-    return of_files("folder", own_label("folder", root), splits, root, size, remarks=others)
+    paths = [*splits.train.paths, *splits.test.paths]
+    labels = [*splits.train.labels.tolist(), *splits.test.labels.tolist()]
+    files = file_parts([path.relative_to(root).as_posix() for path in paths], paths, content=True)
+    remarks = [*others, *equal_files(files, labels, len(splits.train), paths)]
+    label = own_label("folder", root)
+    return own_images("folder", label, splits, size or DEFAULT_SIZE, fingerprint(files), remarks)
 
 
 def own_label(name: str, root: Path) -> str:
@@ -58,19 +63,6 @@ def require_folder(name: str, root: Path | None, what: str, layout: str) -> None
             f"there is no directory {root}{'' if root.is_absolute() else f' in {Path.cwd()}'}; root must hold "
             f"{layout}. If the images have moved, say where they are with --root"
         )
-
-
-def of_files(
-    name: str, label: str, splits: Splits, root: Path, size: int | None, remarks: Sequence[str] = ()
-) -> Dataset:
-    """Return a user's own image files as a set, fingerprinted by their content and names below `root`."""
-    size = DEFAULT_SIZE if size is None else size
-    paths = [*splits.train.paths, *splits.test.paths]
-    parts = file_parts([path.relative_to(root).as_posix() for path in paths], paths, content=True)
-    labels = [*splits.train.labels.tolist(), *splits.test.labels.tolist()]
-    return own_images(
-        name, label, splits, size, fingerprint(parts), [*remarks, *equal_files(parts, labels, len(splits.train), paths)]
-    )
 
 
 def own_images(name: str, label: str, splits: Splits, size: int, fingerprint: str, remarks: Sequence[str]) -> Dataset:

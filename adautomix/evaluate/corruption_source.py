@@ -79,7 +79,7 @@ class Stored:
             shape = (len(SEVERITIES) * self.count, *x.shape[2:], 3)
             path = self.folder / f"{name}.npy"
             if name in self.sums and path.is_file() and _sha256(path) != self.sums[name]:
-                raise UserError(f"{path} is not as it was made: it has another sha256; {self.advice}")
+                raise UserError(f"{path} cannot be read (its sha256 is not what it was made with); {self.advice}")
             self.opened[name] = _open(path, shape, self.advice)
         images = self.opened[name][(severity - 1) * self.count : severity * self.count]
         rows = torch.from_numpy(images[index.cpu().numpy()])  # a list of rows copies: the file is read-only

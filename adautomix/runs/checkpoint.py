@@ -39,6 +39,9 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or "student" not in state:
             raise ValueError("it holds no student")
+        for name, kind in (("epoch", int), ("history", list)):
+            if not isinstance(state.get(name, kind()), kind):
+                raise ValueError(f"its {name} is {state[name]!r:.40}")
     return state
 
 

@@ -25,6 +25,8 @@ IMAGES = {
     "remarks": list[str],
 }
 """What it may say of its images."""
+NUMBERS = ("top1", "top5", "loss", "error", "ece", "released_top1")
+"""What is a number wherever an evaluator found it."""
 LARGEST = 2**14
 """Px and classes beyond which a number is damaged, not meant."""
 
@@ -53,7 +55,9 @@ def checked(info: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def checked_metrics(result: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return an evaluator's result as it is; raises UserError if it has no values."""
-    _require([("value", result.get("value"), dict[str, Any])], path)
+    value = result.get("value")
+    _require([("value", value, dict[str, Any])], path)
+    _require([(f"value.{name}", value[name], float) for name in NUMBERS if name in value], path)
     return result
 
 

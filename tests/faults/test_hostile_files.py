@@ -220,7 +220,7 @@ def test_damaged_kept_images_are_told_never_taken_for_whole(tmp_path, monkeypatc
     x, _, index = next(batches())
 
     def images():
-        source = keep(folder, batches(), of={"images": 4, "fingerprint": "x"}, settings={"table": "cifar"})
+        source = keep(folder, list(batches()), of={"images": 4, "fingerprint": "x"}, settings={"table": "cifar"})
         return source(x, index, name, 3)
 
     before, tries = images(), {}

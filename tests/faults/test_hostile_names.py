@@ -50,9 +50,10 @@ def marked(tmp_path, monkeypatch):
 
 
 def drawn(figure):
-    for kind in ("png", "svg", "pdf"):
-        figure.savefig(io.BytesIO(), format=kind, dpi=30)
+    file = io.StringIO()
+    figure.savefig(file, format="svg")
     plt.close(figure)
+    assert "<script" not in file.getvalue()
 
 
 def shown(classes):
@@ -71,7 +72,7 @@ def shown(classes):
 def test_class_names_are_drawn_and_tabulated_as_they_are(marked):
     tries = {}
     names = [*NAMES, *PATHS]
-    for start in range(len(names) - 2):
+    for start in range(0, len(names) - 2, 2):
         tries[names[start]] = outcome(lambda s=start: shown(names[s : s + 3]))
     html = "".join(value for _, value in tries.values())
     faults = [f"{name}: {value[-600:]}" for name, (state, value) in tries.items() if state != "read"]
