@@ -23,6 +23,9 @@ from adautomix.utils.paths import in_workbook
 SMALLEST = 32
 """Least side (px) at which photographs may be asked for."""
 
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error)
+"""What unpacking a damaged archive raises."""
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -58,15 +61,7 @@ class Archive:
             root.mkdir(parents=True, exist_ok=True)
             with FileLock(root / ".lock"):
                 yield
-        except (
-            OSError,
-            RuntimeError,
-            HTTPException,
-            tarfile.TarError,
-            zipfile.BadZipFile,
-            EOFError,
-            zlib.error,
-        ) as error:
+        except (OSError, RuntimeError, HTTPException, *BROKEN) as error:
             file, reason = root / self.url.rpartition("/")[2], first_line(error)
             if file.is_file() and not check_integrity(file, self.md5):
                 reason += f"; the {file.name} there is not whole: it has another md5"

@@ -27,6 +27,7 @@ from adautomix.runs.progress import progress
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json, write_atomic, write_json
 from adautomix.utils.paths import in_workbook
+from adautomix.utils.typecheck import matches_hint
 
 PUBLISHED = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
 """Folders below the workbook's `data` in which published corruptions are looked for."""
@@ -166,7 +167,7 @@ def keep(
         manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else record | {"sha256": {}}
         if {k: v for k, v in manifest.items() if k != "sha256"} != record:
             raise UserError(f"{folder} holds corrupted images of another kind, see its {MANIFEST}; delete the folder")
-        if not isinstance(manifest.get("sha256"), dict):
+        if not matches_hint(manifest.get("sha256"), dict[str, str]):
             raise UserError(f"{folder / MANIFEST} is damaged, it has no checksums; delete the folder, it is made anew")
         files = {name: folder / f"{name}.npy" for name in ALL19}
         for name in bar([n for n, path in files.items() if n not in manifest["sha256"] or not path.is_file()]):
