@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup workbook book test lint format bench lab lock clean
+.PHONY: setup workbook book test faults lint format bench lab lock clean
 
 PYTHON ?= python3
 PLAN ?= quick
@@ -25,6 +25,11 @@ book: setup
 
 test: lint
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+# Accidents in full, with counts at the end: bit flips, files made to do harm, full disks, malformed command lines. The
+# tests are those of `make test`, which tries less of each. FAULTS_SEED=7 chooses others, FAULTS_JSON=FILE keeps the counts.
+faults: setup
+	FAULTS=full $(ONE_THREAD) $(BIN)/python -m pytest -n 0 tests/faults
 
 lint: setup
 	$(BIN)/ruff check .

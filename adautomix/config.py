@@ -111,13 +111,15 @@ class TrainConfig(_Checked):
     data: str = "digits"
     """Data set, by its name in DATASETS."""
     root: str | None = None
-    """Where the data set lies (default: data/<name>; required for folder)."""
+    """Where the data set lies (default: data/<name>; required for one's own: folder, csv, parquet, medmnist)."""
     size: int | None = None
     """Image side in px (default: the data set's own)."""
     per_class: int | None = None
     """Use the first n training images of every class only."""
     validation: float = 0.0
     """Share of every class's training images held out, to choose an epoch by; not trained on."""
+    allow_missing_classes: bool = False
+    """Test images of folder, csv or parquet may lack classes; of others they are left out. Not part of the identity."""
     method: str = "mixup"
     """Mixup method, by its name in METHODS."""
     options: dict[str, Any] = field(default_factory=dict)

@@ -78,7 +78,14 @@ def test_the_hash_covers_every_field_but_where_the_run_happens():
         "eval_precision": "bfloat16", "decode": "gpu", "tap": "layer2",
         "sync_bn": True,
     }  # fmt: skip
-    same = {"root": "elsewhere", "device": "cpu", "workers": 0, "eval_every": 9, "cuda_graphs": True}
+    same = {
+        "root": "elsewhere",
+        "allow_missing_classes": True,
+        "device": "cpu",
+        "workers": 0,
+        "eval_every": 9,
+        "cuda_graphs": True,
+    }
     assert set(others) | set(same) == set(asdict(config))
     hashes = {run_hash(replace(config, **{name: value}), "") for name, value in others.items()}
     assert len(hashes | {run_hash(config, "")}) == len(others) + 1

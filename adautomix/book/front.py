@@ -53,7 +53,7 @@ def front_page(plan: Plan, pages: list[str]) -> str:
     """Return the front page's text, given the paths of all pages; it shows `key_figures` from below `figures/`."""
     runs, evidence = runs_of(plan), evidence_figures(plan)
     figures = [_figure(file, pages) for file in key_figures(plan) if file not in evidence]
-    settings = ", ".join(f"`{name}={value}`" for name, value in plan.settings.items())
+    settings = ", ".join(code(f"{name}={value}") for name, value in plan.settings.items())
     settings = f"**Run with {settings}**, whatever it says." if settings else ""
     bar = [_toctree(caption, fnmatch.filter(pages, f"notebooks/{names}*")) for caption, names in SIDE_BAR.items()]
     text = Template(Path(__file__).with_name("index.md").read_text(encoding="utf-8")).substitute(
@@ -66,6 +66,13 @@ def front_page(plan: Plan, pages: list[str]) -> str:
         side_bar="\n\n".join(bar),
     )
     return LINK.sub(lambda link: link[0] if link[2] in pages else link[1], text)  # a workbook may have other notebooks
+
+
+def code(text: str) -> str:
+    """Return a text as code in a line of Markdown, whatever signs are in it."""
+    text = " ".join(text.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 
 
 def _logged() -> dict[str, str]:

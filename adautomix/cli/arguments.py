@@ -104,7 +104,7 @@ class RunPlan(PlanChoice):
     """Notebooks at a time (default: one a core, at most 4, or one a GPU)."""
     scheduler: str | None = None
     """Address of a running dask scheduler (tcp://host:8786), or slurm; default: this machine."""
-    only: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
     """Only these steps, and whatever they still need."""
     gpu_share: int | None = None
     """Notebooks at a time on one GPU of this machine, for runs too small to fill it (default: the plan's)."""

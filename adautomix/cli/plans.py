@@ -25,9 +25,11 @@ def run(args: RunPlan) -> int:
     for name in ("workers", "gpu_share"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"{name} must be 1 or more, got {getattr(args, name)}")
+    if args.only == ():
+        raise UserError("--only names no step; leave it out to run all of them")
     plan = _plan(args, again=args.name is not None)
-    how = {name: getattr(args, name) for name in ("workers", "scheduler", "only", "force", "gpu_share")}
-    outcomes = run_plan(plan, **how)
+    how = {name: getattr(args, name) for name in ("workers", "scheduler", "force", "gpu_share")}
+    outcomes = run_plan(plan, **how | {"only": args.only or ()})
     print("\n" + outcome_text(plan, outcomes.values()))
     return FAILED if any(o.state in ("failed", "skipped") for o in outcomes.values()) else 0
 

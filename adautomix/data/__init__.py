@@ -1,8 +1,11 @@
 """Data sets, their augmentation, and the loaders that batch them. A new set is a file here and a line in DATASETS."""
 
+import functools
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adautomix.utils.errors import UserError
 from adautomix.utils.lazy import LazyTable, lazy_exports
 
 if TYPE_CHECKING:
@@ -23,8 +26,13 @@ DATASETS = LazyTable(
         "aircraft": "aircraft:load",
         "cars": "cars:load",
         "folder": "folder:load",
+        "csv": "csv_list:load",
+        "parquet": "parquet:load",
+        "medmnist": "medmnist:load",
     },
 )
+OWN_CLASSES = ("folder", "csv", "parquet")
+"""Sets whose classes are the user's, so that a split may lack some."""
 
 
 def load_dataset(
@@ -34,17 +42,43 @@ def load_dataset(
     size: int | None = None,
     per_class: int | None = None,
     validation: float = 0.0,
+    allow_missing_classes: bool = False,
 ) -> "Dataset":
-    """Return a data set by name; image files are decoded when they are first used.
+    """Return a data set by name, with a warning for each of its remarks; image files are decoded when first used.
 
     Args:
         root: where it lies (default: data/<name> in the workbook; the packaged sets need none).
         size: image side in px (default: the set's own).
         per_class: keep the first n training images of every class; the test set stays whole.
         validation: share of every class's training images (after `per_class`) to hold out.
+        allow_missing_classes: the test images of folder, csv or parquet may lack classes; what they have of others is
+            left out.
     Raises: UserError for an unknown name, a missing data set, missing or empty files, or a size the set does not have.
     """
-    dataset = DATASETS[name](root=None if root is None else Path(root).expanduser(), size=size)
+    dataset = _loaded(name, root, size, per_class, validation, allow_missing_classes)
+    for remark in dataset.remarks:
+        _warn_once(remark)
+    return dataset
+
+
+def dataset_for(config: "TrainConfig") -> "Dataset":
+    """Return the data set that a training config names; its remarks are for the caller to tell."""
+    fields = ("data", "root", "size", "per_class", "validation", "allow_missing_classes")
+    return _loaded(*(getattr(config, name) for name in fields))
+
+
+def _loaded(
+    name: str,
+    root: str | Path | None,
+    size: int | None,
+    per_class: int | None,
+    validation: float,
+    allow_missing_classes: bool,
+) -> "Dataset":
+    more = {"allow_missing_classes": True} if allow_missing_classes else {}
+    if more and name not in OWN_CLASSES:
+        raise UserError(f"allow_missing_classes is for {', '.join(OWN_CLASSES)}; the classes of {name} are known")
+    dataset = DATASETS[name](root=None if root is None else Path(root).expanduser(), size=size, **more)
     if per_class is not None:
         dataset = dataset.first_per_class(per_class)
     if validation:
@@ -52,10 +86,9 @@ def load_dataset(
     return dataset.in_memory()
 
 
-def dataset_for(config: "TrainConfig") -> "Dataset":
-    """Return the data set that a training config names."""
-    named = {name: getattr(config, name) for name in ("root", "size", "per_class", "validation")}
-    return load_dataset(config.data, **named)
+@functools.cache  # `cache` is a file of this room
+def _warn_once(message: str) -> None:
+    warnings.warn(message, stacklevel=3)  # Python forgets what it has said when anything uses catch_warnings
 
 
 __getattr__, __dir__, __all__ = lazy_exports(

@@ -1,6 +1,10 @@
 """Published image sets: their archive found or downloaded, their lists of images read with every gap named."""
 
 import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +13,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
-from torchvision.datasets.utils import check_integrity, download_and_extract_archive
+from torchvision.datasets.utils import check_integrity, download_url
 
 from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, Dataset, PathSplit
 from adautomix.data.fingerprints import fingerprint_files
@@ -18,6 +22,9 @@ from adautomix.utils.paths import in_workbook
 
 SMALLEST = 32
 """Least side (px) at which photographs may be asked for."""
+
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error)
+"""What unpacking a damaged archive raises."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Archive:
             root.mkdir(parents=True, exist_ok=True)
             with FileLock(root / ".lock"):
                 yield
-        except (OSError, RuntimeError, HTTPException) as error:
+        except (OSError, RuntimeError, HTTPException, *BROKEN) as error:
             file, reason = root / self.url.rpartition("/")[2], first_line(error)
             if file.is_file() and not check_integrity(file, self.md5):
                 reason += f"; the {file.name} there is not whole: it has another md5"
@@ -67,9 +74,29 @@ class Archive:
     def _download(self, root: Path) -> None:
         unpacking = root / ".unpacking"  # renamed when whole: a run cut off here leaves no half set behind
         shutil.rmtree(unpacking, ignore_errors=True)
-        download_and_extract_archive(self.url, root, extract_root=unpacking, md5=self.md5)
+        download_url(self.url, root, md5=self.md5)
+        unpack(root / self.url.rpartition("/")[2], unpacking)
         (unpacking / self.folder).rename(root / self.folder)
         shutil.rmtree(unpacking)
+
+
+def unpack(file: Path, folder: Path) -> None:
+    """Write the files and folders of a .zip, .tar.gz or .tgz into a new folder.
+
+    Raises: UserError, before anything is written, if one would lie outside of it, or is a link or a device.
+    """
+    home = folder.resolve()
+    with zipfile.ZipFile(file) if file.suffix == ".zip" else tarfile.open(file) as archive:
+        if isinstance(archive, zipfile.ZipFile):
+            kinds = [(entry.filename, not stat.S_ISLNK(entry.external_attr >> 16)) for entry in archive.infolist()]
+        else:
+            kinds = [(entry.name, entry.isfile() or entry.isdir()) for entry in archive.getmembers()]
+        wrong = [name for name, plain in kinds if not plain or not (home / name).resolve().is_relative_to(home)]
+        if wrong:
+            raise UserError(
+                f"{file} is not unpacked: it holds links, devices or names that lead out: {first_five(wrong)}"
+            )
+        archive.extractall(folder)
 
 
 def default_root(name: str, root: Path | None) -> Path:

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from adautomix.data.images import IN_MEMORY, read_images
+from adautomix.data.images import IN_MEMORY, Source, read_images
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import generator_for
 
@@ -38,7 +37,7 @@ class MemorySplit:
 class PathSplit:
     """Image files, read when needed; class ids [M] as int64."""
 
-    paths: Sequence[Path]
+    paths: Sequence[Source]
     labels: Tensor
 
     def __len__(self) -> int:
@@ -88,6 +87,7 @@ class Dataset:
         flip: whether a mirrored image is still of its class.
         fingerprint: identifies the images, so that a run on other images is another run.
         validation: images held out of the training set, or None.
+        remarks: what a user should know about the images, a sentence each.
     """
 
     name: str
@@ -103,6 +103,7 @@ class Dataset:
     fingerprint: str
     validation: Split | None = None
     crop_scale: tuple[float, float] | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -185,4 +186,4 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "n_test": len(dataset.test),
         "n_validation": 0 if dataset.validation is None else len(dataset.validation),
         "fingerprint": dataset.fingerprint,
-    }
+    } | ({"remarks": list(dataset.remarks)} if dataset.remarks else {})

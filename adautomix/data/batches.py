@@ -7,6 +7,7 @@ epoch and number alone.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,6 +19,11 @@ from adautomix.data.augment import Augment, augment_batch, crop_and_flip, crop_b
 from adautomix.data.base import MemorySplit, PathSplit, Split
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import generator_for, seed_for
+
+NO_ROOM = re.compile(
+    r"Bus error|shared memory|/torch_|[Tt]oo many open files|ancdata|No space left|Read-only file system|Errno (1|13)\b"
+)
+"""What torch and the system say where processes cannot share memory; other errors of loaders are faults of ours."""
 
 
 class Batch(NamedTuple):
@@ -162,8 +168,14 @@ class FileLoader(_Loader):
             raise UserError(
                 str(error).strip().splitlines()[-1].removeprefix("adautomix.utils.errors.UserError: ")
             ) from None
-        except (RuntimeError, KeyboardInterrupt):  # a worker was killed, or left in the middle of something
+        except (RuntimeError, OSError, KeyboardInterrupt) as error:  # a worker was killed, or left in the middle
             batches = None
+            if self.workers and not isinstance(error, KeyboardInterrupt) and NO_ROOM.search(str(error)):
+                why = str(error).strip().splitlines()[-1]
+                raise UserError(
+                    f"the {self.workers} loader processes cannot work here ({why}): is there too little shared memory "
+                    "in /dev/shm, or are too few open files allowed? Give --workers 0 to do without them"
+                ) from error
             raise
         finally:
             self._idle = batches

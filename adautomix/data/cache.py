@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
+from adautomix.data.images import Source, openable
 from adautomix.runs.progress import progress
 
 GROUPS = {
@@ -68,7 +69,7 @@ class ImageCache:
         return self.pixels[self.ends[index - 1] if index else 0 : self.ends[index]]
 
 
-def cache_for(paths: Sequence[Path], rows: Sequence[int], *, workers: int, owners: int = 1) -> ImageCache | None:
+def cache_for(paths: Sequence[Source], rows: Sequence[int], *, workers: int, owners: int = 1) -> ImageCache | None:
     """Return an empty cache for the files at `rows`, or None if they do not all fit or workers could not share it.
 
     Args:
@@ -130,10 +131,10 @@ def _workers_fork() -> bool:
     return (method or multiprocessing.get_all_start_methods()[0]) == "fork"
 
 
-def _bytes_decoded(path: Path) -> int:
+def _bytes_decoded(path: Source) -> int:
     """Return an image's bytes as 8-bit RGB, from its header; 0 if it cannot be read: the reader says so."""
     try:
-        with Image.open(path) as file:
+        with Image.open(openable(path)) as file:
             return file.width * file.height * 3
     except Exception:  # decoders raise whatever broken bytes lead them to
         return 0

@@ -1,14 +1,32 @@
-"""Trees of class folders: which image files they hold, in a fixed order, and of which classes."""
+"""Trees of class folders: which image files they hold, in a fixed order, and of which classes.
+
+Hidden folders and those that systems leave behind (`SYSTEM`) are no classes, and nothing below them is an image.
+"""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 
 from adautomix.data.base import PathSplit
-from adautomix.data.images import EXTENSIONS
+from adautomix.data.images import EXTENSIONS, PLUGINS
 from adautomix.utils.errors import UserError, first_five
+
+SYSTEM = frozenset(
+    {
+        "__macosx",  # a Mac's zip
+        "@eadir", "#recycle", "@recycle", "#snapshot",  # network drives of Synology and QNAP
+        "$recycle.bin", "system volume information",  # Windows
+        "lost+found",  # the root of a Linux file system
+        "__pycache__",
+    }
+)  # fmt: skip
+"""Folders, in lower case, that no person made. Those whose names begin with a dot (.ipynb_checkpoints) are hidden."""
+SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
+"""Files, in lower case, that Windows puts among pictures: not worth a word."""
+READ = f"images are read from {', '.join(sorted(EXTENSIONS))}"
 
 
 def scan_both(train: Path, test: Path) -> tuple[PathSplit, PathSplit, tuple[str, ...]]:
@@ -39,19 +57,20 @@ def scan(folder: Path, classes: Sequence[str] | None = None) -> tuple[PathSplit,
         found = files_below(folder / name)
         files = sorted(Path(place, file) for place, file in found if suffix(file) in EXTENSIONS)
         if not files:
-            raise UserError(f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))})")
+            others = others_told(file for _, file in found)
+            raise UserError(f"class folder {folder / name} holds no images{others}; {READ}")
         paths += files
         labels += [k] * len(files)
     return PathSplit(paths, torch.tensor(labels)), tuple(classes)
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted, without the hidden ones."""
-    return sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
+    """Return the folders in a folder, sorted, without hidden ones and those a system made."""
+    return sorted(d for d in folder.iterdir() if d.is_dir() and not left_behind(d.name))
 
 
 def files_below(folder: Path) -> list[tuple[str, str]]:
-    """Return (folder, name) of all files at any depth; hidden ones ("._a.jpg" of a Mac's archive) are left out.
+    """Return (folder, name) of all files at any depth, without what is hidden ("._a.jpg") or a system's.
 
     No file's status is asked for: on a network drive that is what takes long.
     Raises: UserError naming a folder that cannot be listed.
@@ -60,8 +79,25 @@ def files_below(folder: Path) -> list[tuple[str, str]]:
     def refuse(error: OSError) -> None:
         raise UserError(f"folder {error.filename} cannot be listed ({error.strerror})") from error
 
-    found = os.walk(folder, onerror=refuse)
-    return [(place, name) for place, _, names in found for name in names if not name.startswith(".")]
+    found = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not left_behind(name)]  # walked no further
+        found += [(place, name) for name in names if not name.startswith(".") and name.lower() not in SYSTEM_FILES]
+    return found
+
+
+def left_behind(name: str) -> bool:
+    """Return whether a folder is hidden, or one that a system makes by itself."""
+    return name.startswith(".") or name.lower() in SYSTEM
+
+
+def others_told(names: Iterable[str]) -> str:
+    """Return " (2 .mov, 1 without suffix)" for the files that are no images to us, "" if all are."""
+    suffixes = Counter(map(suffix, names))
+    others = {name: count for name, count in suffixes.most_common() if name not in EXTENSIONS}
+    told = ", ".join(f"{count} {name or 'without suffix'}" for name, count in others.items())
+    needed = sorted({PLUGINS[name] for name in others if name in PLUGINS})
+    return (f" ({told})" if told else "") + (f"; for some of them: pip install {' '.join(needed)}" if needed else "")
 
 
 def suffix(name: str) -> str:

@@ -17,21 +17,27 @@ def fingerprint(parts: Sequence[object]) -> str:
 
 
 def fingerprint_files(root: Path, paths: Sequence[Path], *, content: bool = False) -> str:
-    """Return the fingerprint of the files' names below `root` and sizes.
+    """Return the fingerprint of the files' names below `root` and sizes; arguments and errors as for `file_parts`."""
+    return fingerprint(file_parts([path.relative_to(root).as_posix() for path in paths], paths, content=content))
+
+
+def file_parts(names: Sequence[str], paths: Sequence[Path], *, content: bool = False) -> list[tuple]:
+    """Return (name, size) of every file.
 
     Args:
-        content: and of up to 12 kB of each: uncompressed images are of one size, whatever they show.
+        names: of the files, as they should count.
+        content: and, in third place, a digest of up to 12 kB of each: uncompressed images are of one size, whatever
+            they show.
     Raises: UserError naming files that are missing or empty, or cannot be opened.
     """
     sizes = [_bytes(path) for path in paths]
     for wrong, what in ((None, "missing"), (0, "empty")):
         if found := [str(path) for path, size in zip(paths, sizes, strict=True) if size == wrong]:
             raise UserError(f"{len(found)} image file(s) are {what}; delete or replace them: {first_five(found)}")
-    parts = [(path.relative_to(root).as_posix(), size) for path, size in zip(paths, sizes, strict=True)]
-    if content:
-        with ThreadPoolExecutor() as pool:  # they wait for the disk or the network, not for each other
-            parts = [(*part, some) for part, some in zip(parts, pool.map(_some_bytes, paths, sizes), strict=True)]
-    return fingerprint(parts)
+    if not content:
+        return list(zip(names, sizes, strict=True))
+    with ThreadPoolExecutor() as pool:  # they wait for the disk or the network, not for each other
+        return list(zip(names, sizes, pool.map(_some_bytes, paths, sizes), strict=True))
 
 
 def _bytes(path: Path) -> int | None:

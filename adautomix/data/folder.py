@@ -4,57 +4,82 @@ Either `root/train/<class>/...` with `root/test/<class>/...`, or `root/<class>/.
 class is then held out for test. The parts may have the other names in use (TRAIN, TEST), in any letter case.
 """
 
-import math
-import warnings
-from collections import Counter
+import re
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
-from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, Dataset, PathSplit, split_off
-from adautomix.data.class_folders import files_below, folders_in, scan, scan_both, suffix
-from adautomix.data.fingerprints import fingerprint_files
+from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, Dataset
+from adautomix.data.class_folders import READ, files_below, folders_in, others_told, scan, suffix
+from adautomix.data.class_names import TEST, TRAIN, Named, Splits, held_out, splits_of
+from adautomix.data.equal_files import equal_files
+from adautomix.data.fingerprints import file_parts, fingerprint
 from adautomix.data.images import EXTENSIONS
 from adautomix.utils.errors import UserError
 
-TRAIN = ("train", "training")
-TEST = ("test", "testing", "val", "valid", "validation")
-"""Names of the parts of a split; of several test parts the first in this order is taken."""
-TEST_SHARE = 0.2
-"""Share of every class held out when the tree has no test part."""
 DEFAULT_SIZE = 32
+LONGEST_LABEL = 100
+"""Letters; file systems end at 255 bytes."""
 
 
-def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
+def load(*, root: Path | None = None, size: int | None = None, allow_missing_classes: bool = False) -> Dataset:
     """Return the image files below `root`, to be read at `size` px (default 32): shorter side, then centre square.
 
-    Warns of files in class folders that are left out for their suffix.
+    Its remarks tell of files left out for their suffix, of equal files, and of classes that the test part lacks.
+
+    Args:
+        allow_missing_classes: the test part may lack classes; what it has of others is left out.
     Raises: UserError if root is missing, a class or a file is empty, the splits' classes differ, or there is a test
         part but no training part.
     """
+    require_folder(
+        "folder", root, "the directory that holds the class folders", "train/<class>/ and test/<class>/, or <class>/"
+    )
+    parts = _parts(root)
+    splits = _splits(parts, allow_missing_classes)
+    others = _others(root, [part / name for part in parts for name in splits.classes if (part / name).is_dir()])
+    paths = [*splits.train.paths, *splits.test.paths]
+    labels = [*splits.train.labels.tolist(), *splits.test.labels.tolist()]
+    files = file_parts([path.relative_to(root).as_posix() for path in paths], paths, content=True)
+    remarks = [*others, *equal_files(files, labels, len(splits.train), paths)]
+    label = own_label("folder", root)
+    return own_images("folder", label, splits, size or DEFAULT_SIZE, fingerprint(files), remarks)
+
+
+def own_label(name: str, root: Path) -> str:
+    """Return what a user's own set is called: a folder of runs, and a word in tables, figures and pages.
+
+    Signs that mean something there (a dollar, a bracket, a line's end) become _.
+    """
+    plain = re.sub(r"[^\w.,+@ ()=~-]", "_", root.resolve().name)
+    return f"{name}-{plain[:LONGEST_LABEL]}"
+
+
+def require_folder(name: str, root: Path | None, what: str, layout: str) -> None:
+    """Raise UserError, saying what is to be there, unless root is given and exists."""
     if root is None:
-        raise UserError("the data set folder needs a root: the directory that holds the class folders")
+        raise UserError(f"the data set {name} needs a root: {what}")
     if not root.is_dir():
         raise UserError(
             f"there is no directory {root}{'' if root.is_absolute() else f' in {Path.cwd()}'}; root must hold "
-            "train/<class>/ and test/<class>/, or <class>/. If the images have moved, say where they are with --root"
+            f"{layout}. If the images have moved, say where they are with --root"
         )
-    size = DEFAULT_SIZE if size is None else size
-    parts = _parts(root)
-    train, test, classes = scan_both(*parts) if len(parts) == 2 else _held_out(*scan(parts[0]))
-    _warn_of_others(root, [part / name for part in parts for name in classes])
+
+
+def own_images(name: str, label: str, splits: Splits, size: int, fingerprint: str, remarks: Sequence[str]) -> Dataset:
+    """Return a user's own photographs as a set, with ImageNet's normalisation, trained on mirrored random crops."""
     return Dataset(
-        name="folder",
-        label=f"folder-{root.resolve().name}",
-        classes=classes,
-        train=train,
-        test=test,
+        name=name,
+        label=label,
+        classes=splits.classes,
+        train=splits.train,
+        test=splits.test,
         size=size,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         pad=size // 8,
         flip=True,
-        fingerprint=fingerprint_files(root, [*train.paths, *test.paths], content=True),
+        fingerprint=fingerprint,
+        remarks=(*splits.remarks, *remarks),
     )
 
 
@@ -72,22 +97,29 @@ def _parts(root: Path) -> list[Path]:
     return [*train, *test[:1]] if train else [root]
 
 
-def _held_out(full: PathSplit, classes: tuple[str, ...]) -> tuple[PathSplit, PathSplit, tuple[str, ...]]:
-    return *split_off(full, classes, lambda n: math.ceil(n * TEST_SHARE), "held-out"), classes
+def _splits(parts: list[Path], allow_missing: bool) -> Splits:
+    if len(parts) == 1:
+        full, classes = scan(parts[0])
+        return Splits(*held_out(full, classes), classes)
+    train, classes = scan(parts[0])
+    known = Named(str(parts[0]), train.paths, [classes[k] for k in train.labels.tolist()])
+    return splits_of(known, _named(parts[1]), classes, allow_missing=allow_missing)
 
 
-def _warn_of_others(root: Path, folders: Sequence[Path]) -> None:
-    """Say which files of the class folders are no images to us: once, however often a set is loaded."""
-    suffixes = Counter(suffix(name) for folder in folders for _, name in files_below(folder))
-    others = {name or "without suffix": count for name, count in suffixes.most_common() if name not in EXTENSIONS}
-    if others:
-        _warn_once(
-            f"{sum(others.values())} file(s) in the class folders of {root} are left out "
-            f"({', '.join(f'{count} {name}' for name, count in others.items())}); "
-            f"images are read from {', '.join(sorted(EXTENSIONS))}"
-        )
+def _named(part: Path) -> Named:
+    """Return the images of a part's class folders, of which some may be empty."""
+    found = [(folder.name, place, file) for folder in folders_in(part) for place, file in files_below(folder)]
+    images = sorted((name, Path(place, file)) for name, place, file in found if suffix(file) in EXTENSIONS)
+    return Named(str(part), [path for _, path in images], [name for name, _ in images])
 
 
-@cache
-def _warn_once(message: str) -> None:
-    warnings.warn(message, stacklevel=3)  # Python forgets what it has said when anything uses catch_warnings
+def _others(root: Path, folders: Sequence[Path]) -> list[str]:
+    """Return a sentence on files of the class folders that are no images to us, and one on images outside them."""
+    names = [name for folder in folders for _, name in files_below(folder)]
+    skipped, told = sum(suffix(name) not in EXTENSIONS for name in names), []
+    if skipped:
+        told = [f"{skipped} file(s) in the class folders of {root} are left out{others_told(names)}; {READ}"]
+    homes = {root, *(folder.parent for folder in folders)}
+    if loose := sum(suffix(path.name) in EXTENSIONS and path.is_file() for home in homes for path in home.iterdir()):
+        told.append(f"{loose} image(s) of {root} are left out: they lie in no class folder")
+    return told

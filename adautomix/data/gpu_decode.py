@@ -6,7 +6,6 @@ formats, CMYK, turned by their EXIF tag) are decoded by the worker, as always.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from torchvision.transforms.v2 import functional as F
 from adautomix.data.augment import RATIO
 from adautomix.data.base import PathSplit
 from adautomix.data.batches import FileLoader, to_device
-from adautomix.data.images import read_rgb
+from adautomix.data.images import EncodedImage, Source, openable, read_rgb
 from adautomix.data.stream import CROP_SCALE
 from adautomix.utils.errors import UserError, first_line
 from adautomix.utils.seeding import seed_for
@@ -55,20 +54,26 @@ class EncodedFiles(Dataset):
         return content, list(map(int, box)), mirrored, int(self.split.labels[index]), index
 
 
-def read(path: Path) -> tuple[Tensor, Image.Image]:
+def read(path: Source) -> tuple[Tensor, Image.Image]:
     """Return a file's bytes if it is a plain JPEG, else its pixels; and the image, whose size is known in either case.
 
     Raises: UserError naming a file that cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(openable(path)) as image:
             plain = image.format == "JPEG" and image.mode in ("RGB", "L") and image.getexif().get(ORIENTATION, 1) == 1
             if plain:
-                return torch.from_numpy(np.fromfile(path, dtype=np.uint8)), image
+                return torch.from_numpy(_bytes(path)), image
     except Exception:  # read_rgb says what is wrong with it
         plain = False
     image = read_rgb(path)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1), image
+
+
+def _bytes(path: Source) -> np.ndarray:
+    if isinstance(path, EncodedImage):
+        return np.frombuffer(path.content, dtype=np.uint8).copy()  # torch wants memory that may be written
+    return np.fromfile(path, dtype=np.uint8)
 
 
 def together(items: list[Encoded]) -> tuple[Any, ...]:

@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from io import BytesIO
 from os import cpu_count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 from torch import Tensor
 
 from adautomix.runs.progress import progress
@@ -18,12 +23,52 @@ from adautomix.utils.errors import UserError, first_five, first_line
 
 IN_MEMORY = 64
 """Sets with images up to this side (px) are kept whole in memory as uint8; larger ones are read as needed."""
-EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+ALWAYS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+BUILT_IN = {".avif": "avif", ".jp2": "jpg_2000"}
+"""Suffixes that Pillow reads if it was built with this feature."""
+PLUGINS = {".heic": "pillow-heif", ".heif": "pillow-heif", ".jxl": "pillow-jxl-plugin"}
+"""Suffixes that Pillow reads with a package of this name (the extra `images`)."""
+MODULES = {"pillow-heif": "pillow_heif", "pillow-jxl-plugin": "pillow_jxl"}
+
+
+def readable_suffixes() -> frozenset[str]:
+    """Return the suffixes of the image files that the Pillow here can read, its plug-ins made known to it."""
+    there = {package: find_spec(module) is not None for package, module in MODULES.items()}
+    if there["pillow-heif"]:
+        import_module("pillow_heif").register_heif_opener()
+    if there["pillow-jxl-plugin"]:
+        import_module("pillow_jxl")  # makes itself known
+    built_in = (suffix for suffix, feature in BUILT_IN.items() if features.check(feature))
+    return frozenset({*ALWAYS, *built_in, *(suffix for suffix, package in PLUGINS.items() if there[package])})
+
+
+EXTENSIONS = readable_suffixes()
+"""Of an animated GIF the first picture is read."""
 BITS_PER_SAMPLE = 258
 """TIFF's tag."""
 
 
-def read_for_test(path: Path, size: int) -> UInt8[Tensor, "3 S S"]:
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image file's bytes within a larger file, `content` (bytes or a buffer); `name` is for messages."""
+
+    name: str
+    content: Any
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = Path | EncodedImage
+"""Where an image is read from."""
+
+
+def openable(source: Source) -> Path | BytesIO:
+    """Return what Pillow opens."""
+    return BytesIO(source.content) if isinstance(source, EncodedImage) else source
+
+
+def read_for_test(path: Source, size: int) -> UInt8[Tensor, "3 S S"]:
     """Return one image file as the evaluators get it, by `for_test`.
 
     Raises: UserError naming a file that cannot be read.
@@ -51,7 +96,7 @@ def for_test(image: Image.Image, size: int) -> UInt8[Tensor, "3 S S"]:
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
 
-def read_rgb(path: Path) -> Image.Image:
+def read_rgb(path: Source) -> Image.Image:
     """Return an image file as 8-bit RGB at its own size, by `to_rgb`.
 
     Raises: UserError naming a file that cannot be read.
@@ -87,7 +132,7 @@ def _grey_bits(image: Image.Image) -> int:
     return 8
 
 
-def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
+def read_images(paths: Sequence[Source], size: int) -> UInt8[Tensor, "M 3 S S"]:
     """Return all images as `read_for_test` does; decoding runs in threads.
 
     Raises: UserError naming the files that cannot be read.
@@ -106,19 +151,19 @@ def read_images(paths: Sequence[Path], size: int) -> UInt8[Tensor, "M 3 S S"]:
     return images
 
 
-def _try_read(path: Path, size: int) -> tuple[Tensor | None, str | None]:
+def _try_read(path: Source, size: int) -> tuple[Tensor | None, str | None]:
     try:
         return for_test(_decode(path), size), None
     except Exception as error:  # as in read_rgb
         return None, _why(path, error)
 
 
-def _decode(path: Path) -> Image.Image:
-    with Image.open(path) as file:
+def _decode(path: Source) -> Image.Image:
+    with Image.open(openable(path)) as file:
         return to_rgb(file)
 
 
-def _why(path: Path, error: Exception) -> str:
-    if path.is_file() and path.stat().st_size == 0:
+def _why(path: Source, error: Exception) -> str:
+    if isinstance(path, Path) and path.is_file() and path.stat().st_size == 0:
         return "empty file"
     return first_line(error)[:80]

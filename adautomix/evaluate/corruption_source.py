@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from adautomix.runs.progress import progress
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json, write_atomic, write_json
 from adautomix.utils.paths import in_workbook
+from adautomix.utils.typecheck import matches_hint
 
 PUBLISHED = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
 """Folders below the workbook's `data` in which published corruptions are looked for."""
@@ -61,12 +63,14 @@ class Stored:
         count: test images, M.
         advice: what to do about a file that cannot be read.
         settings: what a result records.
+        sums: the sha256 of every file, where it is known; held against the file when it is first read.
     """
 
     folder: Path
     count: int
     advice: str
     settings: dict[str, Any]
+    sums: dict[str, str] = field(default_factory=dict, repr=False)
     opened: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def __call__(self, x: Images, index: Int[Tensor, " B"], name: str, severity: int) -> Images:
@@ -74,7 +78,10 @@ class Stored:
         require_severity(severity)
         if name not in self.opened:
             shape = (len(SEVERITIES) * self.count, *x.shape[2:], 3)
-            self.opened[name] = _open(self.folder / f"{name}.npy", shape, self.advice)
+            path = self.folder / f"{name}.npy"
+            if name in self.sums and path.is_file() and _sha256(path) != self.sums[name]:
+                raise UserError(f"{path} cannot be read (its sha256 is not what it was made with); {self.advice}")
+            self.opened[name] = _open(path, shape, self.advice)
         images = self.opened[name][(severity - 1) * self.count : severity * self.count]
         rows = torch.from_numpy(images[index.cpu().numpy()])  # a list of rows copies: the file is read-only
         return rows.permute(0, 3, 1, 2).to(x.device, x.dtype).div_(255)
@@ -160,13 +167,19 @@ def keep(
         manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else record | {"sha256": {}}
         if {k: v for k, v in manifest.items() if k != "sha256"} != record:
             raise UserError(f"{folder} holds corrupted images of another kind, see its {MANIFEST}; delete the folder")
+        if not matches_hint(manifest.get("sha256"), dict[str, str]):
+            raise UserError(f"{folder / MANIFEST} is damaged, it has no checksums; delete the folder, it is made anew")
         files = {name: folder / f"{name}.npy" for name in ALL19}
         for name in bar([n for n, path in files.items() if n not in manifest["sha256"] or not path.is_file()]):
             write_atomic(files[name], partial(_make, name=name, batches=batches, table=table))
-            with files[name].open("rb") as file:
-                manifest["sha256"][name] = hashlib.file_digest(file, "sha256").hexdigest()
+            manifest["sha256"][name] = _sha256(files[name])
             write_json(folder / MANIFEST, manifest)
-    return Stored(folder, of["images"], f"delete {folder}, it is made anew", settings)
+    return Stored(folder, of["images"], f"delete {folder}, it is made anew", settings, manifest["sha256"])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _published_folder(name: str, files: Files) -> Path | None:
@@ -190,7 +203,7 @@ def _open(path: Path, shape: tuple[int, ...], advice: str) -> np.ndarray:
     """Return an array of whole numbers (images: uint8), mapped from the disk, not read."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, TokenError, MemoryError, OverflowError) as error:
         raise UserError(f"{path} cannot be read ({error}); {advice}") from error
     if array.shape != shape or array.dtype.kind not in "iu" or (len(shape) > 1 and array.dtype != np.uint8):
         raise UserError(f"{path} must hold {shape} integers (images: uint8), got {array.dtype} {array.shape}; {advice}")

@@ -99,10 +99,10 @@ def _evaluate(
     """Evaluate pairs of evaluator and role, noting errors; False if these are not the images of the training."""
     config = run.config if root is None else replace(run.config, root=root)
     dataset, chosen = dataset_for(config), choose_device(device)
-    known = run.info["dataset"]["fingerprint"]
+    known = run.info["dataset"].get("fingerprint")
     if run.imported and dataset.fingerprint != known and (force or known is None):
         adopt(run, dataset)
-    if dataset.fingerprint != run.info["dataset"]["fingerprint"]:
+    if dataset.fingerprint != run.info["dataset"].get("fingerprint"):
         used = "evaluated on (--force takes these)" if run.imported else "trained on"
         log(f"{run.id}: left out, {dataset.label} no longer holds the images it was {used}")
         return False
@@ -142,9 +142,9 @@ def _kept(run: Run, name: str, role: str, sample: int | None, corrupted: Files) 
     stored, data = run.metrics(name, role), run.info["dataset"]
     if stored is None:
         return False
-    few, count, of = _sample_of(name, sample), data.get("n_test", 0), data["size"]
+    few, count, of = _sample_of(name, sample), data.get("n_test", 0), data.get("size", 0)
     if name == "corruption":
-        of = source_settings(run.config.data, data["size"], data["fingerprint"], corrupted)
+        of = source_settings(run.config.data, of, data.get("fingerprint"), corrupted)
     return stored.get("n_images") == min(few or count, count) and stored.get("settings") == SETTINGS[name](of)
 
 

@@ -7,7 +7,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from adautomix.figures.style import BESIDE, MARKERS, ROLE_COLORS, label_colors, panels, short_labels
+from adautomix.figures.style import BESIDE, MARKERS, ROLE_COLORS, label_colors, panels, plain, short_labels
 
 PAPER = {"marker": "D", "color": "black", "fillstyle": "none", "linestyle": "none"}
 LOG = {"marker": "x", "color": "black", "linestyle": "none"}
@@ -37,6 +37,8 @@ def per_class_heatmap(values: pd.DataFrame) -> Figure:
     annotate = values.shape[1] <= 20
     width = 0.55 * values.shape[1] if annotate else min(0.2 * values.shape[1] + 7, 16)
     figure, axis = plt.subplots(figsize=(3.5 + width, 1.2 + 0.38 * len(values)), layout="constrained")
+    # A class without test images has no number, rather than 0.
+    values = values.rename(columns=lambda name: plain(name) + ("" if values[name].notna().any() else " (no image)"))
     low = float(np.floor(np.nanmin(values.to_numpy(dtype=float)) / 10) * 10)
     bar = {"label": "accuracy (%)"}
     sns.heatmap(values, annot=annotate, fmt=".0f", cmap="viridis", vmin=low, vmax=100, cbar_kws=bar, ax=axis)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adautomix.figures.style import panels
+from adautomix.figures.style import panels, plain
 
 
 def paint(axes: Iterable[Axes], pictures: Iterable[Any], titles: Iterable[str], *, fontsize: float = 7) -> None:
@@ -15,7 +15,7 @@ def paint(axes: Iterable[Axes], pictures: Iterable[Any], titles: Iterable[str], 
     for axis, picture, title in zip(axes, map(np.asarray, pictures), titles, strict=True):
         image = np.clip(picture.transpose(1, 2, 0) if picture.ndim == 3 else picture, 0, 1)
         axis.imshow(image, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
-        axis.set_title(title, fontsize=fontsize, loc="center")
+        axis.set_title(plain(title), fontsize=fontsize, loc="center")
         axis.axis("off")
 
 
@@ -100,7 +100,7 @@ def picture_grid(
                 axis.imshow(np.clip(array, 0, 1).transpose(1, 2, 0), interpolation="nearest")
         line[0].text(-0.06, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
     for axis, title in zip(axes[0], titles or (), strict=False):
-        axis.set_title(title, fontsize=9, loc="center")
+        axis.set_title(plain(title), fontsize=9, loc="center")
     for (name, column), place in (marks or {}).items():
         for color, width in (("white", 4), ("red", 2)):
             axis = axes[list(rows).index(name), column]

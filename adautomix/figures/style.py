@@ -1,5 +1,6 @@
 """One look for every figure: style, and one colour a method. Reads no torch."""
 
+import html
 import itertools
 import re
 from pathlib import Path
@@ -112,12 +113,18 @@ def format_table(
         cell = {"selector": "td", "props": f"text-align: {side}; white-space: {wrap}"}
         look = look.set_table_styles({name: [head, cell]}, overwrite=False)
         look = look.format(lambda value, p=places[name]: _cell(value, p), na_rep=empty, subset=[name])
-    return look if caption is None else look.set_caption(caption)
+    look = look.format_index(escape="html", axis=1)
+    return look if caption is None else look.set_caption(html.escape(caption))
+
+
+def plain(text: object) -> str:
+    """Return a name for a figure: its dollar signs are no formula."""
+    return str(text).replace("$", r"\$")
 
 
 def _cell(value: Any, places: int) -> str:
     text = f"{value:.{places}f}" if isinstance(value, (float, np.floating)) else str(value)
-    return re.sub(r"(?<!\w)-(?=\d)", "−", text)  # not the hyphen of CIFAR-100
+    return html.escape(re.sub(r"(?<!\w)-(?=\d)", "−", text))  # not the hyphen of CIFAR-100
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
@@ -102,6 +103,8 @@ def read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"there is no file {file} in {Path.cwd()}" if not file.is_absolute() else f"no file {file}")
     try:
+        if is_zipfile(file):  # older torch wrote none
+            checkpoint.require_sound_archive(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         if (needs := NEEDED.search(str(error))) is None:
@@ -110,7 +113,7 @@ def read(file: Path) -> dict[str, Any]:
             f"{file} is not read: it needs {needs[1]}, and what is not a tensor, number or string could run its "
             "author's code. Whoever wrote it can save {'state_dict': model.state_dict()} alone"
         ) from error
-    except (OSError, EOFError, RuntimeError, LookupError, ValueError) as error:
+    except (*checkpoint.DAMAGED, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{file} cannot be read as a checkpoint ({first_line(error)})") from error
     state, meta = (content.get("state_dict", content), content.get("meta")) if isinstance(content, dict) else ({}, {})
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):

@@ -82,7 +82,11 @@ def last_start(task: Task) -> dict[str, Any]:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    return _content(folder / "DONE")
+    """Return what DONE says; one that is damaged counts as none, and the notebook runs again."""
+    try:
+        return _content(folder / "DONE")
+    except UserError:
+        return {}
 
 
 def _content(path: Path) -> dict[str, Any]:

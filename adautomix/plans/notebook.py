@@ -18,6 +18,8 @@ from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.typecheck import hint_text, matches_hint
 
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "Optional": Optional}
+PLAIN = (ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.Constant, ast.BinOp, ast.BitOr)
+"""What a type hint is made of; nothing that could be called."""
 _CHOICE = re.compile(r"\b(?:one|any) of(?:: (?P<listed>[\w\-., ]+)| (?P<table>[A-Z_]+))")
 
 
@@ -97,6 +99,8 @@ def _parameters(source: str, notebook: str) -> list[Parameter]:
 
 def _hint(annotation: ast.expr) -> Any:
     source = annotation.value if isinstance(annotation, ast.Constant) else ast.unparse(annotation)
+    if not all(isinstance(node, PLAIN) for node in ast.walk(ast.parse(source, mode="eval"))):
+        raise NameError(f"no type: {source}")  # looking at a plan must not run what a notebook says
     return eval(source, {"__builtins__": _TYPES})  # only the names in _TYPES exist
 
 

@@ -25,10 +25,10 @@ def state_of(task: Task) -> tuple[str, str]:
         except Timeout:
             return "running", _running(last_start(task))
     if is_done(task):
-        return "done", f"{read_json(task.folder / 'DONE')['seconds']:.1f} s"
+        return "done", f"{float(read_json(task.folder / 'DONE').get('seconds', 0)):.1f} s"
     failed = read_json(task.folder / "FAILED") if (task.folder / "FAILED").exists() else {}
     if failed.get("key") == task.key:
-        return "failed", failed["reason"].splitlines()[0]
+        return "failed", (str(failed.get("reason", "")).splitlines() or [""])[0]
     if (task.folder / "DONE").exists():
         return "stale", "its notebook, its parameters, its runs or what it needs changed since"
     return "waiting", ""

@@ -92,6 +92,8 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     name = name or path.stem
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
         raise UserError(f"--name is a folder in outputs, made of letters, digits and . _ -; got {name!r}")
+    if not re.fullmatch(r"[\w .+-]+", path.stem):  # it stands in pages and in what to type
+        raise UserError(f"a plan's file is named with letters, digits, blanks and . _ + -; got {path.stem!r}")
     if name in TAKEN:
         raise UserError(f"outputs/{name} is {TAKEN[name]}; choose another --name")
     outputs = in_workbook("outputs") / name

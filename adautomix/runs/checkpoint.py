@@ -1,14 +1,23 @@
 """Checkpoints: tensors, numbers and strings only, so that they load with weights_only=True on any machine."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import torch
 
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import write_atomic
+
+DAMAGED = (
+    *(OSError, EOFError, RuntimeError, IndexError, ValueError, UnpicklingError, BadZipFile),
+    *(MemoryError, OverflowError, NotImplementedError),
+)
+"""What torch and zipfile raise for a file that is not what it was."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -23,15 +32,43 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Return a checkpoint's content on the CPU; modules and optimisers copy it to where they are.
 
-    Raises: UserError for a file that is damaged.
+    Raises: UserError for a file that is damaged, or holds more than that.
     """
-    try:
+    with whole(path):
+        require_sound_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or "student" not in state:
             raise ValueError("it holds no student")
-    except (OSError, EOFError, RuntimeError, LookupError, ValueError, UnpicklingError) as error:
-        raise UserError(
-            f"{path} cannot be read, {str(error).splitlines()[0] if str(error) else 'it is empty'}; "
-            f"delete {path.parent} and train again"
-        ) from error
+        for name, kind in (("epoch", int), ("history", list)):
+            if not isinstance(state.get(name, kind()), kind):
+                raise ValueError(f"its {name} is {state[name]!r:.40}")
     return state
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Make whatever a damaged checkpoint leads to inside a UserError: reading it, or loading what was read."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (*DAMAGED, KeyError, TypeError, AttributeError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error).splitlines()[0] if str(error) else ""
+        raise UserError(
+            f"{path} cannot be read, {what or 'it is empty'}; delete {path.parent} and train again"
+        ) from error
+
+
+def require_sound_archive(path: Path) -> None:
+    """Raise BadZipFile for a torch archive with a flipped bit, or one that would unpack to more than it is.
+
+    torch itself checks no sums; it packs nothing either, so what is packed was made by somebody else.
+    """
+    with ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != ZIP_STORED for entry in entries):
+            raise BadZipFile("its parts are packed, which torch does not do")
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise BadZipFile("its parts are larger than the file")
+        if broken := archive.testzip():
+            raise BadZipFile(f"its part {broken} has another checksum")

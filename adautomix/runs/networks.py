@@ -51,8 +51,9 @@ def load_classifier(
     if role not in run.roles:
         raise UserError(f"{run.path} is published without its {role}: it has the {' and '.join(run.roles)}")
     state = _state(run, unfinished)
-    model = build_classifier(run.config, run.info["dataset"]).to(device)
-    model.load_state_dict(state[role])
+    model = build_classifier(run.config, _images(run)).to(device)
+    with checkpoint.whole(run.checkpoint):
+        model.load_state_dict(state[role])
     return model.eval().requires_grad_(False)
 
 
@@ -64,9 +65,10 @@ def load_method(run: Run, device: torch.device | str = "cpu", *, unfinished: boo
     Args and errors as for `load_classifier`.
     """
     state = _state(run, unfinished)
-    method = make_method(run.config.method, build_classifier(run.config, run.info["dataset"]), run.config.options)
+    method = make_method(run.config.method, build_classifier(run.config, _images(run)), run.config.options)
     for name, module in method.trainable_modules().items():
-        module.load_state_dict(state[name])
+        with checkpoint.whole(run.checkpoint):
+            module.load_state_dict(state[name])
         module.to(device).eval().requires_grad_(False)
     method.load_state_dict({name: value.to(device) for name, value in state.get("method", {}).items()})
     return method
@@ -83,5 +85,14 @@ def _state(run: Run, unfinished: bool) -> dict[str, Any]:
     if not run.checkpoint.exists() or not (run.done or unfinished):
         raise UserError(f"{run.path} is not trained to its end; train it with the same config again, it will go on")
     state = checkpoint.load(run.checkpoint)
-    roles = {"student": state["student"], "teacher": state["context"]["teacher"]}
-    return roles | {"method": state.get("method", {}), **state["trainables"]}
+    with checkpoint.whole(run.checkpoint):
+        roles = {"student": state["student"], "teacher": state["context"]["teacher"]}
+        return roles | {"method": state.get("method", {}), **state["trainables"]}
+
+
+def _images(run: Run) -> dict[str, Any]:
+    """Return what a run says of its images; raises UserError if that is not enough for its networks."""
+    images = run.info["dataset"]
+    if missing := {"classes", "size", "mean", "std"} - set(images):
+        raise UserError(f"{run.path}/config.json does not say the {', '.join(sorted(missing))} of its images")
+    return images

@@ -11,6 +11,8 @@ Reading a Run needs no torch. Everything is written to a temporary name and rena
 """
 
 import platform
+import re
+import shutil
 import subprocess
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,6 +26,7 @@ import pandas as pd
 
 from adautomix.config import TrainConfig, from_dict
 from adautomix.runs.identity import NUMERICS_VERSION, run_hash
+from adautomix.runs.records import checked, checked_metrics, is_record, read_history
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.files import read_json, write_atomic, write_json
 
@@ -74,10 +77,10 @@ class Run:
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """Content of config.json; raises UserError if there is none."""
+        """Content of config.json; raises UserError if there is none, or it is not a Run's."""
         if not (self.path / "config.json").exists():
             raise UserError(f"{self.path} is not a Run: it has no config.json")
-        return read_json(self.path / "config.json")
+        return checked(read_json(self.path / "config.json"), self.path / "config.json")
 
     @cached_property
     def config(self) -> TrainConfig:
@@ -86,14 +89,14 @@ class Run:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row an epoch; empty before the first."""
+        """One row an epoch; empty before the first. Raises UserError for a file that holds something else."""
         path = self.path / "history.csv"
-        return pd.read_csv(path) if path.exists() else pd.DataFrame()
+        return read_history(path) if path.exists() else pd.DataFrame()
 
     def metrics(self, evaluator: str, role: str) -> dict[str, Any] | None:
-        """Return one evaluator's result, or None if it was not run."""
+        """Return one evaluator's result, or None if it was not run; raises UserError for a damaged file."""
         path = self.path / "metrics" / f"{evaluator}.{role}.json"
-        return read_json(path) if path.exists() else None
+        return checked_metrics(read_json(path), path) if path.exists() else None
 
     def write_metrics(self, evaluator: str, role: str, result: dict[str, Any]) -> None:
         """Store one evaluator's result (value, settings, n_images, protocol) with the time."""
@@ -120,16 +123,22 @@ class Run:
 
     @contextmanager
     def lock(self, seconds: float = LOCK_SECONDS):
-        """Hold the run for one process; the lock dies with it.
+        """Hold the run for one process; the lock dies with it. What fails before there is a config leaves no folder.
 
         Raises: UserError if another process still holds it after `seconds`.
         """
         from filelock import FileLock, Timeout
 
+        new = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.path / ".lock", timeout=seconds):
-                yield
+                try:
+                    yield
+                except BaseException:
+                    if new and not (self.path / "config.json").exists():
+                        shutil.rmtree(self.path, ignore_errors=True)
+                    raise
         except Timeout as error:
             raise UserError(f"another process is training {self.path}; wait for it or stop it") from error
 
@@ -143,6 +152,7 @@ def run_for(runs: str | Path, config: TrainConfig, dataset: dict[str, Any]) -> R
         dataset: what is needed to rebuild the Classifier: label, classes, size, mean, std, fingerprint.
     """
     backbone = config.backbone + (f"_w{config.width}" if config.width else "")
+    backbone = re.sub(r"[^\w.+-]", "_", backbone)  # a name with slashes is no path
     digest = run_hash(config, dataset["fingerprint"])
     return Run(Path(runs) / dataset["label"] / f"{config.method}-{backbone}-s{config.seed}-{digest}")
 
@@ -167,8 +177,8 @@ def find_runs(root: str | Path, *, unfinished: bool = False, **where: Any) -> li
     for key in where:
         if key not in fields:
             raise unknown("config field", key, fields)
-    found = (Run(path.parent) for path in sorted(Path(root).rglob("config.json")))
-    runs = [run for run in found if (run.done or unfinished) and {"config", "dataset"} <= set(run.info)]
+    found = (Run(path.parent) for path in sorted(Path(root).rglob("config.json")) if is_record(path))
+    runs = [run for run in found if run.done or unfinished]
     return [run for run in runs if _matches(run.info["config"], where)]
 
 

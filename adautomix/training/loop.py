@@ -103,8 +103,12 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, log: Callable[
                 training = Training.start(config, dataset, device, ranks, resumes=resumes)
             if (side := training.student.resize) is not None:
                 log(f"{run.id}: {config.backbone} sees images of {dataset.size} px enlarged to {side} px, at that cost")
+            for remark in dataset.remarks:
+                log(f"{run.id}: {remark}")
             if resumes:
-                training.load_state_dict(ranks.told(checkpoint.load(run.checkpoint) if ranks.first else {}))
+                state = ranks.told(checkpoint.load(run.checkpoint) if ranks.first else {})
+                with checkpoint.whole(run.checkpoint):
+                    training.load_state_dict(state)
             if ranks.first:
                 create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
                 begin(run, training, log)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from adautomix.utils.errors import UserError, first_line
+
 
 def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     """Call `write(temporary path)` and rename the result to `path`; the folder is made if missing."""
@@ -23,6 +25,14 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, lambda temporary: temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8"))
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the mapping in a JSON file; raises UserError if it holds none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError(f"it holds no mapping but {type(value).__name__}")
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without an end
+        raise UserError(
+            f"{path} is damaged ({first_line(error)}); delete it, or put back the one that was there"
+        ) from error
+    return value

@@ -23,11 +23,12 @@ DOWNLOADED = pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: ar
 def test_a_missing_set_is_downloaded_once_with_its_checksum(tmp_path, monkeypatch, archive):
     calls = []
 
-    def download(url, download_root, extract_root, md5):
-        calls.append((url, download_root, md5))
-        write_tree(archive.name, extract_root)
+    def unpack(file, folder):
+        assert file == tmp_path / "new" / archive.url.rpartition("/")[2]
+        write_tree(archive.name, folder)
 
-    monkeypatch.setattr("adautomix.data.archives.download_and_extract_archive", download)
+    monkeypatch.setattr("adautomix.data.archives.download_url", lambda *args, md5: calls.append((*args, md5)))
+    monkeypatch.setattr("adautomix.data.archives.unpack", unpack)
     first, second = load(archive.name, tmp_path / "new"), load(archive.name, tmp_path / "new")
     expected = {
         "tiny_imagenet": ("http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"),
@@ -59,11 +60,12 @@ def test_an_archive_put_there_by_hand_is_unpacked_without_a_network(tmp_path, mo
 
 @DOWNLOADED
 def test_a_failed_download_says_what_to_put_where_and_leaves_no_half_set(tmp_path, monkeypatch, archive):
-    def half(url, download_root, extract_root, md5):
-        (extract_root / archive.folder / archive.parts[0]).mkdir(parents=True)
+    def half(file, folder):
+        (folder / archive.folder / archive.parts[0]).mkdir(parents=True)
         raise URLError("network unreachable")
 
-    monkeypatch.setattr("adautomix.data.archives.download_and_extract_archive", half)
+    monkeypatch.setattr("adautomix.data.archives.download_url", lambda *args, md5: None)
+    monkeypatch.setattr("adautomix.data.archives.unpack", half)
     file = re.escape(archive.url.rpartition("/")[2])
     advice = rf"network unreachable.*put {file} from {re.escape(archive.url)} \(md5 {archive.md5}\) into {tmp_path}"
     for _ in range(2):

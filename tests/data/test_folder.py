@@ -60,14 +60,14 @@ def test_parts_of_a_split_are_not_taken_for_classes(tree):
 
 def test_files_left_out_for_their_suffix_are_counted_once(tree):
     load_dataset("folder", root=tree)  # no warning: all are images
-    for name in ("1.gif", "2.GIF", "notes", ".hidden.gif"):
+    for name in ("1.mov", "2.MOV", "notes", ".hidden.mov", "Thumbs.db"):
         (tree / "train" / "ants" / name).write_bytes(b"something")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")
         for _ in range(2):
             load_dataset("folder", root=tree)
     (message,) = [str(warning.message) for warning in said]
-    assert message.startswith(f"3 file(s) in the class folders of {tree} are left out (2 .gif, 1 without suffix); ")
+    assert message.startswith(f"3 file(s) in the class folders of {tree} are left out (2 .mov, 1 without suffix); ")
     assert ".jpg" in message
 
 
