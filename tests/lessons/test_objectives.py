@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 import torch
+from conftest import tiny_classifier
 
 from adautomix.lessons import check_collapse, check_objective, check_repair, frozen_game, measures, mixed_by
 from adautomix.methods import mask_entropy
 from adautomix.models import AutoMixBlock, MixBlock
-from conftest import tiny_classifier
 
 
 def eq4(v, beta):
@@ -19,7 +19,10 @@ def eq4(v, beta):
     [
         (eq4, "right"),
         (lambda v, beta: -eq4(v, beta), "every sign is turned"),
-        (lambda v, beta: v.student + beta * v.teacher + (1 - beta) * v.cosine, "the teacher's loss has the weight +0.30"),
+        (
+            lambda v, beta: v.student + beta * v.teacher + (1 - beta) * v.cosine,
+            "the teacher's loss has the weight +0.3",
+        ),
         (lambda v, beta: v.student - beta * v.teacher, "the cosine has the weight +0.00"),
         (lambda v, beta: beta * v.teacher - (1 - beta) * v.cosine, "the student's loss has the weight +0.00"),
     ],
