@@ -102,7 +102,13 @@ def _terms(mix: Mixed, student: nn.Module, teacher: nn.Module, clean: Tensor, *,
     )
 
 
-def measures(mixes: list[Mixed], student: nn.Module, teacher: nn.Module, clean: Tensor) -> dict[str, float]:
+@torch.no_grad()
+def seen_by(teacher: nn.Module, x: Tensor) -> Tensor:
+    """Return what a teacher sees in images [B,3,H,W]: its tap, mean over positions, brought to length 1, [B,C]."""
+    return F.normalize(teacher(x, heads=(), tap=True).tap.mean(dim=(2, 3)))
+
+
+def measures(mixes: list[Mixed], student: nn.Module, teacher: nn.Module, known: Tensor) -> dict[str, float]:
     """Return what mixes of the same images, for several draws of lam, could teach a student, and how varied they are.
 
     gain: the student's loss above the label's entropy (nats), what it could still learn. pull: length of its gradient.
@@ -113,20 +119,17 @@ def measures(mixes: list[Mixed], student: nn.Module, teacher: nn.Module, clean: 
     Args:
         mixes: of the same images in the same slots, detached.
         student: its gradient is that of all weights that the head `mix` uses.
-        clean: the training images [M,3,H,W] that are looked through for `near`.
+        known: what the teacher sees in the clean images that are looked through for `near`, see `seen_by`.
     """
     made = mixes[0]
     weights = [p for p in student.parameters() if p.requires_grad]
     loss = soft_cross_entropy(student(made.x, heads=("mix",)).logits["mix"], made.y)
     gradient = torch.autograd.grad(loss, weights, allow_unused=True)
     pull = torch.stack([g.norm() for g in gradient if g is not None]).norm()
-    with torch.no_grad():
-        seen, known = (F.normalize(teacher(x, heads=(), tap=True).tap.mean(dim=(2, 3))) for x in (made.x, clean))
-        varied = torch.stack([mix.x for mix in mixes]).std(dim=0, correction=0).mean()
     return {
         "gain": float(loss.detach() - torch.special.entr(made.y).sum(dim=1).mean()),
         "pull": float(pull),
         "entropy": float(mask_entropy(made.mask)) / math.log(len(made.index)),
-        "variety": float(varied),
-        "near": float((seen @ known.T).amax(dim=1).mean()),
+        "variety": float(torch.stack([mix.x for mix in mixes]).std(dim=0, correction=0).mean()),
+        "near": float((seen_by(teacher, made.x) @ known.T).amax(dim=1).mean()),
     }

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import tiny_classifier
 
-from adautomix.lessons import check_collapse, check_objective, check_repair, frozen_game, measures, mixed_by
+from adautomix.lessons import check_collapse, check_objective, check_repair, frozen_game, measures, mixed_by, seen_by
 from adautomix.methods import mask_entropy
 from adautomix.models import AutoMixBlock, MixBlock
 
@@ -74,13 +74,13 @@ def test_measures_of_clean_images_and_of_even_blends():
 
         return [mixed_by(block, x, targets, tap, index, lam).detach() for lam in lams]
 
-    first = measures(mixes(lambda lam: torch.tensor([[1.0, 0.0]]).expand(4, 2)), student, teacher, x)
+    first = measures(mixes(lambda lam: torch.tensor([[1.0, 0.0]]).expand(4, 2)), student, teacher, seen_by(teacher, x))
     assert first["near"] == pytest.approx(1, abs=1e-5)  # the mix is a training image
     assert first["variety"] == 0  # and lam changes nothing
     assert first["entropy"] == 0
-    plain = measures(mixes(lambda lam: lam), student, teacher, x)
+    plain = measures(mixes(lambda lam: lam), student, teacher, seen_by(teacher, x))
     apart = (x - x[index[1]]).abs().mean() * 0.25  # sd of two values half a lam apart
     assert plain["variety"] == pytest.approx(float(apart), abs=1e-5)
     even = mixes(lambda lam: lam * 0 + 0.5)
-    assert measures(even, student, teacher, x)["entropy"] == pytest.approx(1)
+    assert measures(even, student, teacher, seen_by(teacher, x))["entropy"] == pytest.approx(1)
     assert mask_entropy(even[0].mask) == pytest.approx(0.6931, abs=1e-3)
