@@ -32,7 +32,7 @@ ROOMS = (
     "evaluate",
     "results",
 )
-ROOMS += ("training", "plans", "book", "cli")  # ground first
+ROOMS += ("lessons", "training", "plans", "book", "cli")  # ground first
 
 
 def notebook_pages(plan: Plan) -> dict[str, str]:

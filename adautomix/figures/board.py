@@ -53,11 +53,11 @@ class Board:
             look["weight"] = "normal"
 
     def picture(self, name: str, array: Any, at: Point, side: float) -> None:
-        """Draw an image [3,H,W] in [0,1] or a map [H,W] (its own colour scale) around a point."""
+        """Draw an image [3,H,W] in [0,1] or a map [H,W] in [0,1] around a point."""
         array = np.asarray(array)
         array = array if array.ndim == 2 else np.clip(array, 0, 1).transpose(1, 2, 0)
         x, y = at[0] - side / 2, at[1] - side / 2
-        look = {"cmap": "viridis", "interpolation": "nearest", "zorder": 3, "aspect": "auto"}
+        look = {"cmap": "viridis", "vmin": 0, "vmax": 1, "interpolation": "nearest", "zorder": 3, "aspect": "auto"}
         self.axes.imshow(array, extent=(x, x + side, y + side, y), gid=f"picture:{name}", **look)
         self._patch(f"edge:{name}", (x, y, side, side), "square,pad=0", fc="none", ec=INK, lw=0.6, zorder=4)
 

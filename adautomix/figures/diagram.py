@@ -18,11 +18,11 @@ from adautomix.utils.errors import UserError
 Named = Mapping[str, Any]
 STUDENT, TEACHER, GENERATOR, DATA = ROLE_COLORS["student"], ROLE_COLORS["teacher"], "#007A5A", "0.35"
 TERMS = {
-    "student_clean": (5.26, r"$L_{ace}(\theta)$|label $y$", "clean images", "x", "one"),
-    "student_plain": (5.88, r"$L_{mce}(\theta)$|label $\Sigma_n\lambda_n y_n$", "plain blend", "x_plain", "mix"),
-    "student_mixed": (6.5, r"$L_{amce}(\theta)$|label $y_{mix}$", "generator's mix", "x_mix_student", "mix"),
-    "teacher_mixed": (7.37, r"$L_{amce}(\hat{\theta})$|label $y_{mix}$", "generator's mix", "x_mix", "teacher_mix"),
-    "cosine": (7.99, r"$L_{cosine}(\hat{\theta})$|mix and its parts", "clean images", "x", "teacher_mix"),
+    "student_clean": (5.26, r"$L_{ace}(\psi_w)$|label $y$", "clean images", "x", "one"),
+    "student_plain": (5.88, r"$L_{mce}(\psi_w)$|label $\Sigma_n\lambda_n y_n$", "plain blend", "x_plain", "mix"),
+    "student_mixed": (6.5, r"$L_{amce}(\psi_w)$|label $y_{mix}$", "generator's mix", "x_mix_student", "mix"),
+    "teacher_mixed": (7.37, r"$L_{amce}(\psi_{\hat{w}})$|label $y_{mix}$", "generator's mix", "x_mix", "teacher_mix"),
+    "cosine": (7.99, r"$L_{cosine}(\psi_{\hat{w}})$|mix and its parts", "clean images", "x", "teacher_mix"),
 }
 """Losses by the name a step gives them: y, symbol and target, what the network is shown, its picture, its head."""
 NEEDED = {
@@ -34,12 +34,12 @@ NEEDED = {
 HEAD, LEFT = {"weight": "bold", "fontsize": 10.5}, {"ha": "left"}
 SOFTMAX = r"softmax$(q_n\,\Sigma_{i\neq n}k_i\,/\sqrt{d})$"
 KEY = (
-    "▼ w  the loss is minimised, with weight w      ▲ w (filled)  maximised      ·  it does not reach the network|"
+    "▼ 0.5  the loss is minimised, with this weight      ▲ 0.5 (filled)  maximised      ·  no way to the network|"
     "‖  no gradient comes back      ×−1  it comes back reversed      dashed: gradients      dotted: average|frozen: "
     "its weights get no gradient, which passes through it to the masks      beside a mask: its largest and least value"
 )
 BOXES = (
-    ((1.62, 1.5, 1.2, 1.1), r"teacher $\hat{\theta}$|frozen copy,|up to %(layer)s|features|%(tap)s", TEACHER, 0.15),
+    ((1.62, 1.5, 1.2, 1.1), r"teacher $\hat{w}$|frozen copy,|up to %(layer)s|features|%(tap)s", TEACHER, 0.15),
     ((1.62, 2.79, 1.2, 0.62), "draws|index %(index)s|λ %(lam)s", DATA, 0.15),
     ((3.27, 1.65, 1.2, 0.8), "features $z_n$|%(told)s|%(z)s", GENERATOR, 0.15),
     ((4.77, 1.35, 1.15, 0.58), "query $q_n$|%(query)s", GENERATOR, 0.25),
@@ -48,16 +48,16 @@ BOXES = (
     ((6.17, 1.35, 1.65, 1.27), f"cross-attention|{SOFTMAX}|%(attention)s", GENERATOR, 0.15),
     ((6.17, 2.73, 1.65, 0.58), r"$P_n$ = attention $\cdot\,v_n$|%(P)s", GENERATOR, 0.15),
     ((8.04, 1.35, 0.82, 1.96), "enlarge|%(small)s to|%(large)s,|then|softmax|over %(slots)s", GENERATOR, 0.15),
-    ((4.08, 5.01, 1.0, 1.74), r"student $\theta$|trained|%(student)s|weights", STUDENT, 0.15),
+    ((4.08, 5.01, 1.0, 1.74), r"student $w$|trained|%(student)s|weights", STUDENT, 0.15),
     ((5.14, 5.01, 0.62, 0.5), "head|one", STUDENT, 0.3),
     ((5.14, 5.63, 0.62, 1.12), "head|mix", STUDENT, 0.3),
-    ((4.08, 7.12, 1.0, 1.12), r"teacher $\hat{\theta}$|frozen copy|%(teacher)s|weights", TEACHER, 0.15),
+    ((4.08, 7.12, 1.0, 1.12), r"teacher $\hat{w}$|frozen copy|%(teacher)s|weights", TEACHER, 0.15),
     ((5.14, 7.12, 0.62, 1.12), "head|mix", TEACHER, 0.3),
 )
 TEXTS = (
     ((0.12, 0.2), "%(title)s", 11.36, LEFT | {"weight": "bold", "fontsize": 12}),
     ((0.25, 0.6), "Generator module", 4, LEFT | HEAD),
-    ((3.27, 1.15), r"generator $\phi$: MixBlock, %(generator)s weights", 4, LEFT | HEAD | {"color": GENERATOR}),
+    ((3.27, 1.15), r"generator $\theta$: MixBlock, %(generator)s weights", 4, LEFT | HEAD | {"color": GENERATOR}),
     ((0.96, 3.14), "%(slots)s slots, $x$[index]|%(x)s", 1.2, {}),
     ((9.58, 3.14), "masks|%(mask)s", 1.0, {}),
     ((10.93, 2.8), r"$\Sigma_n\,$mask$_n\,x_n$|%(x_mix)s|label $y_{mix}$|%(y_mix)s", 0.98, {}),
@@ -170,7 +170,7 @@ def _weights(board: Board, weights: pd.DataFrame) -> None:
     height = 0.08 + 0.18 * len(gate)
     board.box("gate", (2.31, 6.5 - height / 2, 1.6, height), "|".join(gate), GENERATOR, 0.2, weight="normal")
     left, pitch = 8.2, 3.2 / weights.shape[1]
-    for network, symbol, color in (("student", r"$\theta$", STUDENT), ("generator", r"$\phi$", GENERATOR)):
+    for network, symbol, color in (("student", r"$w$", STUDENT), ("generator", r"$\theta$", GENERATOR)):
         columns = weights.loc[:, [network]]
         width = pitch * columns.shape[1]
         board.box(network, (left + 0.03, 4.16, width - 0.06, 0.27), f"{network} {symbol}", color)

@@ -12,6 +12,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "regimes": "REGIME gains main_regime regime_robustness regime_scores",
         "robustness": "corruption_cells curves differences reliability table3_values table3_wide",
         "selection": "RULES conventions score scores",
-        "tables": "best_methods class_accuracies epochs histories named table wide_table",
+        "tables": "best_methods class_accuracies counted epochs histories named table wide_table",
     },
 )

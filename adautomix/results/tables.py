@@ -45,6 +45,21 @@ def measured(runs: Iterable[Run], evaluator: str) -> list[tuple[Run, str, dict[s
     return [entry for entry in found if entry[2] is not None]
 
 
+def counted(runs: Iterable[Run]) -> str:
+    """Return how many runs there are, a line a data set, backbone and number of epochs, by method."""
+    kinds: dict[tuple, dict[str, int]] = {}
+    runs = list(runs)
+    for run in runs:
+        config = run.config
+        methods = kinds.setdefault((run.info["dataset"]["label"], config.backbone, config.epochs), {})
+        methods[config.method] = methods.get(config.method, 0) + 1
+    lines = [f"{len(runs)} runs"]
+    for (data, backbone, epochs), methods in sorted(kinds.items()):
+        told = ", ".join(f"{method} {count}" for method, count in methods.items())
+        lines.append(f"  {data}, {backbone}, {epochs} epochs: {told}")
+    return "\n".join(lines)
+
+
 def mean_sd(mean: float, sd: float) -> str:
     """Return "mean ± sd" with two decimals; the mean alone where sd is nan, as it is of one seed."""
     return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"

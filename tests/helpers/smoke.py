@@ -8,7 +8,7 @@ from helpers import ROOT
 from helpers.plans import command, write_plan
 
 SMOKE = {"data": "digits", "per_class": 4, "width": 4, "epochs": 1, "batch_size": 20}
-SMOKE |= {"teacher_epochs": 1, "generator_steps": 3, "examples": 1}
+SMOKE |= {"teacher_epochs": 1, "learning_steps": 2, "generator_steps": 3, "examples": 1}
 EVALUATE = {"evaluators": list(EVALUATORS), "sample": 8}
 METHODS = {"method": ["mixup", "adautomix"]}
 STEPS = {

@@ -1,0 +1,166 @@
+"""Checks of mixing functions that a reader wrote: MixUp, CutMix and the masks of Eq. 1 and 2.
+
+Each returns "right", or one sentence that says what is off: of a known mistake its name, else by how much.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adautomix.utils.paths import workbook_root
+
+GOLDEN = "tests/golden/mask/N3_lamconcat0_bilinear.npz"
+"""Features, weights and masks of the authors' released generator."""
+CLOSE = 1e-4
+
+
+def check_mixup(mixup: Callable[[Tensor, Tensor, Tensor, float], Any]) -> str:
+    """Return "right" if `mixup(x, targets, partner, lam)` gives MixUp's images and soft labels, or what is off.
+
+    Args:
+        mixup: of images [B,3,H,W], soft targets [B,K], the partner's number for every image [B], and the share of the
+            image itself, returns (mixed images, mixed targets).
+    """
+    rng = torch.Generator().manual_seed(0)
+    x, lam = torch.rand(4, 3, 5, 6, generator=rng), 0.3
+    targets, partner = F.one_hot(torch.tensor([0, 1, 2, 0]), 3).float(), torch.tensor([2, 0, 3, 1])
+    made = _two(mixup(x, targets, partner, lam))
+    if isinstance(made, str):
+        return made
+    pairs = {"images": (made[0], x), "labels": (made[1], targets)}
+    for what, (got, given) in pairs.items():
+        own, other = given, torch.stack([given[int(p)] for p in partner])
+        if off := _off(got, lam * own + (1 - lam) * other, what):
+            if _alike(got, (1 - lam) * own + lam * other):
+                return f"the {what} have the shares the wrong way round: lam is the image's own, 1 - lam its partner's"
+            if _alike(got, own):
+                return f"the {what} are not mixed: they came back as they were given"
+            return off
+    return "right"
+
+
+def check_cutmix(cutmix: Callable[[Tensor, Tensor, tuple[float, float], float], Any]) -> str:
+    """Return "right" if `cutmix(a, b, centre, lam)` pastes a box of b into a, and counts what is left of a.
+
+    How a side is rounded is free: a pixel more or less is right.
+
+    Args:
+        cutmix: of two images [3,H,W], the box's centre (row, column, as shares of the side) and the share asked for a,
+            returns (mixed image, share of a in the label).
+    """
+    rng = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 3, 40, 40, generator=rng)
+    for centre, lam in (((0.5, 0.5), 0.75), ((0.5, 0.5), 0.3), ((0.0, 0.1), 0.6), ((0.95, 0.5), 0.5)):
+        made = _two(cutmix(a, b, centre, lam))
+        if isinstance(made, str):
+            return made
+        mixed, share = made[0], float(made[1])
+        if mixed.shape != a.shape:
+            return f"the mixed image has the shape {tuple(mixed.shape)}, and should have {tuple(a.shape)}"
+        pasted = (mixed == b).all(dim=0)
+        if not (pasted | (mixed == a).all(dim=0)).all():
+            return "some pixels are neither a's nor b's: CutMix cuts, it does not blend"
+        rows, columns = pasted.any(dim=1), pasted.any(dim=0)
+        if not torch.equal(pasted, rows[:, None] & columns):
+            return "what was pasted is no rectangle"
+        left = 1 - pasted.float().mean().item()
+        for name, got, place in (("rows", rows, centre[0]), ("columns", columns, centre[1])):
+            want = _reach(40, place, lam)
+            if abs(int(got.sum()) - want) > 2:
+                why = "each side is sqrt(1 - lam) of the image's, clipped at the border"
+                return f"at lam {lam:g} and centre {centre} the box has {int(got.sum())} {name}, about {want}: {why}"
+        if abs(share - left) > CLOSE:
+            asked = " That is the lam asked for, and the clipped box left another area." if share == lam else ""
+            return f"the label's share of a is {share:.3f}, its share of the pixels {left:.3f}.{asked}"
+    return "right"
+
+
+def check_mixblock(masks: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> str:
+    """Return "right" if `masks(features, weights)` gives the masks of the authors' released generator, or what is off.
+
+    Args:
+        masks: of features [N,B,C,h,w] and the weights by name (query.weight [d,C,1,1], query.bias [d], key.weight,
+            key.bias, value.weight [1,C,1,1], value.bias [1]) returns masks [B,N,4h,4w].
+    """
+    with np.load(workbook_root() / GOLDEN) as file:
+        golden = {name: torch.from_numpy(file[name]).float() for name in file.files}
+    layers = [f"{layer}.{part}" for layer in ("query", "key", "value") for part in ("weight", "bias")]
+    weights = {name: golden[name.replace(".", "_")] for name in layers}
+    features, wanted = golden["features"], golden["mask"]
+    got = masks(features, weights)
+    off = _off(got, wanted, "masks")
+    if off is None:
+        return "right"
+    if got.shape == wanted.shape:
+        for said, change in MISTAKES.items():
+            if _alike(got, _masks(features, weights, **change)):
+                return said
+    return off
+
+
+MISTAKES = {
+    "queries and keys have no ReLU: the paper's equation, not the released code": {"relu": False},
+    "the products are not divided by the root of d": {"root": False},
+    "image n meets its own keys, too: the sum runs over the others": {"own": True},
+    "the sum over the other images is divided by their number, and should not be": {"mean": True},
+    "the softmax over the images comes before the enlargement, and should come after it": {"early": True},
+    "enlarged by the nearest value: it is bilinear, corners not aligned": {"mode": "nearest"},
+}
+"""What a check says of a known mistake, and the change to Eq. 1 and 2 that it is."""
+
+
+def _masks(
+    features: Tensor,
+    weights: Mapping[str, Tensor],
+    *,
+    relu: bool = True,
+    root: bool = True,
+    own: bool = False,
+    mean: bool = False,
+    early: bool = False,
+    mode: str = "bilinear",
+) -> Tensor:
+    """Return the masks of Eq. 1 and 2, pair by pair, with what a change makes of them."""
+    count, size = len(features), features.shape[-2:]
+    z = features.flatten(3).transpose(2, 3)  # [N,B,P,C]
+    flat = {layer: weights[f"{layer}.weight"].flatten(1) for layer in ("query", "key", "value")}
+    q, k, v = (z @ flat[layer].T + weights[f"{layer}.bias"] for layer in flat)
+    q, k = (q.relu(), k.relu()) if relu else (q, k)
+    scores = []
+    for n in range(count):
+        met = [q[n] @ k[i].transpose(1, 2) for i in range(count) if own or i != n]
+        summed = sum(met) / (len(met) if mean else 1) / (math.sqrt(q.shape[-1]) if root else 1)
+        scores.append((summed.softmax(dim=-1) @ v[n])[..., 0].unflatten(-1, size))
+    stacked = torch.stack(scores, dim=1)
+    more = {"align_corners": False} if mode == "bilinear" else {}
+    large = F.interpolate(stacked.softmax(dim=1) if early else stacked, scale_factor=4, mode=mode, **more)
+    return large if early else large.softmax(dim=1)
+
+
+def _reach(size: int, centre: float, lam: float) -> int:
+    half, middle = size * math.sqrt(1 - lam) / 2, centre * size
+    return round(min(size, middle + half) - max(0, middle - half))
+
+
+def _two(made: Any) -> tuple[Any, Any] | str:
+    if not isinstance(made, (tuple, list)) or len(made) != 2:
+        return f"two things should come back, the mix and its label; got {type(made).__name__}"
+    return made[0], made[1]
+
+
+def _off(got: Any, wanted: Tensor, what: str) -> str | None:
+    if not isinstance(got, Tensor):
+        return f"the {what} should be a tensor, got {type(got).__name__}"
+    if got.shape != wanted.shape:
+        return f"the {what} have the shape {tuple(got.shape)}, and should have {tuple(wanted.shape)}"
+    gap = (got - wanted).abs().max().item()
+    return None if gap < CLOSE else f"the {what} are off by up to {gap:.2g}"
+
+
+def _alike(got: Tensor, wanted: Tensor) -> bool:
+    return got.shape == wanted.shape and (got - wanted).abs().max().item() < CLOSE

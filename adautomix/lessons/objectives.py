@@ -1,0 +1,58 @@
+"""Checks of what a reader lets a generator aim at: Eq. 4, an adversary that collapses, and one that does not.
+
+Each returns "right", or one sentence that says what is off.
+"""
+
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from adautomix.lessons.game import Terms
+
+TERMS = {"student": "the student's loss", "teacher": "the teacher's loss", "cosine": "the cosine"}
+COLLAPSED, MIXED = 0.25, 0.5
+"""Mask entropy over its greatest value: below the first hardly anything is mixed, above the second a good deal is."""
+
+
+def check_objective(eq4: Callable[[Terms, float], Tensor]) -> str:
+    """Return "right" if `eq4(v, beta)` is what the generator makes as large as it can in Eq. 4, or what is off.
+
+    Args:
+        eq4: of v.student, v.teacher (losses) and v.cosine, and beta.
+    """
+    for beta in (0.3, 0.8):
+        given = [torch.tensor(value, requires_grad=True) for value in (1.7, 1.2, 0.4)]
+        value = eq4(Terms(*given, penalty=torch.zeros(()), odd=False), beta)
+        found = [0.0 if grad is None else float(grad) for grad in torch.autograd.grad(value, given, allow_unused=True)]
+        wanted = [1.0, -beta, 1 - beta]
+        if all(abs(a + b) < 1e-5 for a, b in zip(found, wanted, strict=True)):
+            return "every sign is turned: Eq. 4 is made large by the generator, not small"
+        for (name, words), got, want in zip(TERMS.items(), found, wanted, strict=True):
+            if abs(got - want) > 1e-5:
+                why = {"student": "hard for it", "teacher": "easy for it", "cosine": "a high cosine"}[name]
+                return f"at beta {beta:g} {words} has the weight {got:+.2f}, and in Eq. 4 {want:+.2f} ({why})"
+    return "right"
+
+
+def check_collapse(log: pd.DataFrame, aim: str) -> str:
+    """Return "right" if an aim of `frozen_game` ended in masks that show one image, or what it ended in."""
+    entropy = _end(log, aim)
+    if entropy < COLLAPSED:
+        return "right"
+    return f"the masks still mix: their entropy ends at {entropy:.2f} of its maximum, collapse is below {COLLAPSED:g}"
+
+
+def check_repair(log: pd.DataFrame, aim: str) -> str:
+    """Return "right" if an aim of `frozen_game` ended in masks that mix, or what they ended in."""
+    entropy = _end(log, aim)
+    if entropy < MIXED:
+        return f"it collapses: the masks' entropy ends at {entropy:.2f} of its maximum, and should stay above {MIXED:g}"
+    return "right"
+
+
+def _end(log: pd.DataFrame, aim: str) -> float:
+    """Return the mask entropy over its maximum, mean of the last fifth of the steps."""
+    part = log[log["aim"] == aim]
+    return float(part[part["step"] >= 0.8 * part["step"].max()]["entropy"].mean())

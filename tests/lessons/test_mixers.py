@@ -1,0 +1,81 @@
+"""The checks of a reader's mixing functions say "right" of right ones, and name what is off in wrong ones."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from adautomix.lessons import check_cutmix, check_mixblock, check_mixup
+from adautomix.models import MixBlock
+
+
+def mixup(x, y, partner, lam):
+    return lam * x + (1 - lam) * x[partner], lam * y + (1 - lam) * y[partner]
+
+
+def cutmix(a, b, centre, lam, *, clip=True, label=None):
+    size = a.shape[1]
+    half, (row, column) = size * math.sqrt(1 - lam) / 2, (c * size for c in centre)
+    top, left = (max(0, round(c - half)) for c in (row, column))
+    mixed = a.clone()
+    mixed[:, top : round(row + half), left : round(column + half)] = b[
+        :, top : round(row + half), left : round(column + half)
+    ]
+    return mixed, (mixed == a).all(dim=0).float().mean().item() if label is None else label(lam)
+
+
+def masks(features, weights, **options):
+    block = MixBlock(features.shape[2], **options)
+    block.load_state_dict(dict(weights))
+    return block(features, torch.zeros(len(features)), scale=4.0).detach()
+
+
+def test_the_packages_own_functions_are_right():
+    assert check_mixup(mixup) == "right"
+    assert check_cutmix(cutmix) == "right"
+    assert check_mixblock(masks) == "right"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda x, y, p, lam: mixup(x, y, p, 1 - lam), "wrong way round"),
+        (lambda x, y, p, lam: (mixup(x, y, p, lam)[0], y), "labels are not mixed"),
+        (lambda x, y, p, lam: (x, mixup(x, y, p, lam)[1]), "images are not mixed"),
+        (lambda x, y, p, lam: (mixup(x, y, p, lam)[0][:2], y), "shape"),
+        (lambda x, y, p, lam: mixup(x, y, p, lam)[0], "two things"),
+        (lambda x, y, p, lam: mixup(x, y, p, lam**2), "off by up to"),
+    ],
+)
+def test_a_wrong_mixup_is_told_what_is_off(wrong, said):
+    assert said in check_mixup(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda a, b, c, lam: cutmix(a, b, c, lam, label=lambda lam: lam), "clipped box left another area"),
+        (lambda a, b, c, lam: (0.5 * a + 0.5 * b, lam), "it does not blend"),
+        (lambda a, b, c, lam: (torch.where(torch.rand(40, 40) < lam, a, b), lam), "no rectangle"),
+        (lambda a, b, c, lam: cutmix(a, b, c, lam**2), "sqrt"),
+        (lambda a, b, c, lam: cutmix(a, b, c, 1 - lam), "sqrt"),
+    ],
+)
+def test_a_wrong_cutmix_is_told_what_is_off(wrong, said):
+    torch.manual_seed(0)
+    assert said in check_cutmix(wrong)
+
+
+def test_known_mistakes_of_the_masks_are_named():
+    assert "no ReLU" in check_mixblock(lambda f, w: masks(f, w, activation=None))
+
+    def nearest(features, weights):
+        block = MixBlock(features.shape[2])
+        block.load_state_dict(dict(weights))
+        return block(features, torch.zeros(len(features)), scale=4.0, mode="nearest").detach()
+
+    assert "nearest" in check_mixblock(nearest)
+    assert "shape" in check_mixblock(lambda f, w: masks(f, w)[:, :2])
+    assert "tensor" in check_mixblock(lambda f, w: np.zeros(3))
+    assert "off by up to" in check_mixblock(lambda f, w: masks(f, w).flip(1))
