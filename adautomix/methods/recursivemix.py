@@ -84,8 +84,9 @@ class RecursiveMix(MixMethod):
     def draw(self, batch_size: int, ctx: Context) -> RecursiveMixDraws:
         """Return the box; nobody is drawn to meet whom: row b of the history goes into row b of the batch."""
         rows = batch_size if self.per_sample else 1
-        area = self.alpha * torch.rand(rows, generator=ctx.rng)
-        centre = torch.rand(rows, 2, generator=ctx.rng)
+        rng = ctx.rng_for(self.per_sample)
+        area = self.alpha * torch.rand(rows, generator=rng)
+        centre = torch.rand(rows, 2, generator=rng)
         lam = torch.stack([1 - area, area], dim=1).expand(batch_size, 2)
         return RecursiveMixDraws(None, lam, area.sqrt(), centre)
 

@@ -114,8 +114,9 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, log: Callable[
                 begin(run, training, log)
             while training.epoch < config.epochs:
                 row = training.run_epoch(run)
+                state = training.state_dict()
                 if ranks.first:
-                    checkpoint.save(run.checkpoint, training.state_dict())
+                    checkpoint.save(run.checkpoint, state)
                     run.write_history(training.history)
                 log(epoch_line(row, config.epochs))
             if ranks.first:
@@ -289,13 +290,15 @@ class Training:
             run.write_metrics("accuracy", role, result | {"images": "all", "device": str(self.device)})
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on bit for bit; tensors, numbers and strings only."""
+        """Return everything needed to go on bit for bit; tensors, numbers and strings only. All ranks must call it."""
+        own = {name: value.cpu() for name, value in self.method.state_dict().items()}
         return {
             "epoch": self.epoch,
             "history": self.history,
             "student": self.student.state_dict(),
             "context": self.context.state_dict(),
-            "method": self.method.state_dict(),
+            "method": own,
+            "method_by_rank": self.ranks.gathered(own) if self.ranks.count > 1 else None,
             "trainables": {k: m.state_dict() for k, m in self.method.trainable_modules().items()},
             "optimizers": {k: o.state_dict() for k, o in self.optimizers.items()},
         }
@@ -305,7 +308,10 @@ class Training:
         self.epoch, self.history = state["epoch"], state["history"]
         self.student.load_state_dict(state["student"])
         self.context.load_state_dict(state["context"])
-        self.method.load_state_dict(state.get("method", {}))  # checkpoints of an older version have none
+        by_rank = state.get("method_by_rank") or []
+        alike = len(by_rank) == self.ranks.count > 1
+        # Checkpoints of an older version have none; with other devices than before the first rank's must do.
+        self.method.load_state_dict(by_rank[self.ranks.rank] if alike else state.get("method", {}))
         for name, module in self.method.trainable_modules().items():
             module.load_state_dict(state["trainables"][name])
         for name, optimizer in self.optimizers.items():

@@ -97,10 +97,26 @@ def test_a_run_goes_on_bit_for_bit_with_as_many_ranks_and_at_all_with_another_nu
     assert not torch.equal(weights(alone)["net.conv1.weight"], a["net.conv1.weight"])
 
 
-def on_two_interrupted(folder):
+def test_every_rank_goes_on_with_its_own_past(tmp_path, monkeypatch):
+    """RecursiveMix keeps its last mixed batch; each rank has another one, of its own share."""
+    past = {"method": "recursivemix"}
+    on_two(tmp_path / "whole", **past)
+    restore = cut_off_after(monkeypatch, 1)
+    on_two_interrupted(tmp_path / "cut", **past)
+    (cut,) = find_runs(tmp_path / "cut", unfinished=True)
+    first, second = checkpoint.load(cut.checkpoint)["method_by_rank"]
+    assert not torch.equal(first["x"], second["x"])
+    restore()
+    on_two(tmp_path / "cut", **past)
+    (whole,), (resumed,) = (find_runs(tmp_path / name) for name in ("whole", "cut"))
+    a, b = weights(whole), weights(resumed)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def on_two_interrupted(folder, **changes):
     def act():
         with pytest.raises(KeyboardInterrupt):
-            train(tiny_config(**ADAUTOMIX), folder, log=str)
+            train(tiny_config(**ADAUTOMIX | changes), folder, log=str)
 
     assert on_ranks(2, act) == [None, None]
 
