@@ -12,6 +12,7 @@ of an epoch) is used more than once.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -24,7 +25,11 @@ from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.methods.ops.mixing import Mixed, Outside
 from adautomix.methods.resizemix import resample
 from adautomix.models.maps import Layout
+from adautomix.models.modes import unwrapped
 from adautomix.utils.errors import UserError
+
+NO_MAP = "recursivemix's consistency loss reads the map before the average, and the network gives"
+DO_WITHOUT = "do without it, omega=0, or leave the average to the Classifier"
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,14 @@ class RecursiveMix(MixMethod):
     def init_args(cls, student: nn.Module) -> tuple[str, Layout]:
         """Return where the last features are, and their layout."""
         return (student.stages[-1] if student.stages else "output", Layout.of(student.net))
+
+    @classmethod
+    def build(cls, student: nn.Module, **options: Any) -> "RecursiveMix":
+        """Return a method that fits the student; raises UserError if it gives no map that a box could be read from."""
+        method, network = super().build(student, **options), unwrapped(student)
+        if method.omega and method.at == "output" and not network.gives_map:
+            raise UserError(f"{NO_MAP} pooled features: {DO_WITHOUT}")
+        return method
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the last mixed batch: x [M,C,H,W], y [M,K] and logits [M,K]; empty before the first step."""
@@ -171,10 +184,7 @@ def boxed_features(features: Tensor, box: Int[Tensor, "R 4"], size: tuple[int, i
     try:
         layout = layout.found_in(features, size)
     except UserError as error:
-        raise UserError(
-            f"recursivemix's consistency loss reads the map before the average, and the network gives {error}; "
-            "do without: omega=0"
-        ) from error
+        raise UserError(f"{NO_MAP} {error}: {DO_WITHOUT}") from error
     maps = layout.to_map(features, size)
     top, bottom, left, right = box.expand(len(maps), 4).to(maps).unbind(1)
     image = torch.arange(len(maps), device=maps.device).to(maps)

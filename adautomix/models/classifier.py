@@ -179,7 +179,9 @@ class Classifier(nn.Module):
             x = self._normalise(torch.zeros(2, self.mean.shape[1], *size, device=self.mean.device))
             if self.tap is not None and self.tap not in self.stages:
                 self._find_layout(x)
-            features, tapped = self._features(x, tap=self.tap is not None)
+            given: list[Tensor] = []
+            features, tapped = self._features(x, self.tap is not None, lambda output: given.append(output) or output)
+        self.gives_map = given[0].ndim == 4
         if features.ndim != 2:
             raise UserError(
                 f"the network must give features [B,D] or [B,D,h,w], got shape {tuple(features.shape)}; "

@@ -129,14 +129,15 @@ def test_the_last_features_of_timms_networks_are_found(make):
 def test_a_network_that_gives_no_map_is_told_to_do_without():
     flat = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     student = Classifier(flat, CLASSES, heads=("one", "mix"), image_size=8)
-    for options, refused in (({}, True), ({"omega": 0.0}, False)):
-        method, ctx = make_method("recursivemix", student, options), Context.start(student, steps=2)
-        method.load_state_dict(method.step(*tiny_batch(), ctx).state)
-        if refused:
-            with pytest.raises(UserError, match=r"the network gives \[4, 3\] is no map.*omega=0"):
-                method.step(*tiny_batch(), ctx)
-        else:
-            assert set(method.step(*tiny_batch(), ctx).terms) == {"ce"}
+    with pytest.raises(UserError, match=r"the network gives pooled features: do without it, omega=0, or leave"):
+        make_method("recursivemix", student)
+    method, ctx = make_method("recursivemix", student, {"omega": 0.0}), Context.start(student, steps=2)
+    for _ in range(2):
+        out = method.step(*tiny_batch(), ctx)
+        method.load_state_dict(out.state)
+        assert set(out.terms) == {"ce"}
+    with pytest.raises(UserError, match=r"the network gives \[2, 3\] is no map.*omega=0"):
+        boxed_features(torch.rand(2, 3), torch.tensor([[0, 8, 0, 8]]), (8, 8), Layout())
 
 
 def test_images_of_another_size_begin_anew(start):
