@@ -158,7 +158,7 @@ def _gains(made: pd.DataFrame) -> list[float]:
 def _text(row) -> str:
     if not row.n:
         return "not run" if pd.isna(row.epochs) else "no held-out images"
-    return f"{mean_sd(row.mean, row.sd)} (n={row.n})"
+    return f"{mean_sd(row.mean, row.sd, row.n)} (n={row.n})"
 
 
 def departure(row) -> str:
