@@ -30,12 +30,12 @@ html_theme = "sphinx_book_theme"
 html_theme_options = {"show_toc_level": 2, "use_download_button": False, "show_navbar_depth": 1}
 html_theme_options |= {"navbar_persistent": [], "collapse_navigation": True}
 html_context = {"default_mode": "light"}
-html_css_files = ["workbook.css"]
+html_css_files, html_js_files = ["workbook.css"], ["enlarge.js"]
 html_domain_indices = html_copy_source = html_show_sourcelink = False
 html_show_search_summary = False  # the summaries are fetched, which a browser refuses for file://
 mathjax_path = "mathjax/tex-chtml.js"
 mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).with_name("static")
-html_static_path = ["workbook.css", str(mathjax)]
+html_static_path = ["workbook.css", "enlarge.js", str(mathjax)]
 exclude_patterns = ["mathjax/[!iot]*", "mathjax/tex-[!c]*", "mathjax/tex-chtml-*", "mathjax/*/[!ct]*"]  # 20 of 24 MB
 
 LITERAL = re.compile(r"`[^`]*`|\n\n    [^\0]*?(?=\n\n\S|\Z)|(?<!\\)[|*]")

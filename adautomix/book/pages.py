@@ -109,7 +109,7 @@ def _plain_pages(plan: Plan) -> dict[str, str]:
 
 
 def _page(notebook: dict[str, Any], name: str, note: str, suffix: str = "") -> str:
-    """Return the notebook for the site: title with a suffix, note, imports folded, links that lead to pages."""
+    """Return the notebook for the site: title with a suffix, note, imports and what a plan gave folded, links to pages."""
     notebook["metadata"].pop("widgets", None)
     cells = notebook["cells"]
     if not cells or cells[0]["cell_type"] != "markdown" or not "".join(cells[0]["source"]).startswith("# "):
@@ -117,7 +117,8 @@ def _page(notebook: dict[str, Any], name: str, note: str, suffix: str = "") -> s
     title, _, rest = "".join(cells[0]["source"]).partition("\n")
     cells[0]["source"] = f"{title}{suffix}\n\n> {note}\n{rest}"
     imports = [cell for cell in cells if re.match("(import|from) ", "".join(cell["source"]))]
-    for cell in imports[:1]:
+    injected = [cell for cell in cells if "injected-parameters" in cell["metadata"].get("tags", [])]
+    for cell in imports[:1] + injected:  # what a plan gave stands below the defaults, folded
         cell["metadata"].setdefault("tags", []).append("hide-input")
     text = json.dumps(notebook, ensure_ascii=False)
     text = re.sub(r"\]\((\d\d_\w+\.ipynb)\)", r"](../notebooks/\1)", text)

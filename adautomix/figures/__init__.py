@@ -16,6 +16,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "pictures": "image_row label_text mixed_pictures paint picture_grid",
         "robust": "corruption_heatmap ece_scatter protocol_dots reliability_diagram reliability_grid robustness_curves",
         "sliders": "explore",
-        "style": "by_method format_table label_colors method_colors save set_style short_labels",
+        "style": "by_method format_table label_colors method_colors paper_table save set_style short_labels",
     },
 )

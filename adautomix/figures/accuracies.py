@@ -20,7 +20,7 @@ def accuracy_bars(table: pd.DataFrame) -> Figure:
         table: what `results.table` returns, of one data set and backbone.
     """
     best = table.groupby("label")["mean"].max().sort_values(ascending=False)
-    figure, axis = plt.subplots(figsize=(7, 1.0 + 0.55 * len(best)), layout="constrained")
+    figure, axis = plt.subplots(figsize=(7, 1.0 + 0.28 * len(best)), layout="constrained")
     for shift, (role, color) in zip((-0.16, 0.16), ROLE_COLORS.items(), strict=True):
         rows = table[table["role"] == role].set_index("label").reindex(best.index)
         place = np.arange(len(best)) + shift

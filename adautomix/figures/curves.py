@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adautomix.figures.style import BESIDE, ROLE_COLORS, line_style, panels
+from adautomix.figures.style import ROLE_COLORS, line_style, name_lines, panels
 
 COSINE = "loss_cosine"
 """AdAutoMix's L_cosine in a history: a mean cosine in [-1,1], to be high, among losses in nats."""
@@ -17,6 +17,8 @@ COSINE = "loss_cosine"
 
 def learning_curves(histories: pd.DataFrame) -> Figure:
     """Draw accuracy against the epoch, one panel a role, one line a label; the band is the range over seeds.
+
+    With more than six labels three are in colour (see `style.line_colors`).
 
     Args:
         histories: what `results.histories` returns.
@@ -26,7 +28,7 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
         part = histories[histories["role"] == role]
         sns.lineplot(part, x="epoch", y="top1", ax=axis, legend=role == "teacher", **_marked(histories))
         epoch_axis(axis, title=role, ylabel="top-1 accuracy on test images (%)")
-    axes[1].legend(**BESIDE)  # ten lines leave no room inside
+    name_lines(axes[1], histories)  # ten lines leave no room inside
     return figure
 
 

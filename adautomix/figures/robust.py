@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from adautomix.figures.style import BESIDE, ROLE_COLORS, label_colors, line_style, panels, short_labels
+from adautomix.figures.style import BESIDE, ROLE_COLORS, label_colors, line_style, name_lines, panels, short_labels
 
 RIGHT, OVER, UNDER = "#0072B2", "#D55E00", "#7CC7EF"
 """Accuracy; confidence above it; confidence below it."""
@@ -21,10 +21,11 @@ Bins = Sequence[Mapping[str, Any]]
 def robustness_curves(
     points: pd.DataFrame, *, x: str, name: str, by: str = "role", guess: float | None = None
 ) -> Figure:
-    """Draw accuracy against the strength of a disturbance, a panel a value of `by`, a line a label.
+    """Draw accuracy against the strength of a disturbance, a panel for each value of `by`, a line for each label.
 
-    Lines are means over seeds, bands the range over seeds. The scale starts at 0 if any point lies below 50 %; where
-    all are higher it is enlarged, and guessing is out of sight.
+    With more than six labels three are in colour (see `style.line_colors`). Lines are means over seeds, bands the range
+    over seeds. The scale starts at 0 if any point lies below 50 %; where all are higher it is enlarged, and guessing is
+    out of sight.
 
     Args:
         points: what `results.curves` returns: columns `x`, top1, label, method and `by`.
@@ -43,7 +44,7 @@ def robustness_curves(
         axis.set(title=panel, xlabel=name, ylabel="top-1 accuracy (%)", ylim=(0 if low else None, None))
         if guess is not None and low:
             axis.axhline(guess, color="0.5", linewidth=1, linestyle=":")
-    axes[0, -1].legend(**BESIDE)
+    name_lines(axes[0, -1], points)
     return figure
 
 

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -22,6 +23,10 @@ BESIDE = {"title": None, "frameon": False, "loc": "center left", "bbox_to_anchor
 """Of a legend to the right of its axes."""
 DARKER = {"resizemix": to_rgb("#7a1f5c"), "automix": to_rgb("#7040d8")}
 """Farther from every other colour, for the colour-blind too, than seaborn's, at four times the contrast on white."""
+
+
+LEADING, MOST_COLORS, GREY = ("vanilla", "automix", "adautomix"), 6, "0.75"
+"""Methods whose lines keep their colour where there are more labels than that; the colour of the other lines."""
 
 
 def set_style() -> None:
@@ -68,9 +73,34 @@ def label_colors(named: pd.DataFrame) -> dict[str, Any]:
     return colors
 
 
+def line_colors(named: pd.DataFrame) -> dict[str, Any]:
+    """Return `label_colors`, but of more than six labels only the LEADING methods keep theirs; the others are grey.
+
+    Thirteen colours cannot be followed. Grey labels come first, so that coloured lines are drawn over them.
+    """
+    colors = label_colors(named)
+    if len(colors) <= MOST_COLORS:
+        return colors
+    methods = named.drop_duplicates("label").set_index("label")["method"]
+    first = {methods[label]: label for label in reversed(colors)}  # of several labels of a method the first
+    kept = [first[name] for name in LEADING if name in first]
+    return {label: GREY for label in colors if label not in kept} | {label: colors[label] for label in kept}
+
+
+def name_lines(axis: Axes, named: pd.DataFrame) -> None:
+    """Write the legend beside the axes: every coloured line by its label, all grey ones in one entry."""
+    colors = line_colors(named)
+    entries = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    shown = {label: handle for label, handle in entries.items() if colors.get(label) != GREY}
+    grey = [label for label in entries if colors.get(label) == GREY]
+    if grey:
+        shown[f"{len(grey)} others"] = entries[grey[0]]
+    axis.legend(shown.values(), shown.keys(), **BESIDE)
+
+
 def line_style(named: pd.DataFrame) -> dict[str, Any]:
     """Return seaborn's options for lines by `label`: a colour and a marker each, bands the range over seeds."""
-    colors = label_colors(named)
+    colors = line_colors(named)
     marks = dict(zip(colors, itertools.cycle(MARKERS), strict=False))
     by_label = {"hue": "label", "hue_order": list(colors), "style": "label", "style_order": list(colors)}
     return by_label | {"palette": colors, "markers": marks, "dashes": False, "markersize": 5, "errorbar": ("pi", 100)}
@@ -120,6 +150,32 @@ def format_table(
 def plain(text: object) -> str:
     """Return a name for a figure: its dollar signs are no formula."""
     return str(text).replace("$", r"\$")
+
+
+def paper_table(block: pd.DataFrame, best: pd.DataFrame, *, caption: str | None = None) -> Any:
+    """Return a block of the paper's tables for a notebook (a pandas Styler): best bold, gain signed, nothing for nan.
+
+    Args:
+        block: what `results.paper_block` or `results.our_block` returns, methods in the index.
+        best: which cells are bold, as `results.best_of` returns it.
+        caption: above the table.
+    """
+    signed = [f"{{:{'+' if name == 'gain' else ''}.2f}}" for name in block.index]
+    texts = [
+        [cell if isinstance(cell, str) else "" if pd.isna(cell) else form.format(cell) for cell in row]
+        for form, row in zip(signed, block.to_numpy(dtype=object), strict=True)
+    ]
+    shown = pd.DataFrame(texts, index=block.index, columns=block.columns).replace("(?<!\\w)-(?=\\d)", "−", regex=True)
+    look = format_table(shown.reset_index(), caption=caption)
+    bold = best.to_numpy()
+
+    def weights(frame: pd.DataFrame) -> np.ndarray:
+        marked = np.full(frame.shape, "", dtype=object)
+        marked[:, 1:][bold] = "font-weight: bold"
+        marked[[name == "gain" for name in block.index]] = "border-top: 1px solid"
+        return marked
+
+    return look.apply(weights, axis=None)
 
 
 def _cell(value: Any, places: int) -> str:

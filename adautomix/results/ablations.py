@@ -67,7 +67,7 @@ def wide_ablations(table: pd.DataFrame) -> pd.DataFrame:
     wide = table[[*KEYS, "n", "mask_share"]].drop_duplicates(KEYS).rename(columns={"n": "seeds"})
     for role in ROLES:
         part = table[table["role"] == role]
-        texts = pd.DataFrame({role: map(mean_sd, part["mean"], part["sd"])}, index=part.index)
+        texts = pd.DataFrame({role: map(mean_sd, part["mean"], part["sd"], part["n"])}, index=part.index)
         texts[f"{role} − base"] = list(map(_interval_text, part["difference"], part["low"], part["high"]))
         wide = wide.merge(part[KEYS].join(texts), on=KEYS, how="left")
     wide["value"] = list(map(_value_text, wide["value"]))

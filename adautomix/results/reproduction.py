@@ -78,7 +78,7 @@ def detail(made: pd.DataFrame, column: str) -> pd.DataFrame:
         of = {row.role: row for row in group.itertuples()}
         reported = of[of["student"].paper_role]
         head = {"method": method, "paper": reported.paper, "whose": reported.paper_role, "log": reported.log}
-        head |= {"log_epochs": reported.log_epochs, "on": _on(reported)}
+        head |= {"log_epochs": reported.log_epochs, "on": departure(reported)}
         texts = {role: _text(of[role]) for role in ROLES}
         rows.append(head | texts | {"difference": reported.difference, "gain": reported.gain})
     return pd.DataFrame(rows)
@@ -158,10 +158,10 @@ def _gains(made: pd.DataFrame) -> list[float]:
 def _text(row) -> str:
     if not row.n:
         return "not run" if pd.isna(row.epochs) else "no held-out images"
-    return f"{mean_sd(row.mean, row.sd)} (n={row.n})"
+    return f"{mean_sd(row.mean, row.sd, row.n)} (n={row.n})"
 
 
-def _on(row) -> str:
+def departure(row) -> str:
     """Return in which way runs depart from their recipe, or "all epochs"."""
     if pd.isna(row.epochs):
         return "not run"
@@ -183,5 +183,5 @@ def _pair(row) -> str:
         log += f" ({row.log_epochs:.0f} epochs)"
     if not row.n:
         return f"{paper} / {log} / {_text(row)}"
-    on = _on(row)
+    on = departure(row)
     return f"{paper} / {log} / {row.mean:.2f}" + ("" if on == "all epochs" else f" ({on})")

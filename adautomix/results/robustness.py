@@ -88,7 +88,7 @@ def table3_values(runs: Iterable[Run]) -> pd.DataFrame:
 def table3_wide(values: pd.DataFrame) -> pd.DataFrame:
     """Return `table3_values` with a row a label and role, and "mean ± sd" in a column for every column and protocol.
 
-    With one seed there is no standard deviation, and none is shown.
+    With fewer than three seeds no standard deviation is shown.
     """
     keys = ["data", "backbone", "method", "label", "role"]
     values = values.assign(entry=values["column"] + ", " + values["protocol"])

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from adautomix.results.comparable import each_once, group_key, settings
+from adautomix.results.statistics import FEWEST_SEEDS
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import unknown
 
@@ -60,15 +61,15 @@ def counted(runs: Iterable[Run]) -> str:
     return "\n".join(lines)
 
 
-def mean_sd(mean: float, sd: float) -> str:
-    """Return "mean ± sd" with two decimals; the mean alone where sd is nan, as it is of one seed."""
-    return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} ± {sd:.2f}"
+def mean_sd(mean: float, sd: float, n: int) -> str:
+    """Return "mean ± sd" with two decimals; of fewer than three seeds the mean alone: two may agree by luck."""
+    return f"{mean:.2f}" if math.isnan(sd) or n < FEWEST_SEEDS else f"{mean:.2f} ± {sd:.2f}"
 
 
 def wide_table(stats: pd.DataFrame) -> pd.DataFrame:
     """Return what `table` gave with a column a role, "mean ± sd" in its unit, and the number of seeds.
 
-    With one seed there is no standard deviation, and none is shown.
+    With fewer than three seeds no standard deviation is shown.
     """
     rest = ("label", "role", "mean", "sd", "n")
     return widened(stats, [column for column in stats if column not in rest], "role")
@@ -76,7 +77,7 @@ def wide_table(stats: pd.DataFrame) -> pd.DataFrame:
 
 def widened(stats: pd.DataFrame, index: list[str], columns: str) -> pd.DataFrame:
     """Return a row for every `index`, with the most seeds of any column and "mean ± sd" in a column a value."""
-    wide = stats.assign(text=list(map(mean_sd, stats["mean"], stats["sd"])))
+    wide = stats.assign(text=list(map(mean_sd, stats["mean"], stats["sd"], stats["n"])))
     wide = wide.pivot(index=index, columns=columns, values="text")[list(stats[columns].unique())]
     wide.insert(0, "seeds", stats.groupby(index)["n"].max())
     return wide.reset_index().rename_axis(columns=None)

@@ -71,6 +71,17 @@ def test_imports_are_folded_and_parameters_are_not(plan):
     assert tags == [[], ["parameters"], ["hide-input"], []]
 
 
+def test_the_parameters_that_a_plan_gave_are_folded(plan):
+    executed(plan, "train.seed=0")
+    path = plan.tasks["train.seed=0"].folder / "notebook.ipynb"
+    notebook = json.loads(path.read_text())
+    given = {"cell_type": "code", "metadata": {"tags": ["injected-parameters"]}, "source": "# Parameters\nseed = 0\n"}
+    notebook["cells"].insert(2, given | {"outputs": [], "execution_count": 1, "id": "given"})
+    write_json(path, notebook)
+    tags = [cell["metadata"].get("tags", []) for cell in pages_of(plan)["notebooks/10_train.ipynb"]["cells"]]
+    assert tags[2] == ["injected-parameters", "hide-input"]
+
+
 def test_somebodys_own_notebook_without_a_title_gets_one(plan, tmp_path):
     write_notebook(tmp_path, "mine", "seed: int = 0", "1 + 1")
     write_plan(tmp_path, {"mine": {"notebook": "mine"}}, name="own")

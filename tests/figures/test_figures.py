@@ -194,3 +194,15 @@ def test_every_method_can_be_seen_on_white():
 
 def test_a_class_that_is_a_number_is_told_from_its_share():
     assert figures.label_text([0.3, 0.7], ["8", "cat"]) == '0.70 cat\n+ 0.30 "8"'
+
+
+def test_of_many_lines_three_keep_their_colour_and_the_legend_counts_the_rest():
+    methods = list(figures.method_colors())[:10]
+    points = pd.DataFrame({"method": methods, "label": methods, "backbone": "resnet18", "role": "student", "data": "d"})
+    points = pd.concat([points.assign(ratio=r, top1=90.0 - r) for r in (0, 50)])
+    axis = figures.robustness_curves(points, x="ratio", name="ratio").axes[0]
+    texts = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert sorted(texts) == ["7 others", "adautomix", "automix", "vanilla"]
+    few = points[points["method"].isin(methods[:4])]
+    axis = figures.robustness_curves(few, x="ratio", name="ratio").axes[0]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == methods[:4]

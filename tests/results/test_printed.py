@@ -1,0 +1,55 @@
+"""The paper's tables in their own shape, and ours beside them."""
+
+import pandas as pd
+import pytest
+
+from adautomix.figures import paper_table
+from adautomix.results.printed import GAIN, best_of, our_block, paper_block, with_gain
+from adautomix.results.reproduction import cells
+from adautomix.utils.errors import UserError
+
+
+def test_the_papers_tables_have_its_rows_and_its_gains():
+    first, second, third = (paper_block(number) for number in (1, 2, 3))
+    assert "manifoldmix" not in first.index  # the paper has it in Table 2 alone
+    assert "manifoldmix" in second.index
+    assert first.loc[GAIN].round(2).tolist() == [0.28, 0.58, 1.66, 0.24, 1.86, 2.17, 0.36, 0.30, 0.13]  # as printed
+    assert second.loc[GAIN].round(2).tolist() == [1.01, 0.69, 0.36, 0.44, 0.30, 0.21]
+    assert third.loc[GAIN, "FGSM error"] == pytest.approx(82.67 - 75.66)  # the lower the better
+    with pytest.raises(UserError, match="tables 1, 2 and 3"):
+        paper_block(4)
+
+
+def test_the_best_of_a_column_is_its_highest_accuracy_and_its_lowest_error():
+    block = with_gain(pd.DataFrame({"a": [1.0, 3.0], "FGSM error": [5.0, 9.0]}, index=["mixup", "adautomix"]))
+    best = best_of(block)
+    assert best["a"].tolist() == [False, True, False]
+    assert best["FGSM error"].tolist() == [True, False, False]
+    assert block.loc[GAIN].tolist() == [2.0, -4.0]
+
+
+def test_nothing_is_shown_where_nothing_ran():
+    assert our_block(cells([], 1)).empty
+
+
+def test_ours_say_what_they_depart_in_and_keep_the_papers_rows():
+    made = cells([], 1).astype({"held_out": object, "precision": object})
+    for method, mean in (("mixup", 60.0), ("automix", 61.5), ("manifoldmix", 70.0)):
+        own = (made["method"] == method) & (made["column"] == "cifar100_resnet18")
+        made.loc[own, ["n", "mean", "epochs", "budget"]] = [1, mean, 8, 0.01]
+        made.loc[own, ["held_out", "precision"]] = [0, "float32"]
+        made.loc[own, ["channels_last", "numerics", "imported"]] = [False, 1, 0]
+    block = our_block(made)
+    assert list(block.index) == ["mixup", "automix"]
+    assert "8 of 800 epochs" in block.at["mixup", "CIFAR-100, ResNet-18"]
+    assert best_of(block).loc["automix", "CIFAR-100, ResNet-18"]
+    assert set(block["CIFAR-100, Swin-T"]) == {""}
+    html = paper_table(block, best_of(block)).to_html()
+    assert html.count("font-weight: bold") == 1
+
+
+def test_a_table_is_shown_with_a_signed_gain():
+    block = paper_block(1)
+    html = paper_table(block, best_of(block), caption="Table 1").to_html()
+    assert "+0.28" in html
+    assert "Table 1" in html
