@@ -140,8 +140,8 @@ def _step(name: str, entry: Any) -> Step:
             raise unknown("key", key, ENTRY)
         if value is not None and not matches_hint(value, ENTRY[key]):
             raise UserError(f"{key} must be {hint_text(ENTRY[key])}, got {value!r}")
-    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
-        raise UserError(f"a step's name is part of a folder's: letters, digits and . _ -; got {name!r}")
+    if not re.fullmatch(r"(?=.*\w)[\w.-]([\w .-]*[\w.-])?", name):
+        raise UserError(f"a step's name is part of a folder's: letters, digits, blanks within and . _ -; got {name!r}")
     given = {key: value for key, value in entry.items() if value is not None}
     grid, needs = given.get("grid", {}), given.get("needs", [])
     if empty := [key for key, values in grid.items() if not values]:
