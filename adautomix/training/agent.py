@@ -5,6 +5,7 @@ Ranks meet by files of the folder: the ports that torch's launcher opens otherwi
 """
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -47,7 +48,8 @@ def main(folder: Path, ranks: int) -> int:
     except ChildFailedError as error:
         write_json(folder / EXITS, {rank: failure.exitcode for rank, failure in error.failures.items()})
         return 1
-    except SignalException:
+    except SignalException:  # who started us ends us, or is gone
+        shutil.rmtree(folder, ignore_errors=True)
         return 1
     return 0
 

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,12 +28,19 @@ def config(**changes):
     return TrainConfig(**base | {"optim": {"student": OptimConfig(lr=0.05)}} | changes)
 
 
-def processes() -> dict[int, str]:
-    """Return agents and ranks that run now, and each one's rank."""
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where runs and what processes leave for one another lie: who is ours is known by it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def processes(folder: Path) -> dict[int, str]:
+    """Return agents and ranks that run now for what lies in a folder, and each one's rank."""
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            if b"adautomix.training." in (path / "cmdline").read_bytes() and os.getpgid(int(path.name)):
+            if str(folder).encode() in (path / "cmdline").read_bytes():
                 variables = dict(v.split("=", 1) for v in (path / "environ").read_text().split("\0") if "=" in v)
                 found[int(path.name)] = variables.get("RANK", "agent")
         except OSError:  # gone meanwhile
@@ -50,17 +58,17 @@ def listening(pid: int) -> set[str]:
 
 @linux
 @pytest.mark.slow
-def test_a_killed_rank_is_named_and_all_go_on_from_the_checkpoint_by_themselves(tmp_path):
-    lines, addresses, before = [], set(), processes()
+def test_a_killed_rank_is_named_and_all_go_on_from_the_checkpoint_by_themselves(folder):
+    lines, addresses = [], set()
 
     def log(line):
         lines.append(line)
         if len(lines) == 1:
-            ours = {rank: pid for pid, rank in processes().items() if pid not in before}
+            ours = {rank: pid for pid, rank in processes(folder).items()}
             addresses.update(*map(listening, ours.values()))
             os.kill(ours["1"], signal.SIGKILL)
 
-    run = train(config(), tmp_path, devices=2, max_restarts=1, log=log)
+    run = train(config(), folder, devices=2, max_restarts=1, log=log)
     assert run.done
     assert lines[0].startswith("epoch   1/6")
     (killed,) = [i for i, line in enumerate(lines) if "rank 1 of the run was killed by SIGKILL" in line]
@@ -68,20 +76,21 @@ def test_a_killed_rank_is_named_and_all_go_on_from_the_checkpoint_by_themselves(
     assert "goes on after epoch" in lines[killed + 1]
     assert [s["devices"] for s in run.info["sessions"]] == [2, 2]
     assert addresses == {"0100007F"}  # 127.0.0.1
-    assert processes().keys() <= before.keys()
+    assert processes(folder) == {}
 
 
 @linux
 @pytest.mark.slow
-def test_an_interrupt_ends_all_processes_and_leaves_the_callers_signals_alone(tmp_path):
-    before, handlers = processes(), [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+def test_an_interrupt_ends_all_processes_and_leaves_the_callers_signals_alone(folder):
+    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
 
     def interrupt(line):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config(), tmp_path, devices=2, log=interrupt)
-    assert processes().keys() <= before.keys()
+        train(config(), folder, devices=2, log=interrupt)
+    assert processes(folder) == {}
+    assert not list(folder.glob("adautomix-*"))
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
