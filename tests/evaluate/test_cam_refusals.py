@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import TinyNet, tiny_batch, tiny_classifier
 from helpers.cams import classifier
+from helpers.hooks import strays
 from torch import nn
 
 from adautomix.evaluate.cam import grad_cam
@@ -45,7 +46,7 @@ def test_a_layer_without_a_map_is_refused_by_name(layer, message):
     model = classifier(Odd())
     with pytest.raises(UserError, match=message):
         grad_cam(model, tiny_batch()[0], layer=layer)
-    assert not any(m._forward_hooks for m in model.modules())
+    assert strays(model) == []
 
 
 def test_a_layer_without_influence_is_refused_for_frozen_weights_too():
@@ -98,7 +99,7 @@ def test_the_model_the_images_and_the_random_state_stay_as_they_were():
     assert not any(m.training for m in model.modules())
     assert torch.equal(torch.get_rng_state(), rng)
     assert torch.equal(x, images)
-    assert not any(m._forward_hooks for m in model.modules())
+    assert strays(model) == []
 
 
 def test_no_gradient_appears_where_there_was_none(model):
@@ -119,4 +120,4 @@ def test_the_hook_is_removed_even_when_the_forward_fails():
     model.net.broken = True
     with pytest.raises(RuntimeError, match="broken"):
         grad_cam(model, tiny_batch()[0])
-    assert not any(m._forward_hooks for m in model.modules())
+    assert strays(model) == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_batch
+from helpers.hooks import strays
 
 from adautomix.evaluate import ALL_EVALUATORS, EVALUATORS, SETTINGS
 from adautomix.evaluate.corruption_source import MadeOnDemand
@@ -33,7 +34,8 @@ def test_an_evaluator_changes_nothing(student, batches, name):
     ALL_EVALUATORS[name](student, batches)
     assert all(torch.equal(value, before[key]) for key, value in student.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in student.parameters())
-    assert not any(module.training or module._forward_hooks for module in student.modules())
+    assert not any(module.training for module in student.modules())
+    assert strays(student) == []
     assert torch.equal(images, batches[0][0])
     assert torch.equal(rng, torch.get_rng_state())
     assert (numbers == np.random.get_state()[1]).all()  # noqa: NPY002

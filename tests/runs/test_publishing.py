@@ -83,10 +83,10 @@ def test_an_unknown_reference_network_is_named():
         reference_run("mixup")
 
 
-def test_every_method_that_mixes_images_mixes_the_photographs_and_learned_masks_follow_them():
+def test_every_method_that_mixes_a_batch_mixes_the_photographs_and_learned_masks_follow_them():
     (x, _), (seen, _) = whole_photos(64), whole_photos(32)
     mixes = reference_mixes(x, seen)
-    assert set(mixes) == set(METHODS) - {"vanilla", "manifoldmix"}
+    assert set(mixes) == set(METHODS) - {"vanilla", "manifoldmix", "recursivemix"}  # hidden features, the step before
     assert all(mixed.x.shape == x.shape for mixed in mixes.values())
     for name in LEARNED:
         told = mask_statistics(mixes[name])
