@@ -109,7 +109,7 @@ def _plain_pages(plan: Plan) -> dict[str, str]:
 
 
 def _page(notebook: dict[str, Any], name: str, note: str, suffix: str = "") -> str:
-    """Return the notebook for the site: title with a suffix, note, links to pages; the rest folded."""
+    """Return the notebook for the site: title with a suffix, note, imports and given parameters folded, links."""
     notebook["metadata"].pop("widgets", None)
     cells = notebook["cells"]
     if not cells or cells[0]["cell_type"] != "markdown" or not "".join(cells[0]["source"]).startswith("# "):

@@ -87,11 +87,10 @@ def check_mixblock(masks: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> s
         masks: of features [N,B,C,h,w] and the weights by name (query.weight [d,C,1,1], query.bias [d], key.weight,
             key.bias, value.weight [1,C,1,1], value.bias [1]) returns masks [B,N,4h,4w].
     """
-    with np.load(workbook_root() / GOLDEN) as file:
-        golden = {name: torch.from_numpy(file[name]).float() for name in file.files}
     layers = [f"{layer}.{part}" for layer in ("query", "key", "value") for part in ("weight", "bias")]
-    weights = {name: golden[name.replace(".", "_")] for name in layers}
-    features, wanted = golden["features"], golden["mask"]
+    with np.load(workbook_root() / GOLDEN) as file:
+        features, wanted = (torch.from_numpy(file[name]).float() for name in ("features", "mask"))
+        weights = {name: torch.from_numpy(file[name.replace(".", "_")]).float() for name in layers}
     got = masks(features, weights)
     off = _off(got, wanted, "masks")
     if off is None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from adautomix.lessons.game import Terms
 
 TERMS = {"student": "the student's loss", "teacher": "the teacher's loss", "cosine": "the cosine"}
-COLLAPSED, MIXED = 0.25, 0.5
+COLLAPSED, MIXED = 1 / 3, 1 / 2
 """Mask entropy over its greatest value: below the first hardly anything is mixed, above the second a good deal is."""
 
 
@@ -41,14 +41,14 @@ def check_collapse(log: pd.DataFrame, aim: str) -> str:
     entropy = _end(log, aim)
     if entropy < COLLAPSED:
         return "right"
-    return f"the masks still mix: their entropy ends at {entropy:.2f} of its maximum, collapse is below {COLLAPSED:g}"
+    return f"the masks still mix: their entropy ends at {entropy:.2f} of its maximum, collapse is below {COLLAPSED:.2f}"
 
 
 def check_repair(log: pd.DataFrame, aim: str) -> str:
     """Return "right" if an aim of `frozen_game` ended in masks that mix, or what they ended in."""
     entropy = _end(log, aim)
     if entropy < MIXED:
-        return f"it collapses: the masks' entropy ends at {entropy:.2f} of its maximum, and should stay above {MIXED:g}"
+        return f"it collapses: the masks' entropy ends at {entropy:.2f} of its maximum, not above {MIXED:.2f}"
     return "right"
 
 
