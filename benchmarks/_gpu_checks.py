@@ -27,7 +27,7 @@ from adautomix.training.loop import Training
 
 GOLDEN, CPU_AND_GPU, REPLAYED = 1e-4, 1e-3, 1e-5
 """Largest differences allowed: to the released code, to our CPU (a step's losses), of a replayed step to a step."""
-GRAPHED = ("vanilla", "mixup", "cutmix", "manifoldmix", "automix", "adautomix")
+GRAPHED = ("vanilla", "mixup", "cutmix", "manifoldmix", "automix", "adautomix", "recursivemix")
 
 
 def checks(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
