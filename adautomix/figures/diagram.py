@@ -173,7 +173,7 @@ def _weights(board: Board, weights: pd.DataFrame) -> None:
     for network, symbol, color in (("student", r"$w$", STUDENT), ("generator", r"$\theta$", GENERATOR)):
         columns = weights.loc[:, [network]]
         width = pitch * columns.shape[1]
-        board.box(network, (left + 0.03, 4.16, width - 0.06, 0.27), f"{network} {symbol}", color)
+        board.box(network, (left + 0.01, 4.16, width - 0.02, 0.27), f"{network} {symbol}", color)
         for i, ((_, objective, steps), values) in enumerate(columns.items()):
             x = left + pitch * (i + 0.5)
             board.text((x, 4.675), f"{objective}|{steps}", pitch - 0.04, weight="bold")

@@ -68,7 +68,8 @@ def our_block(made: pd.DataFrame) -> pd.DataFrame:
     if len(leads):
         lead = leads.groupby("title", sort=False)["gain"].agg(lambda values: "; ".join(f"{v:+.2f}" for v in values))
         wide.loc[GAIN] = lead.reindex(order)
-    return wide.fillna("").rename_axis(index="method", columns=None)
+    wide = wide.astype(object)
+    return wide.where(wide.notna(), "").rename_axis(index="method", columns=None)
 
 
 def best_of(block: pd.DataFrame) -> pd.DataFrame:

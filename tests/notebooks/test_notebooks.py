@@ -94,3 +94,13 @@ def test_a_notebook_without_runs_says_what_to_run_first(tmp_path, name):
     result = subprocess.run([*arguments, *given], capture_output=True, text=True, timeout=1200, check=False)
     assert result.returncode != 0
     assert "run 10_train" in result.stderr
+
+
+def test_the_game_is_played_without_runs(tmp_path):
+    """The reference network and the photographs serve 03; only its section 8 shows runs, if there are any."""
+    out = tmp_path / "o.ipynb"
+    small = ["-p", "outputs", str(tmp_path), "-p", "learning_steps", "2", "-p", "generator_steps", "3"]
+    command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "03_adversarial_objective.ipynb"), str(out)]
+    result = subprocess.run([*command, *small], capture_output=True, text=True, timeout=1200, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert not errors_in(out)
