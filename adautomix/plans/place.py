@@ -1,13 +1,17 @@
 """A place where notebooks run: a dask scheduler with workers, one notebook each."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adautomix.plans import cards
-from adautomix.plans.execute import KILLED, execute
+from adautomix.plans.execute import KILLED, execute, last_start
 from adautomix.plans.tasks import Task
+
+ASK_SECONDS = 5
+"""How often the scheduler is asked which tasks its workers have."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,9 @@ class Place:
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self.submissions: dict[str, str] = {}
+        self.adrift: set[str] = set()
+        self.asked = 0.0
 
     def workers(self) -> list[int]:
         """Return the number of GPUs of every worker that is there."""
@@ -65,14 +72,30 @@ class Place:
         return []
 
     def lost(self, running: Sequence[Task]) -> list[Task]:
-        """Return the tasks whose workers will not come back, where the scheduler may not have noticed."""
-        return []
+        """Return the tasks whose workers are gone and that the scheduler keeps for another one.
+
+        It does so if it allows failures, which is its own setting, and waits for ever where no other worker has the
+        GPUs. A task that ends just now looks the same for a moment: hence it must be seen twice.
+        """
+        if time.monotonic() < self.asked + ASK_SECONDS:
+            return []
+        self.asked = time.monotonic()
+        held = {str(key) for keys in self.client.processing().values() for key in keys}
+        before, self.adrift = self.adrift, {task.id for task in running if self._key(task) not in held}
+        return [task for task in running if task.id in before & self.adrift and self._begun(task)]
 
     def why_killed(self, task: Task) -> str | None:
         """Return what became of the worker that ran a task; None if that cannot be said yet."""
         return KILLED
 
     def _submit(self, task: Task, resources: dict[str, int] | None, options: dict[str, Any]) -> Any:
+        self.submissions[task.id] = options["submission"]
+        how = {"key": self._key(task), "pure": False, "retries": 0, "resources": resources}
+        return self.client.submit(execute, task, **options, **how)
+
+    def _key(self, task: Task) -> str:
         # On a shared scheduler the same task of another user or folder is another one: hence the submission.
-        key = f"{task.id}-{options['submission']}"
-        return self.client.submit(execute, task, **options, key=key, pure=False, retries=0, resources=resources)
+        return f"{task.id}-{self.submissions[task.id]}"
+
+    def _begun(self, task: Task) -> bool:
+        return last_start(task).get("submission") == self.submissions[task.id]

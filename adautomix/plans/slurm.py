@@ -101,6 +101,10 @@ def _job_class() -> type:
                 self.refusal = str(error).rpartition("stderr:")[2].strip()
                 await ProcessInterface.start(self)
 
+        async def close(self) -> None:
+            await super().close()
+            await ProcessInterface.close(self)  # dask asserts at its end that all are closed
+
     return Job
 
 
@@ -161,7 +165,7 @@ class Slurm(Place):
     def _drop_ended(self, jobs: dict[str, Any]) -> list[str]:
         """Take the jobs that are over off dask's list, and return a line for each."""
         over = {name: job for name, job in jobs.items() if job.refusal or job.job_id not in self.active}
-        lines = []
+        lines, told = [], {}
         for name, job in over.items():
             if job.refusal:
                 if len(over) == len(jobs):
@@ -173,15 +177,16 @@ class Slurm(Place):
             lines.append(f"SLURM job {job.job_id} {end_of(told)}")
             if name not in self.joined and told.get("JobState") not in ENDS:
                 self.stillborn += 1
-            if self.stillborn >= STILLBORN:
-                raise UserError(f"{STILLBORN} SLURM jobs ended before they could take a notebook. {last_words(told)}")
         self.cluster.sync(self._forget, list(over))
+        if self.stillborn >= STILLBORN:
+            raise UserError(f"{STILLBORN} SLURM jobs ended before they could take a notebook. {last_words(told)}")
         return lines
 
     async def _forget(self, names: list[str]) -> None:
         for name in names:  # in both, so that the next job gets a name of its own
-            self.cluster.workers.pop(name, None)
             self.cluster.worker_spec.pop(name, None)
+            if (job := self.cluster.workers.pop(name, None)) is not None:
+                await job.close()
 
     def _replace(self, jobs: int) -> None:
         # Never fewer than there are: dask would not ask which one is idle.

@@ -49,6 +49,6 @@ def end_of(told: dict[str, str]) -> str:
 
 def last_words(told: dict[str, str]) -> str:
     """Return how a job ended, and the end of what it printed."""
-    file = Path(told.get("StdErr", ""))
+    file = Path(told.get("StdErr", "").replace("%J", told.get("JobId", "")))  # SLURM leaves this one to us
     words = file.read_text(errors="replace").strip().splitlines()[-5:] if file.is_file() else []
     return "\n  ".join([f"The last one {end_of(told)}" + f"; {file} ends:" * bool(words), *words])
