@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 NODE = "node1"
@@ -72,6 +74,7 @@ def one_node(folder: Path):
     with ExitStack() as stack:
         stack.enter_context(_daemon(munged, folder))
         _wait_for(lambda: (folder / "munge.socket").exists(), "munged", folder)
+        stack.callback(_kill_steps, env)
         stack.enter_context(_daemon(["slurmctld", "-D", "-f", str(config)], folder))
         stack.enter_context(_daemon(["slurmd", "-D", "-N", NODE, "-f", str(config)], folder))
         stack.callback(_cancel_all, env)
@@ -111,6 +114,15 @@ def _cancel_all(env: dict[str, str]) -> None:
     while (jobs := ask(env, "squeue", "-h", "-o", "%i").split()) and time.monotonic() < deadline:
         ask(env, "scancel", *jobs)
         time.sleep(0.5)
+
+
+def _kill_steps(env: dict[str, str]) -> None:
+    """Kill the daemons of steps that wait for a controller which is gone, and what they still run."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.name().startswith("slurmstepd") and process.environ().get("SLURM_CONF") == env["SLURM_CONF"]:
+                for one in [*process.children(recursive=True), process]:
+                    one.kill()
 
 
 def _wait_for(there, what: str, folder: Path) -> None:
