@@ -118,9 +118,10 @@ def _cancel_all(env: dict[str, str]) -> None:
 
 def _kill_steps(env: dict[str, str]) -> None:
     """Kill the daemons of steps that wait for a controller which is gone, and what they still run."""
+    ours = f"SLURM_CONF={env['SLURM_CONF']}".encode()  # psutil's reading ends at the gap that their titles leave
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.name().startswith("slurmstepd") and process.environ().get("SLURM_CONF") == env["SLURM_CONF"]:
+        with suppress(psutil.Error, OSError):
+            if process.name() == "slurmstepd" and ours in Path("/proc", str(process.pid), "environ").read_bytes():
                 for one in [*process.children(recursive=True), process]:
                     one.kill()
 
