@@ -94,6 +94,9 @@ def test_what_needs_the_notebooks_says_where_they_are(installed):
     assert "adautomix notebooks DIR" in refused.stderr
     assert run("adautomix", "notebooks", "workbook").returncode == 0
     assert (here / "workbook" / "notebooks" / "00_index.ipynb").exists()
+    checked = "from adautomix.lessons import check_mixblock; print(check_mixblock(lambda features, weights: features))"
+    assert "authors" not in run("python", "-c", checked).stderr  # their file is in the wheel
+    assert run("python", "-c", checked).returncode == 0
     again = run("adautomix", "notebooks", "workbook")
     assert again.returncode == 2
     assert "not an empty folder" in again.stderr

@@ -75,7 +75,7 @@ def _say(error: Exception, before: str = "") -> None:
     together = rank is not None and distributed is not None and distributed.is_initialized()
     if together and not isinstance(error, (RankError, FloatingPointError)):
         before = f"rank {rank}: {before}"  # it happened to this one; the others lose it, and end
-    elif rank not in (None, "0") and not isinstance(error, RankError):
+    elif rank not in (None, "0") and "WORLD_SIZE" in os.environ and not isinstance(error, RankError):
         return
     print(f"adautomix: {before}{error}", file=sys.stderr, flush=True)
 

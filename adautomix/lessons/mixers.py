@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adautomix.utils.paths import workbook_root
+from adautomix.utils.paths import shipped
 
 GOLDEN = "tests/golden/mask/N3_lamconcat0_bilinear.npz"
 """Features, weights and masks of the authors' released generator."""
@@ -88,7 +88,7 @@ def check_mixblock(masks: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> s
             key.bias, value.weight [1,C,1,1], value.bias [1]) returns masks [B,N,4h,4w].
     """
     layers = [f"{layer}.{part}" for layer in ("query", "key", "value") for part in ("weight", "bias")]
-    with np.load(workbook_root() / GOLDEN) as file:
+    with np.load(shipped(GOLDEN)) as file:
         features, wanted = (torch.from_numpy(file[name]).float() for name in ("features", "mask"))
         weights = {name: torch.from_numpy(file[name.replace(".", "_")]).float() for name in layers}
     got = masks(features, weights)

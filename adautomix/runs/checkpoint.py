@@ -50,7 +50,7 @@ def whole(path: Path) -> Iterator[None]:
     """Make whatever a damaged checkpoint leads to inside a UserError: reading it, or loading what was read."""
     try:
         yield
-    except UserError:
+    except (UserError, torch.OutOfMemoryError):  # a full GPU is not the file's fault
         raise
     except (*DAMAGED, KeyError, TypeError, AttributeError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error).splitlines()[0] if str(error) else ""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from timm.layers import convert_sync_batchnorm
 
 from adautomix.config import TrainConfig
 from adautomix.methods import METHODS, make_method
@@ -15,16 +16,21 @@ from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import UserError
 
 
-def build_classifier(config: TrainConfig, dataset: dict[str, Any], *, pretrained: bool = False) -> Classifier:
+def build_classifier(
+    config: TrainConfig, dataset: dict[str, Any], *, pretrained: bool = False, sync_bn: bool = False
+) -> Classifier:
     """Return a new Classifier for a config, with the heads its method needs, on the CPU.
 
     Args:
         dataset: `classes`, `size`, `mean` and `std`, as a Run records them.
         pretrained: load timm's weights; not wanted where a checkpoint follows.
+        sync_bn: its BatchNorm layers look at the batches of all ranks; names and shapes of weights stay.
     """
     size = dataset["size"]
     options = {"width": config.width, "pretrained": pretrained, "drop_path": config.drop_path}
     net, resize = build_backbone(config.backbone, image_size=size, **options)
+    if sync_bn:  # before the Classifier hooks its tap, which may be one of them; timm's keeps activations inside a norm
+        net = convert_sync_batchnorm(net)
     return Classifier(
         net,
         len(dataset["classes"]),
@@ -70,7 +76,8 @@ def load_method(run: Run, device: torch.device | str = "cpu", *, unfinished: boo
         with checkpoint.whole(run.checkpoint):
             module.load_state_dict(state[name])
         module.to(device).eval().requires_grad_(False)
-    method.load_state_dict({name: value.to(device) for name, value in state.get("method", {}).items()})
+    with checkpoint.whole(run.checkpoint):
+        method.load_state_dict({name: value.to(device) for name, value in state.get("method", {}).items()})
     return method
 
 

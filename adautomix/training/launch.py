@@ -141,5 +141,7 @@ def reported(rank: int, report: dict[str, Any]) -> Exception:
 
 def last_words(folder: Path) -> str:
     """Return the last lines that libraries wrote, indented under what is said."""
+    if not (folder / "noise").exists():  # an agent that was ended by somebody else removes its folder
+        return ""
     lines = (folder / "noise").read_text(errors="replace").splitlines()[-15:]
     return "".join(f"\n    {line}" for line in lines)

@@ -89,6 +89,9 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, log: Callable[
     with ranks.one_first():
         device, dataset = device_for(config, ranks), dataset_for(config)
     run = run_for(runs, config, describe(dataset))
+    if (first := ranks.told((run.id, device.type))) != (run.id, device.type):
+        own = f"{run.id} on {device.type}"
+        raise UserError(f"rank 0 trains {first[0]} on {first[1]}, this one {own}: settings, images or machines differ")
     with run.lock() if ranks.first else nullcontext():
         if ranks.first:
             task.note(run.path)
@@ -162,9 +165,9 @@ class Training:
         """
         torch.manual_seed(seed_for(config.seed, "weights"))
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        student = build_classifier(config, describe(dataset), pretrained=config.pretrained and not resumes)
-        if config.sync_bn and ranks.count > 1:
-            student = nn.SyncBatchNorm.convert_sync_batchnorm(student)
+        whole_batch = config.sync_bn and ranks.count > 1
+        pretrained = config.pretrained and not resumes
+        student = build_classifier(config, describe(dataset), pretrained=pretrained, sync_bn=whole_batch)
         student = student.to(device, memory_format=layout).train()
         method = make_method(config.method, student, config.options)
         trained = {"student": student} | {k: m.to(device) for k, m in method.trainable_modules().items()}

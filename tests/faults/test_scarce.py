@@ -294,7 +294,7 @@ def test_a_plan_and_its_site_on_a_full_disk_are_told_and_the_plan_goes_on(may_mo
     write_notebook(tmp_path, "ok", 'outputs: str = "x"  # where', "print(1)")
     write_plan(tmp_path, {"a": {"notebook": "ok"}})
     (tmp_path / "outputs").mkdir()
-    environment = os.environ | {"RUN": f"{sys.executable} -m adautomix.cli", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"RUN": f"{sys.executable} -m adautomix", "PYTHONPATH": str(ROOT)}
     shell = ["unshare", "--mount", "sh", "-c", SCRIPT]
     ended = subprocess.run(
         shell, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=900

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from adautomix.training.agent import environment
@@ -19,6 +20,8 @@ SECONDS = 300
 
 def on_ranks(count: int, act: Callable[[], Any]) -> list[Any]:
     """Return what `act` gave on every rank, or the exception it raised, or None of a rank that was killed."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("ranks are forks here, and this system has none")
     fork = multiprocessing.get_context("fork")  # torch is imported already: a new process takes seconds for it
     with tempfile.TemporaryDirectory() as folder:
         pipes, processes = [], []

@@ -28,7 +28,7 @@ def held(tmp_path_factory):
     write_notebook(folder, "bad", OUTPUTS, "1 / 0")
     steps = {"hold": {"notebook": "hold"}, "bad": {"notebook": "bad"}, "after": {"notebook": "bad", "needs": "hold"}}
     write_plan(folder, steps)
-    call = [sys.executable, "-m", "adautomix.cli", "run", "tiny", "--workers", "2"]
+    call = [sys.executable, "-m", "adautomix", "run", "tiny", "--workers", "2"]
     seen, failed = folder / "outputs/tiny/seen", folder / "outputs/tiny/tasks/bad/FAILED"
     with subprocess.Popen(call, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         try:

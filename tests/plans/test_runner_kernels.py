@@ -57,7 +57,7 @@ def test_of_two_workers_started_by_hand_one_is_killed_and_the_plan_finishes(tmp_
     )
     started = tmp_path / "outputs" / "tiny" / "tasks" / "hold" / STARTED
     with dask_by_hand(tmp_path, ["--resources", "GPU=2"], []) as address:
-        run = [sys.executable, "-m", "adautomix.cli", "run", "tiny", "--scheduler", address]
+        run = [sys.executable, "-m", "adautomix", "run", "tiny", "--scheduler", address]
         with subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as plan:
             deadline = time.monotonic() + 300
             while not (tmp_path / "outputs" / "tiny" / "held").exists() and time.monotonic() < deadline:

@@ -66,7 +66,7 @@ class Started:
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self.out, self.err = folder / "out.txt", folder / "err.txt"
-        call = [sys.executable, "-m", "adautomix.cli", "run", "tiny", "--scheduler", "slurm", "--workers", "2"]
+        call = [sys.executable, "-m", "adautomix", "run", "tiny", "--scheduler", "slurm", "--workers", "2"]
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(call, cwd=folder, env=os.environ | env, stdout=out, stderr=err)
 

@@ -13,7 +13,7 @@ from adautomix.data import eval_loader
 from adautomix.evaluate.accuracy import evaluate
 from adautomix.methods.base import MixMethod, StepOutput
 from adautomix.runs import checkpoint
-from adautomix.runs.networks import load_classifier
+from adautomix.runs.networks import build_classifier, load_classifier
 from adautomix.runs.run import ROLES, Run, find_runs
 from adautomix.training.devices import require_devices
 from adautomix.training.loop import Training, train
@@ -111,6 +111,28 @@ def test_every_rank_goes_on_with_its_own_past(tmp_path, monkeypatch):
     (whole,), (resumed,) = (find_runs(tmp_path / name) for name in ("whole", "cut"))
     a, b = weights(whole), weights(resumed)
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_sync_bn_keeps_activations_inside_a_norm_and_a_tap_that_is_one():
+    config = tiny_config(backbone="efficientnet_b0", width=None, tap="bn2")
+    images = {"classes": list("abc"), "size": 32, "mean": (0.5,) * 3, "std": (0.2,) * 3}
+    own, whole = (build_classifier(config, images, sync_bn=sync).eval() for sync in (False, True))
+    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in whole.modules())
+    whole.load_state_dict(own.state_dict())
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        a, b = (network(x, tap=True) for network in (own, whole))
+    assert torch.equal(a.tap, b.tap)
+    assert torch.equal(a.logits["one"], b.logits["one"])
+
+
+def test_ranks_that_would_train_something_else_say_so(tmp_path):
+    def act():
+        return train(tiny_config(**ADAUTOMIX, seed=int(os.environ["RANK"])), tmp_path, log=str)
+
+    _, second = on_ranks(2, act)
+    assert isinstance(second, UserError)
+    assert "rank 0 trains adautomix-" in str(second)
 
 
 def on_two_interrupted(folder, **changes):
