@@ -19,6 +19,7 @@ def connect(where: Where, tasks: Sequence[Task] = ()):
     Raises: UserError if it cannot be reached, or a task asks for more GPUs than there are.
     """
     import dask
+    import distributed  # noqa: F401  its defaults must be there first: leaving `set` below would take them away again
 
     # A notebook whose worker died must not be started again behind our back; a daemonic worker may not fork kernels.
     settings = {"distributed.scheduler.allowed-failures": 0, "distributed.worker.daemon": False}
