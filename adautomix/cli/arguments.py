@@ -31,7 +31,7 @@ class Train:
     devices: int = 1
     """GPUs of this machine, or processes on its CPU, that share every batch; --batch-size is the whole batch."""
     max_restarts: int = 0
-    """With several devices: how often to go on by itself after one of the processes was killed or crashed."""
+    """With several devices: how often to go on by itself after one of the processes was killed or failed."""
 
 
 @dataclass(frozen=True)

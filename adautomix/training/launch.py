@@ -34,7 +34,7 @@ def launch(
     """Train on several devices of this machine.
 
     Args:
-        max_restarts: how often to go on from the last checkpoint after a rank was killed or crashed.
+        max_restarts: how often to go on from the last checkpoint after a rank was killed, crashed or failed.
         log: gets the lines of the first rank.
     Raises: what a rank raised, with its number; RankError for one that was killed or crashed.
     """

@@ -61,7 +61,8 @@ def train(
             the batch (`ranks.py` says what that changes). Not part of the run's identity. A process that torchrun
             started is one of the ranks that torchrun says, and trains with the others.
         max_restarts: how often a run on several devices goes on by itself from its last checkpoint after one of its
-            processes was killed or crashed; with torchrun, its own flag does that.
+            processes was killed, crashed or failed (not after a mistake in what was asked, nor a loss that is not
+            finite); with torchrun, its own flag does that.
         log: gets one line an epoch.
     Raises: UserError for a config, data set or device that cannot be used; FloatingPointError for a loss that is not
         finite; RankError for a rank that was killed or failed: with several devices all of them end together.

@@ -3,7 +3,8 @@
 What is the same and what is not, for R ranks:
 
 - A batch is the one that a single device would get; each rank has an equal share of it, so every image is seen once an
-  epoch, and `batch_size` and the number of steps are what they always are.
+  epoch, and `batch_size` and the number of steps are what they always are. (RandAugment of images up to 64 px is drawn
+  for a share at once, so its pixels differ from those of one device.)
 - lam, and whatever else a method draws once for a batch, is the same on every rank. Partners, and what is drawn for
   each image, are each rank's own, so images are mixed within a share: as the released code does on several cards.
 - Losses are means over a share, and gradients are averaged after the backward, so a step is that of one device wherever

@@ -3,71 +3,27 @@
 Each runs in a child of its own, forked: limits die with it, and so do file systems that root mounts for it alone.
 """
 
-import ctypes
 import json
 import os
 import resource
 import shlex
-import shutil
 import subprocess
 import sys
-import traceback
-from contextlib import suppress
 
 import pytest
 import torch
 from helpers import ROOT
 from helpers.faults import FULL, call, counted, outcome, times
 from helpers.plans import write_notebook, write_plan
+from helpers.scarce import fill, in_child, libc, mount, mounts_work, relieve, use_up_inodes
 from helpers.trees import write_tree
 
 from adautomix.evaluate.corruption_source import keep
 from adautomix.evaluate.corruptions import CORRUPTIONS15
 
-CLONE_NEWNS = 0x20000
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts and limits are Linux'")
 SMALL = shlex.split("--method mixup --width 4 --batch-size 8 --epochs 2 --device cpu")
 TRAIN = ["train", *shlex.split("--data photos --size 8 --per-class 4"), *SMALL]
-
-
-def in_child(action, *args):
-    """Return what `action(*args)` returns in a forked child, or raise with its traceback."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        try:
-            answer = {"value": action(*args)}
-        except BaseException:
-            answer = {"raised": traceback.format_exc()}
-        with suppress(BaseException), os.fdopen(writer, "w") as pipe:
-            json.dump(answer, pipe)
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        text = pipe.read()
-    os.waitpid(child, 0)
-    answer = json.loads(text or '{"raised": "the child died"}')
-    if "raised" in answer:
-        raise AssertionError(answer["raised"])
-    return answer["value"]
-
-
-def libc(name, *args):
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*args) != 0:
-        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
-
-
-def mount(folder, options, flags=0):
-    """Put a file system in memory over a folder, for this process alone."""
-    libc("unshare", CLONE_NEWNS)
-    libc("mount", b"none", b"/", None, 0x44000, None)  # MS_REC | MS_PRIVATE: nobody else sees it
-    libc("mount", b"none", str(folder).encode(), b"tmpfs", flags, options.encode())
-
-
-def mounts_work(folder):
-    mount(folder, "size=1m")
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -76,25 +32,6 @@ def may_mount(tmp_path_factory):
         in_child(mounts_work, tmp_path_factory.mktemp("mounted"))
     except AssertionError as error:
         pytest.skip(f"needs root to mount a small file system: {str(error).splitlines()[-1]}")
-
-
-def fill(folder, leave=0):
-    """Fill a small disk but for `leave` bytes; a kept file takes the room."""
-    room = shutil.disk_usage(folder).free - leave
-    with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
-        while room > 0:
-            room -= file.write(bytes(min(room, 2**16)))
-
-
-def use_up_inodes(folder):
-    with suppress(OSError):
-        for number in range(10_000):
-            (folder / f"ballast{number}").touch()
-
-
-def relieve(folder):
-    for path in folder.glob("ballast*"):
-        path.unlink()
 
 
 def files_of(folder):

@@ -68,3 +68,8 @@ def outcome(action) -> tuple[str, object]:
         return ("told", str(error)) if str(error).strip() else ("fault", "an empty message")
     except Exception:
         return "fault", traceback.format_exc()
+
+
+def faults_of(tries: dict[str, tuple[str, object]]) -> list[str]:
+    """Return a line for each of {name: (state, value)} that is a fault."""
+    return [f"{name}: {str(value)[-700:]}" for name, (state, value) in tries.items() if state == "fault"]
