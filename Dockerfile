@@ -11,8 +11,6 @@ WORKDIR /workbook
 # The environment first: it is made anew only when the dependencies change.
 COPY pyproject.toml constraints.txt Makefile README.md LICENSE ./
 COPY adautomix adautomix
-# What the package build looks for; their content comes with the rest below.
-RUN mkdir -p notebooks outputs/reference tests/golden/mask && touch tests/golden/mask/N3_lamconcat0_bilinear.npz
 RUN make setup TORCH="${TORCH}"
 COPY . .
 EXPOSE 8888
