@@ -165,6 +165,7 @@ def test_of_torchruns_processes_one_says_what_all_know(monkeypatch, capsys, erro
         raise error
 
     monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: together)
     monkeypatch.setattr("adautomix.training.loop.train", fail)
     assert call("train") in (1, 2)

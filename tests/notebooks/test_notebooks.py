@@ -35,7 +35,7 @@ def test_all_notebooks_run_as_a_plan(smoke):
     notebooks = list((folder / "outputs" / "smoke" / "tasks").rglob("notebook.ipynb"))
     assert len(notebooks) == TASKS
     assert not any(map(errors_in, notebooks))
-    assert len(find_runs(folder / "outputs" / "smoke", data="digits")) == 4
+    assert len(find_runs(folder / "outputs" / "smoke", data="digits")) == 5
 
 
 def test_the_reproducing_notebooks_leave_their_figures_and_tables(smoke):
