@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import tiny_batch
+from helpers.tiny import tiny_batch
 
 from adautomix.data.loader import eval_loader
 from adautomix.evaluate.accuracy import Predictions, accuracy_metrics, predict

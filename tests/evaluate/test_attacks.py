@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import CLASSES, tiny_batch
+from helpers.tiny import CLASSES, tiny_batch
 from torch import nn
 
 from adautomix import Classifier

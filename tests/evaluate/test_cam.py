@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import CLASSES, TinyNet, tiny_batch, tiny_classifier
 from helpers.cams import classifier
+from helpers.tiny import CLASSES, TinyNet, tiny_batch, tiny_classifier
 from torch import nn
 
 from adautomix.evaluate.cam import grad_cam

@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
-from conftest import TinyNet, tiny_batch, tiny_classifier
 from helpers.cams import classifier
 from helpers.hooks import strays
+from helpers.tiny import TinyNet, tiny_batch, tiny_classifier
 from torch import nn
 
 from adautomix.evaluate.cam import grad_cam

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import tiny_classifier
 from helpers.corrupting import write_published
+from helpers.tiny import tiny_classifier
 
 import adautomix.evaluate.corruption_source as sources
 import adautomix.evaluate.runs as runs

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_batch
 from helpers.hooks import strays
+from helpers.tiny import tiny_batch
 
 from adautomix.evaluate import ALL_EVALUATORS, EVALUATORS, SETTINGS
 from adautomix.evaluate.corruption_source import MadeOnDemand

@@ -1,9 +1,9 @@
 """Shared by the tests of Grad-CAM: networks in eval mode."""
 
 import torch
-from conftest import CLASSES
 
 from adautomix.models.classifier import Classifier
+from helpers.tiny import CLASSES
 
 
 def classifier(net, **options):

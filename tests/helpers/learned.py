@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from conftest import tiny_classifier
 
 from adautomix.methods import make_method
 from adautomix.methods.base import Context
+from helpers.tiny import tiny_classifier
 
 LEARNED = [
     ("automix", {}),

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 import torch
-from conftest import tiny_classifier
+from helpers.tiny import tiny_classifier
 
 from adautomix.lessons import check_collapse, check_objective, check_repair, frozen_game, measures, mixed_by, seen_by
 from adautomix.methods import mask_entropy

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import tiny_batch
 from helpers.learned import EVERY, begin, grads
+from helpers.tiny import tiny_batch
 
 from adautomix.methods.learned import within_margin
 

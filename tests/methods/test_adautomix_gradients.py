@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import tiny_batch
 from helpers.learned import EVERY, LEARNED, begin, grads, middling
+from helpers.tiny import tiny_batch
 
 
 @pytest.mark.parametrize("step", [0, 1])

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import tiny_batch, tiny_classifier
 from helpers.learned import begin
+from helpers.tiny import tiny_batch, tiny_classifier
 
 from adautomix.methods import make_method
 from adautomix.methods.adautomix import AdAutoMix

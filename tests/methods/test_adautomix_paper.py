@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import tiny_batch
 from helpers.learned import begin, grads, middling
+from helpers.tiny import tiny_batch
 
 from adautomix.methods.ops.losses import cosine_agreement, soft_cross_entropy
 

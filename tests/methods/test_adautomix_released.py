@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import tiny_batch
 from helpers.learned import begin, middling
+from helpers.tiny import tiny_batch
 
 
 @pytest.mark.parametrize(("step", "signs"), [(0, (-0.3, 0.7)), (1, (1.0, 0.0)), (2, (-0.3, 0.7))])

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import CLASSES, tiny_batch
+from helpers.tiny import CLASSES, tiny_batch
 from helpers.training import tiny_config
 from timm.data import Mixup
 from timm.loss import SoftTargetCrossEntropy

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from conftest import tiny_batch
+from helpers.tiny import tiny_batch
 
 from adautomix.methods import make_method
 from adautomix.methods.fmix import FMixDraws, highest, low_frequency_noise

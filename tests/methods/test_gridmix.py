@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import tiny_batch
+from helpers.tiny import tiny_batch
 
 from adautomix.methods import make_method
 from adautomix.methods.gridmix import GridMixDraws

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 import torch
-from conftest import tiny_batch, tiny_classifier
 from helpers.learned import EVERY, begin, middling
+from helpers.tiny import tiny_batch, tiny_classifier
 
 from adautomix.config import EmaConfig
 from adautomix.models.backbones import build_backbone

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 import torch
-from conftest import tiny_batch
+from helpers.tiny import tiny_batch
 
 from adautomix.methods import make_method
 from adautomix.methods.base import Context, Draws

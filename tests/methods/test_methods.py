@@ -5,7 +5,7 @@ import io
 
 import pytest
 import torch
-from conftest import CLASSES, tiny_batch, tiny_classifier
+from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 from torch import nn
 
 from adautomix.methods import METHODS, make_method, resolve_options

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from conftest import tiny_batch
+from helpers.tiny import tiny_batch
 
 from adautomix.methods.ops.mixing import (
     blend,

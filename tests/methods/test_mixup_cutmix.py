@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, tiny_batch
+from helpers.tiny import CLASSES, tiny_batch
 from timm.data.mixup import Mixup as TimmMixup
 from timm.data.mixup import rand_bbox
 from torchvision.transforms import v2

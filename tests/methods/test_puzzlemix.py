@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import CLASSES, tiny_batch, tiny_classifier
+from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 
 from adautomix.methods import make_method
 from adautomix.methods.base import Context

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import CLASSES, tiny_batch, tiny_classifier
+from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torchvision.ops import roi_align

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import tiny_batch
+from helpers.tiny import tiny_batch
 
 from adautomix.methods import make_method
 from adautomix.methods.resizemix import ResizeMixDraws, resized_boxes

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from conftest import CLASSES, tiny_batch, tiny_classifier
+from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_batch
+from helpers.tiny import tiny_batch
 from scipy import ndimage
 
 from adautomix.methods.base import Draws

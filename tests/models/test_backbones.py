@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-from conftest import tiny_batch
+from helpers.tiny import tiny_batch
 from torch import nn
 
 from adautomix.methods import make_method

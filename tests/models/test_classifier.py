@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from conftest import CLASSES, TinyNet, tiny_batch, tiny_classifier
+from helpers.tiny import CLASSES, TinyNet, tiny_batch, tiny_classifier
 from torch import nn
 
 from adautomix.models.backbones import build_backbone

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_batch, tiny_classifier
+from helpers.tiny import tiny_batch, tiny_classifier
 
 from adautomix.config import EmaConfig, OptimConfig
 from adautomix.methods.base import Context

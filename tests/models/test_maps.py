@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import CLASSES
+from helpers.tiny import CLASSES
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from conftest import tiny_batch, tiny_classifier
+from helpers.tiny import tiny_batch, tiny_classifier
 
 from adautomix.config import OptimConfig
 from adautomix.methods import METHODS, make_method

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import tiny_batch
+from helpers.tiny import tiny_batch
 from helpers.training import tiny_config
 
 from adautomix.data import eval_loader
