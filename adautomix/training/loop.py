@@ -38,6 +38,7 @@ from adautomix.training.launch import launch
 from adautomix.training.optim import backward, load, lr_at, make_optimizer, parameters_of
 from adautomix.training.ranks import ALONE, Ranks, connected, started
 from adautomix.training.telling import Means, begin, epoch_line
+from adautomix.training.watch import OnEpoch, Watch
 from adautomix.utils import task
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import current, seed_for
@@ -52,6 +53,7 @@ def train(
     devices: int = 1,
     max_restarts: int = 0,
     log: Callable[[str], None] = print,
+    on_epoch: OnEpoch | None = None,
 ) -> Run:
     """Train to the end and return the Run; one that is done is returned at once, one that was cut off goes on.
 
@@ -63,7 +65,10 @@ def train(
         max_restarts: how often a run on several devices goes on by itself from its last checkpoint after one of its
             processes was killed, crashed or failed (not after a mistake in what was asked, nor a loss that is not
             finite); with torchrun, its own flag does that.
-        log: gets one line an epoch.
+        log: gets one line an epoch. On a terminal and in a notebook a bar stands below, with the time left.
+        on_epoch: called with the Run and the epoch's row of its history when both are on the disk, for TensorBoard and
+            the like; in this process with several devices too, of torchrun's in the first. What it raises ends the
+            training, which can go on from there.
     Raises: UserError for a config, data set or device that cannot be used; FloatingPointError for a loss that is not
         finite; RankError for a rank that was killed or failed: with several devices all of them end together.
     """
@@ -74,19 +79,30 @@ def train(
         with connected(kind_of(config.device)) as ranks:
             if devices not in (1, ranks.count):
                 raise UserError(f"torchrun started {ranks.count} processes, but {devices} devices were asked for")
-            return train_as(ranks, config, runs, log if ranks.first else lambda line: None)
+            if not ranks.first:
+                log, on_epoch = lambda line: None, None
+            with Watch(config.epochs, log, on_epoch, bar=ranks.first) as watch:
+                return train_as(ranks, config, runs, watch)
     require_devices(config, devices, devices)
     dataset = dataset_for(config)
     require_equal_parts(config.batch_size, len(dataset.train), devices)
     run = run_for(runs, config, describe(dataset))
     if run.done:
         return train(config, runs, log=log)
-    launch(config, runs, devices=devices, max_restarts=max_restarts, log=log)
+    with Watch(config.epochs, log, on_epoch) as watch:
+        watch.begin(run.id, len(run.history))
+
+        def follow(line: str) -> None:
+            watch.log(line)
+            watch.catch_up(run)
+
+        launch(config, runs, devices=devices, max_restarts=max_restarts, log=follow)
     return run
 
 
-def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, log: Callable[[str], None]) -> Run:
+def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, watch: Watch) -> Run:
     """Train as one of the ranks, or alone; the first one writes."""
+    log = watch.log
     with ranks.one_first():
         device, dataset = device_for(config, ranks), dataset_for(config)
     run = run_for(runs, config, describe(dataset))
@@ -116,6 +132,8 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, log: Callable[
             if ranks.first:
                 create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
                 begin(run, training, log)
+            watch.begin(run.id, training.epoch)
+            training.on_step = watch.step
             while training.epoch < config.epochs:
                 row = training.run_epoch(run)
                 state = training.state_dict()
@@ -123,6 +141,7 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, log: Callable[
                     checkpoint.save(run.checkpoint, state)
                     run.write_history(training.history)
                 log(epoch_line(row, config.epochs))
+                watch.epoch(run, row)
             if ranks.first:
                 training.write_accuracy(run)
                 run.finish()
@@ -131,7 +150,10 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, log: Callable[
 
 @dataclass
 class Training:
-    """A run in progress: networks, optimisers, batches and history."""
+    """A run in progress: networks, optimisers, batches and history.
+
+    `on_step` gets, after each step, the epochs done, with a fraction, and the epoch's images/s so far.
+    """
 
     config: TrainConfig
     device: torch.device
@@ -147,6 +169,7 @@ class Training:
     history: list[dict[str, float]] = field(default_factory=list)
     accuracies: dict[str, dict[str, Any]] = field(default_factory=dict)
     ranks: Ranks = ALONE
+    on_step: Callable[[float, float], None] = lambda epochs, rate: None
 
     @classmethod
     def start(
@@ -195,11 +218,12 @@ class Training:
         self.seed_epoch()
         guard = Guard(self.device, self.config.method, run, self.ranks)
         began, images, means = time.perf_counter(), 0, Means()
-        for batch in self.train_batches.epoch(self.epoch):
+        for index, batch in enumerate(self.train_batches.epoch(self.epoch), 1):
             out = self.step(batch)
             means.add({f"loss_{name}": term for name, term in out.terms.items()} | out.metrics)
             images += len(batch.y) * self.ranks.count
             guard.add(self.context.step, out)
+            self.on_step(self.epoch + index / len(self.train_batches), images / (time.perf_counter() - began))
         guard.finish()
         terms = means.values(self.ranks)  # waits for a GPU
         rate = images / (time.perf_counter() - began)
