@@ -1,5 +1,7 @@
 """Shared by all tests: shapes in signatures are checked, one thread, tiny networks and data."""
 
+import os
+
 from jaxtyping import install_import_hook
 
 # Before anything imports them. Not the config: it checks its own types, with messages for users.
@@ -18,6 +20,8 @@ from adautomix.methods import METHODS, make_method
 from adautomix.methods.base import Context
 
 torch.set_num_threads(1)
+# Most plans of the tests are of notebooks of a line or two: their kernels need no torch, which costs seconds a worker.
+os.environ["ADAUTOMIX_PRELOAD"] = ""
 
 
 @pytest.fixture

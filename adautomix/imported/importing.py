@@ -88,7 +88,7 @@ def import_checkpoint(
             log(f"{run.id}: already imported, in {run.path}")
             return run
         shutil.rmtree(run.path / "metrics", ignore_errors=True)  # of what it was imported as before
-        vars(run).pop("info", None)
+        run = Run(run.path)  # that one remembers what it was
         checkpoint.save(run.checkpoint, state)
         info = {"config": asdict(config), "dataset": dataset, "numerics_version": NUMERICS_VERSION}
         write_json(run.path / "config.json", info | {"imported": source})

@@ -16,12 +16,12 @@ from typing import Any
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-PRELOAD = [
-    *("ipykernel.ipkernel", "ipykernel.kernelapp", "IPython.display"),
-    *("torch", "torchvision", "timm", "pandas", "scipy.stats", "sklearn.datasets"),
-]
+KERNEL = ["ipykernel.ipkernel", "ipykernel.kernelapp", "IPython.display"]
+PRELOAD = ["torch", "torchvision", "timm", "pandas", "scipy.stats", "sklearn.datasets"]
 """No module may be here that starts threads or a GPU context, or that looks at what a kernel sets up first, as
 matplotlib does."""
+VARIABLE = "ADAUTOMIX_PRELOAD"
+"""Environment variable: other modules than those, with commas between; empty for notebooks that need none of them."""
 LAUNCHER = ["-m", "ipykernel_launcher"]
 
 
@@ -59,7 +59,7 @@ class ForkProvisioner(LocalProvisioner):
         if cmd[1:3] != LAUNCHER or not can_fork():
             return await super().launch_kernel(cmd, **options)
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOAD)
+        context.set_forkserver_preload(KERNEL + preloaded())
         process = context.Process(target=run_kernel, args=(cmd[3:], options["env"], options.get("cwd")))
         process.start()
         self.process = Forked(process)
@@ -75,6 +75,12 @@ class ForkKernelManager(AsyncKernelManager):
         super().__init__(**options)
         self.kernel_id = str(uuid.uuid4())
         self.provisioner = ForkProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
+
+
+def preloaded() -> list[str]:
+    """Return the modules that notebooks find imported."""
+    given = os.environ.get(VARIABLE)
+    return PRELOAD if given is None else [name.strip() for name in given.split(",") if name.strip()]
 
 
 def can_fork() -> bool:

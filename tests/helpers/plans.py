@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from adautomix.plans.forked_kernels import VARIABLE
 from adautomix.plans.tasks import load_plan
 
 PARAMETERS = """\
@@ -75,12 +76,17 @@ def done(folder, plan="tiny"):
     return sorted(p.parent.name for p in (folder / "outputs" / plan / "tasks").rglob("DONE"))
 
 
-def command(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess:
-    """Run `adautomix` in a folder, as a user would, and return its exit code and output."""
+def command(folder: Path, *args: str, preload: bool = False, **env: str) -> subprocess.CompletedProcess:
+    """Run `adautomix` in a folder, as a user would, and return its exit code and output.
+
+    Args:
+        preload: kernels find torch imported, as always outside of the tests (`conftest.py`).
+    """
+    around = {k: v for k, v in os.environ.items() if not (preload and k == VARIABLE)}
     return subprocess.run(
         [sys.executable, "-m", "adautomix", *args],
         cwd=folder,
-        env=os.environ | env,
+        env=around | env,
         capture_output=True,
         text=True,
         timeout=1200,

@@ -44,6 +44,6 @@ def run_smoke_plan(folder: Path) -> str:
     used = {step["notebook"] for step in STEPS.values()}
     assert used == {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}, "a notebook is not run by this plan"
     write_plan(folder, STEPS, name="smoke", parameters=SMOKE)
-    result = command(folder, "run", "smoke", "--workers", "2")
+    result = command(folder, "run", "smoke", "--workers", "2", preload=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout

@@ -90,7 +90,7 @@ def test_a_plans_kernels_are_forks_that_find_torch_imported(tmp_path):
     code = "import sys\nprint(*(name in sys.modules for name in ('torch', 'timm', 'matplotlib')))"
     write_notebook(tmp_path, "look", OUTPUTS, code)
     write_plan(tmp_path, {"look": {"notebook": "look"}})
-    result = command(tmp_path, "run", "tiny", "--workers", "1")
+    result = command(tmp_path, "run", "tiny", "--workers", "1", preload=True)
     assert result.returncode == 0, result.stdout + result.stderr
     text = (tmp_path / "outputs" / "tiny" / "tasks" / "look" / "notebook.ipynb").read_text()
     assert "True True False" in text

@@ -210,7 +210,7 @@ def test_the_outcome_says_what_a_number_may_be_compared_with():
 
 
 def test_only_what_is_free_can_be_given():
-    with pytest.raises(UserError, match="batch_size is part of the recipe; only root, device"):
+    with pytest.raises(UserError, match="batch_size is part of the recipe; only root, allow_missing"):
         RECIPES["cifar100_resnet18/mixup"].config(batch_size=7)
 
 
