@@ -116,6 +116,8 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, log: Callable[
             if ranks.first:
                 create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
                 begin(run, training, log)
+            if training.epoch == config.epochs:  # killed before it had written its accuracy
+                training.evaluate()
             while training.epoch < config.epochs:
                 row = training.run_epoch(run)
                 state = training.state_dict()
