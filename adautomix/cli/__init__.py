@@ -60,6 +60,9 @@ def _guarded(argv: list[str]) -> int:
         _say(error)
         return FAILED
     except RuntimeError as error:
+        if str(error).startswith("DataLoader worker"):  # torch says it wherever the training is just then
+            _say(error, "a process that reads images was killed (is memory full?), the same command goes on: ")
+            return FAILED
         if type(error).__name__ != "OutOfMemoryError":  # torch's own, which is not imported for every command
             raise
         _say(error, "the GPU's memory is full, give a smaller --batch-size: ")

@@ -112,7 +112,10 @@ def _evaluate(
     for role, pairs in groupby(missing, key=itemgetter(1)):
         model = load_classifier(run, role, chosen)
         for name, _ in pairs:
-            with _noted(errors, run.id, name):
+            with _noted(errors, run.id, name), run.measuring(name, role):
+                if not force and _kept(run, name, role, sample, corrupted):  # another process was asked for it too
+                    log(f"{run.id}: {name} of the {role} was measured meanwhile")
+                    continue
                 batches = loader(_sample_of(name, sample))
                 shown = progress(batches, total=len(batches), name=f"{name} of the {role}", unit="batch")
                 options = {"source": source()} if name == "corruption" else {}

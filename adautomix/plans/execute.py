@@ -25,7 +25,6 @@ from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json, write_json
 from adautomix.utils.task import LISTED, VARIABLE, noted
 
-LOCK_SECONDS = 30
 TRACEBACK_LINES = 25
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 STARTED = ".started"
@@ -102,18 +101,18 @@ def _upstream(task: Task) -> dict[str, str | None]:
 
 
 def execute(task: Task, *, force: bool = False, submission: str = "", cards: Sequence[str] | None = None) -> Outcome:
-    """Run the task's notebook unless it is DONE.
+    """Run the task's notebook unless it is DONE; while another run of the plan has it in hand, wait.
 
     Args:
         cards: the GPUs that it may see; None for the worker's own, or as many of them as the task asks for.
         submission: names this run of the plan. A scheduler may start a task again whose worker died; that is refused.
     Raises: TaskFailed, whatever went wrong, with the failing cell's traceback if it was one.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
     try:
         task.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(task.folder / ".lock", timeout=LOCK_SECONDS):
+        with FileLock(task.folder / ".lock"):  # it dies with its holder
             if is_done(task) and not force:
                 return Outcome(task.id, "kept")
             if submission and last_start(task).get("submission") == submission:
@@ -125,8 +124,6 @@ def execute(task: Task, *, force: bool = False, submission: str = "", cards: Seq
                 cards = visible()[: task.gpus]
             with _seeing(cards):
                 return _execute(task)
-    except Timeout:
-        raise TaskFailed("another process is running this notebook; wait for it or stop it") from None
     except TaskFailed:
         raise
     except Exception as error:  # a full disk, a missing package: it must not look like a killed worker

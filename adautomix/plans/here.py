@@ -8,6 +8,7 @@ from typing import Any
 
 from adautomix.plans import cards
 from adautomix.plans.place import Place, Where
+from adautomix.plans.private_kernels import sweep
 from adautomix.plans.tasks import Task
 
 QUIET = {"nthreads": 1, "host": "127.0.0.1", "dashboard": False, "silence_logs": logging.CRITICAL}
@@ -51,8 +52,11 @@ def here(where: Where, tasks: Sequence[Task]):
     worker = {"cls": Nanny, "options": QUIET | {"env": limits}}
     scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
     workers = dict.fromkeys(range(where.workers), worker)
-    with (
-        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
-        Client(cluster) as client,
-    ):
-        yield Here(client, where.gpu_share)
+    try:
+        with (
+            SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
+            Client(cluster) as client,
+        ):
+            yield Here(client, where.gpu_share)
+    finally:
+        sweep()  # dask kills workers that take their time to end

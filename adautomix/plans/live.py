@@ -20,17 +20,24 @@ SILENT_SECONDS = 60
 
 
 class Live:
-    """The record of one run of a plan, there while it runs."""
+    """The record of one run of a plan, there while it runs.
+
+    Attributes:
+        others: who runs the plan already.
+    """
 
     def __init__(self, outputs: Path, submission: str) -> None:
         self.path = outputs / FOLDER / f"{submission}.json"
         self.record = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
         self.beaten = 0.0
         self.said: Any = None
+        self.others: list[str] = []
 
     def __enter__(self) -> "Live":
         for path, run in _records(self.path.parent.parent):
-            if not _alive(run):
+            if _alive(run):
+                self.others.append(_who(run))
+            else:
                 path.unlink(missing_ok=True)
         self.beat(0, "")
         return self
@@ -51,13 +58,17 @@ def live_text(outputs: Path) -> str:
     """Return a line for every run of a plan that goes on, or that ended without a word."""
     lines = []
     for _, run in _records(outputs):
-        who = f"process {run['pid']} on {run['host']}, since {clock(run['since'])}"
+        who = _who(run)
         if _alive(run):
             workers = "1 worker" if run["workers"] == 1 else f"{run['workers']} workers"
             lines.append(", ".join(filter(None, [f"being run by {who}: {workers}", run["queue"]])))
         else:
             lines.append(f"was run by {who}; no sign of it since {clock(run['alive'])}: run the plan again")
     return "\n".join(lines)
+
+
+def _who(run: dict[str, Any]) -> str:
+    return f"process {run['pid']} on {run['host']}, since {clock(run['since'])}"
 
 
 def clock(moment: str) -> str:

@@ -97,6 +97,8 @@ def _run(plan: Plan, todo: list[Task], where: Where, forced: set[str]) -> dict[s
             Live(plan.outputs, submission) as live,
             tqdm(total=len(todo), unit="notebook", dynamic_ncols=True, smoothing=0, disable=None) as bar,
         ):
+            for who in live.others:
+                bar.write(f"this plan is being run by {who}: what it has in hand is waited for", file=sys.stdout)
             progress = Progress(place, todo, forced, submission)
             while progress.unfinished:
                 for outcome in progress.step():

@@ -1,15 +1,17 @@
 """Starting a notebook's kernel with sockets of its own.
 
 jupyter_client's TCP ports clash when kernels start together, and any user of the machine can connect to them. So every
-kernel gets private IPC sockets: files in a folder of its own.
+kernel gets private IPC sockets: files in a folder of its own. Its name has the number of the worker that made it:
+what one leaves that was killed, the next one removes.
 """
 
+import multiprocessing
 import os
 import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 
@@ -39,16 +41,35 @@ def _private_sockets():
     if sys.platform == "win32":
         yield config
         return
-    _sweep()
+    sweep()
+    _house_fork_server()
     config.KernelManager.transport = "ipc"
-    # A short path on a local disk: socket names are limited to about 100 characters.
-    with TemporaryDirectory(prefix=f"ax-{os.getpid()}-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(**_named(), ignore_cleanup_errors=True) as folder:
         config.KernelManager.ip = f"{folder}/k"
+        config.KernelManager.connection_file = f"{folder}/kernel.json"  # with its key: in Jupyter's own it would stay
         yield config
 
 
-def _sweep() -> None:
-    """Remove the socket folders of workers that were killed."""
+def _named() -> dict[str, str]:
+    """Return where folders are made: a short path on a local disk, socket names have some 100 characters at most."""
+    return {"prefix": f"ax-{os.getpid()}-", "dir": "/tmp"}
+
+
+def _house_fork_server() -> None:
+    """Let this worker's fork server have its socket in a folder that is found if the worker is killed.
+
+    Python itself gives it a folder that nobody would ever remove.
+    """
+    from multiprocessing.util import Finalize
+
+    process = multiprocessing.current_process()
+    if process._config.get("tempdir") is None:
+        process._config["tempdir"] = folder = mkdtemp(**_named())
+        Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-100)
+
+
+def sweep() -> None:
+    """Remove the socket folders of workers of this machine that were killed."""
     for folder in Path("/tmp").glob("ax-*-*"):
         owner = folder.name.split("-")[1]
         if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():

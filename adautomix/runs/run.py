@@ -10,11 +10,13 @@
 Reading a Run needs no torch. Everything is written to a temporary name and renamed.
 """
 
+import os
 import platform
 import re
 import shutil
+import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -125,22 +127,39 @@ class Run:
     def lock(self, seconds: float = LOCK_SECONDS):
         """Hold the run for one process; the lock dies with it. What fails before there is a config leaves no folder.
 
-        Raises: UserError if another process still holds it after `seconds`.
+        Raises: UserError, with the process's number, if another one still holds it after `seconds`.
         """
         from filelock import FileLock, Timeout
 
-        new = not self.path.exists()
+        new, holder = not self.path.exists(), self.path / ".holder.json"
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.path / ".lock", timeout=seconds):
                 try:
+                    with suppress(OSError):  # it is for others to read, and a run that is done needs no room
+                        write_json(holder, {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()})
                     yield
                 except BaseException:
                     if new and not (self.path / "config.json").exists():
                         shutil.rmtree(self.path, ignore_errors=True)
                     raise
+                finally:
+                    with suppress(OSError):
+                        holder.unlink(missing_ok=True)
         except Timeout as error:
-            raise UserError(f"another process is training {self.path}; wait for it or stop it") from error
+            who = ""
+            with suppress(OSError, UserError, KeyError):
+                who = " (process {pid} on {host}, since {since})".format(**read_json(holder))
+            raise UserError(f"another process is training {self.path}{who}; wait for it or stop it") from error
+
+    @contextmanager
+    def measuring(self, evaluator: str, role: str):
+        """Hold one result for one process; another that wants the same waits for it."""
+        from filelock import FileLock
+
+        (self.path / "metrics").mkdir(exist_ok=True)
+        with FileLock(self.path / "metrics" / f".{evaluator}.{role}.lock"):
+            yield
 
 
 def run_for(runs: str | Path, config: TrainConfig, dataset: dict[str, Any]) -> Run:

@@ -132,6 +132,8 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, watch: Watch) 
             if ranks.first:
                 create(run, config, describe(dataset))  # not before: what cannot be trained leaves no Run behind
                 begin(run, training, log)
+            if training.epoch == config.epochs:  # killed before it had written its accuracy
+                training.evaluate()
             watch.begin(run.id, training.epoch)
             training.on_step = watch.step
             while training.epoch < config.epochs:

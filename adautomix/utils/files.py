@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,27 @@ from adautomix.utils.errors import UserError, first_line
 
 
 def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write(temporary path)` and rename the result to `path`; the folder is made if missing."""
+    """Call `write(temporary path)` and rename the result to `path`; the folder is made if missing.
+
+    What processes of this machine that were killed left half-written in the folder is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    sweep(path.parent)
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
     try:
         write(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes of this machine left in a folder."""
+    if not Path("/proc/self").exists():
+        return
+    for left in folder.glob(f".*.{socket.gethostname()}-*.tmp"):
+        if not Path("/proc", left.name.split("-")[-1].removesuffix(".tmp")).exists():
+            left.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

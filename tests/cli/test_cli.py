@@ -140,6 +140,15 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
     assert "the same command goes on" in capsys.readouterr().err
 
 
+def test_a_killed_loader_process_is_a_message_and_code_1(monkeypatch, capsys):
+    def lose(*args, **kwargs):
+        raise RuntimeError("DataLoader worker (pid 5) is killed by signal: Killed. ")  # as torch has it
+
+    monkeypatch.setattr("adautomix.training.loop.train", lose)
+    assert call("train") == 1
+    assert "the same command goes on: DataLoader worker (pid 5) is killed" in capsys.readouterr().err
+
+
 def test_devices_and_restarts_reach_the_trainer(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(

@@ -1,6 +1,7 @@
 """The Run folder: what does it record, how is it found, and is it whole at any time?"""
 
 import json
+import socket
 
 import pandas as pd
 import pytest
@@ -72,6 +73,15 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
         write_atomic(path, fail)
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_write(tmp_path):
+    host, gone = socket.gethostname(), 2**22 + 1  # above the largest process number
+    left, other, ours = (tmp_path / f".a.json.{who}.tmp" for who in (f"{host}-{gone}", f"x{host}-{gone}", f"{host}-1"))
+    for path in (left, other, ours):
+        path.write_text("half")
+    write_json(tmp_path / "b.json", {})
+    assert sorted(path for path in tmp_path.iterdir() if path.suffix == ".tmp") == sorted([other, ours])
 
 
 def test_history_is_read_back_as_written(tmp_path):

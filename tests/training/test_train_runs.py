@@ -1,5 +1,7 @@
 """The Run that training leaves: which config is it, what can be loaded from it, and is it trained only once?"""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from helpers.tiny import tiny_batch
@@ -44,6 +46,18 @@ def test_two_processes_do_not_train_one_run(tmp_path):
     run = Run(tmp_path / "run")
     with run.lock(), pytest.raises(UserError, match="another process is training"), Run(run.path).lock(seconds=0.1):
         pytest.fail("the lock was given twice")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_killed_after_its_last_checkpoint_still_gets_its_accuracy(tmp_path, monkeypatch):
+    whole = train(tiny_config(epochs=1), tmp_path / "whole", log=str)
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "write_accuracy", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_config(epochs=1), tmp_path / "killed", log=str)
+    killed = train(tiny_config(epochs=1), tmp_path / "killed", log=str)
+    for role in ROLES:
+        assert killed.metrics("accuracy", role)["value"] == whole.metrics("accuracy", role)["value"]
 
 
 @pytest.mark.usefixtures("tiny")
