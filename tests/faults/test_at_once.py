@@ -122,10 +122,10 @@ def spans(folder):
 
 @pytest.mark.slow
 def test_of_two_runs_of_a_plan_at_once_each_notebook_runs_once_and_both_end_well(tmp_path):
-    count = times(8, 64)
+    count = times(4, 64)
     wanted = many(tmp_path, count)
     with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as scratch:
-        plan = MarkedPlan(tmp_path, Path(scratch), workers=times(2, 8))
+        plan = MarkedPlan(tmp_path, Path(scratch), workers=times(1, 8))
         said = [tmp_path / "first", tmp_path / "second"]
         first = plan.start(said[0])
         live = tmp_path / "outputs" / "tiny" / ".runs"
