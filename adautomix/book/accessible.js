@@ -2,7 +2,11 @@
 document.addEventListener("DOMContentLoaded", () => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   /* A name that replaces what is written on a control keeps who speaks to it from finding it. */
-  all("summary[aria-label], .search-button__button").forEach((control) => control.removeAttribute("aria-label"));
+  all("summary[aria-label], .search-button__button").forEach((control) => {
+    const written = control.textContent.trim().replace(/\s+/g, " ");
+    if (written && control.tagName === "SUMMARY") control.removeAttribute("aria-label");
+    else if (written) control.setAttribute("aria-label", written);  /* on a telephone the icon alone is left of it */
+  });
   all("nav summary").forEach((summary) => {
     const page = summary.closest("li")?.querySelector("a")?.textContent.trim();
     summary.setAttribute("aria-label", `Pages below: ${page}`);

@@ -1,4 +1,4 @@
-/* A figure fills the window on a click, or on Enter when it has the focus; a click or Escape puts it back. */
+/* A figure fills the window on a click, or on Enter or Space when it has the focus; a click or Escape puts it back. */
 document.addEventListener("DOMContentLoaded", () => {
   const dialog = document.createElement("dialog");
   dialog.className = "enlarged";
@@ -17,6 +17,10 @@ document.addEventListener("DOMContentLoaded", () => {
     figure.tabIndex = 0;
     figure.setAttribute("role", "button");
     figure.addEventListener("click", enlarge);
-    figure.addEventListener("keydown", (event) => event.key === "Enter" && enlarge());
+    figure.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();  /* Space would scroll */
+      enlarge();
+    });
   }
 });
