@@ -54,8 +54,8 @@ def glossary_page(notebooks: Sections) -> str:
 
 def _entry(term: Term, notebooks: Sections) -> str:
     names = ", ".join(f"`{name.strip()}`" for name in term.code.split(",")) if term.code else ""
-    shown = link_sections(term.shown[:1].upper() + term.shown[1:], notebooks, folder="notebooks/")
-    facts = [term.symbol, names, f"{term.source}." if term.source else "", f"{shown}." if shown else ""]
+    shown = link_sections(term.shown, notebooks, folder="notebooks/")
+    facts = [term.symbol, names, term.source, shown and f"shown in {shown}"]
     lines = [" ".join(term.says.split()), "", " · ".join(fact for fact in facts if fact)]
     return "\n".join([*([term.term, *term.also]), *(f"  {line}".rstrip() for line in lines)])
 
