@@ -4,6 +4,7 @@ document.addEventListener("DOMContentLoaded", () => {
   dialog.className = "enlarged";
   dialog.setAttribute("aria-label", "Figure, enlarged");
   dialog.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("keydown", (event) => event.key === "Escape" && dialog.close());  /* at once, in every browser */
   document.body.append(dialog);
   for (const figure of document.querySelectorAll(".cell_output img, .bd-article figure img")) {
     const enlarge = () => {

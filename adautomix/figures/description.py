@@ -122,9 +122,11 @@ def _lines(axis: Axes, names: dict[str, str]) -> list[str]:
     for line in axis.get_lines():
         x, y = (np.asarray(values, dtype=float) for values in line.get_data(orig=False))
         y = y[np.isfinite(y)]
+        name = _name(line, names)
+        if len(y) == 1 and name:
+            told.setdefault(f"{name} is at {_number(y[0])}")
         if len(y) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0 or line.get_linestyle() in ("None", "none", ""):
             continue  # an entry of the legend, a rule, an interval, points
-        name = _name(line, names)
         nameless += not name
         if name:
             told.setdefault(f"{name} goes from {_number(y[0])} to {_number(y[-1])}")
