@@ -18,7 +18,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from adautomix.book.front import front_page, key_figures
+from adautomix.book.glossary import glossary_page
 from adautomix.book.pages import PACKAGE, guide_pages, notebook_pages, reference_pages
+from adautomix.book.sections import link_sections
+from adautomix.book.transforms import known_sections, told_evening
 from adautomix.plans.tasks import Plan
 from adautomix.utils.errors import UserError
 from adautomix.utils.extras import installing
@@ -47,9 +50,13 @@ def build(plan: Plan) -> Site:
         raise UserError(f"the site needs {', '.join(missing)}; install them: {installing('book')}")
     pages = notebook_pages(plan)
     figures = {f"figures/{path.name}": path.read_bytes() for path in key_figures(plan)}
-    texts = pages | guide_pages() | reference_pages() | {"index.md": front_page(plan, list(pages))}
+    known = known_sections(pages)
+    guides = {name: link_sections(text, known, folder="notebooks/") for name, text in guide_pages().items()}
+    guides["glossary.md"] = glossary_page(known)
+    front = link_sections(front_page(plan, list(pages), told_evening(pages)), known, folder="notebooks/")
+    texts = pages | guides | reference_pages() | {"index.md": front}
     sources = figures | {name: text.encode() for name, text in texts.items()}
-    code = [path.read_bytes() for path in sorted(PACKAGE.rglob("*")) if path.suffix in (".py", ".css")]
+    code = [path.read_bytes() for path in sorted(PACKAGE.rglob("*")) if path.suffix in (".py", ".css", ".js")]
     digest = hashlib.sha256(repr((sorted(sources.items()), code)).encode()).hexdigest()
     cache, site = plan.outputs / ".site", plan.outputs / "site"
     cache.mkdir(parents=True, exist_ok=True)

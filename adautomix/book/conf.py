@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from adautomix.book.alternatives import give_alternatives
+
 project = html_title = "The AdAutoMix workbook"
 author = "the AdAutoMix workbook's authors"
 version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # another one, and Sphinx reads every page again
@@ -16,6 +18,7 @@ nb_execution_mode = "off"  # pages show what the plan executed
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # widgets would come from the network; the notebooks draw a static figure instead
 myst_enable_extensions = ["amsmath", "dollarmath", "colon_fence"]
+myst_heading_anchors, myst_heading_slug_func = 3, "adautomix.book.sections.slug"
 smartquotes_action = "qe"  # quotes and ellipses, but two hyphens begin a flag
 
 autodoc_default_options = {"members": True, "ignore-module-all": True}  # a room's exports are shown where they are
@@ -29,13 +32,13 @@ napoleon_custom_sections = ["Source", ("Raises", "returns_style")]  # an error n
 html_theme = "sphinx_book_theme"
 html_theme_options = {"show_toc_level": 2, "use_download_button": False, "show_navbar_depth": 1}
 html_theme_options |= {"navbar_persistent": [], "collapse_navigation": True}
-html_context = {"default_mode": "light"}
-html_css_files, html_js_files = ["workbook.css"], ["enlarge.js"]
+html_context = {"default_mode": "auto"}  # the reader's own choice of light and dark; a button at the top changes it
+html_css_files, html_js_files = ["workbook.css"], ["accessible.js", "enlarge.js"]
 html_domain_indices = html_copy_source = html_show_sourcelink = False
 html_show_search_summary = False  # the summaries are fetched, which a browser refuses for file://
 mathjax_path = "mathjax/tex-chtml.js"
 mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).with_name("static")
-html_static_path = ["workbook.css", "enlarge.js", str(mathjax)]
+html_static_path = ["workbook.css", "accessible.js", "enlarge.js", str(mathjax)]
 exclude_patterns = ["mathjax/[!iot]*", "mathjax/tex-[!c]*", "mathjax/tex-chtml-*", "mathjax/*/[!ct]*"]  # 20 of 24 MB
 
 LITERAL = re.compile(r"`[^`]*`|\n\n    [^\0]*?(?=\n\n\S|\Z)|(?<!\\)[|*]")
@@ -53,4 +56,5 @@ def docstring(_app: Any, what: str, _name: str, _object: Any, _options: Any, lin
 def setup(app: Any) -> None:
     """Connect the hooks; a dataclass's <factory> is no Python, and Sphinx would not parse the signature."""
     app.connect("autodoc-process-docstring", docstring, priority=400)  # before napoleon
+    app.connect("doctree-read", give_alternatives)
     app.connect("autodoc-process-signature", lambda *a: (a[5] and a[5].replace("<factory>", "..."), a[6]))

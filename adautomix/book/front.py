@@ -8,6 +8,7 @@ from string import Template
 
 import pandas as pd
 
+from adautomix.book.alternatives import described
 from adautomix.methods import METHODS
 from adautomix.plans.report import runs_of
 from adautomix.plans.tasks import Plan
@@ -29,7 +30,7 @@ FOLDED = 8
 """A plan's result table with more rows than that is folded: the evidence above it weighs more."""
 SIDE_BAR = {"Learn": "0", "Train": "1", "Evaluate": "2", "Reproduce": "3", "Evidence": "[4-9]", "Behind it": "[!0-9]"}
 """The side bar's headings, and how the names of their notebooks begin."""
-BESIDE = {"Train": ("your_code",), "Behind it": ("runs", "api/index")}
+BESIDE = {"Learn": ("glossary",), "Train": ("your_code",), "Behind it": ("runs", "api/index")}
 """Pages below those headings that are no notebooks."""
 LINK = re.compile(r"\[(\w+)\]\((notebooks/\w+\.ipynb)\)")
 
@@ -51,8 +52,13 @@ def _first_of(plan: Plan, patterns: Sequence[str]) -> list[Path]:
     return [files[0] for files in found if files]
 
 
-def front_page(plan: Plan, pages: list[str]) -> str:
-    """Return the front page's text, given the paths of all pages; it shows `key_figures` from below `figures/`."""
+def front_page(plan: Plan, pages: list[str], evening: str = "") -> str:
+    """Return the front page's text; it shows `key_figures` from below `figures/`.
+
+    Args:
+        pages: the paths of all pages.
+        evening: how long the learning notebooks take.
+    """
     runs, evidence = runs_of(plan), evidence_figures(plan)
     figures = [_figure(file, pages) for file in key_figures(plan) if file not in evidence]
     settings = ", ".join(code(f"{name}={value}") for name, value in plan.settings.items())
@@ -64,6 +70,7 @@ def front_page(plan: Plan, pages: list[str]) -> str:
         call=plan.call,
         found="\n\n".join([plan.description.strip(), settings, _result_table(runs)]),
         figures="\n\n".join(["## Figures of this plan", *figures] if figures else []),
+        evening=evening,
         machine=_machine(runs),
         side_bar="\n\n".join(bar),
     )
@@ -126,7 +133,7 @@ def _result_table(runs: list[Run]) -> str:
 def _figure(file: Path, pages: list[str]) -> str:
     links = [f"[]({page})" for page in pages if page.startswith(f"notebooks/{file.name[:2]}_")]
     caption = " ".join([*links, f"`{file.stem}`"])
-    return f"```{{figure}} figures/{file.name}\n:alt: {file.stem}\n:width: 100%\n\n{caption}\n```"
+    return f"```{{figure}} figures/{file.name}\n:alt: {described(file) or file.stem}\n:width: 100%\n\n{caption}\n```"
 
 
 def _toctree(caption: str, pages: list[str]) -> str:

@@ -4,12 +4,11 @@ The first task of a notebook takes the notebook's own name, so that links from o
 tasks are pages below `tasks/`. A notebook that the plan did not execute is shown as it is.
 """
 
-import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
+from adautomix.book.transforms import Draft, page_texts
 from adautomix.plans.notebook import parameters_of
 from adautomix.plans.report import state_of
 from adautomix.plans.tasks import Plan, Task
@@ -41,16 +40,16 @@ def notebook_pages(plan: Plan) -> dict[str, str]:
     Raises: UserError if nothing of the plan was run yet.
     """
     states = {task.id: state_of(task) for task in plan.tasks.values()}
-    pages, paths = {}, {}
+    drafts, paths = {}, {}
     for task in sorted(plan.tasks.values(), key=_changed):
         file = task.folder / ("notebook.failed.ipynb" if states[task.id][0] == "failed" else "notebook.ipynb")
         if file.exists():
             own = _path("notebooks", task.notebook.stem)
-            paths[task.id] = path = _path("tasks", task.id) if own in pages else own
-            pages[path] = _executed_page(plan, task, read_json(file), *states[task.id], further=path != own)
-    if not pages:
+            paths[task.id] = path = _path("tasks", task.id) if own in drafts else own
+            drafts[path] = _executed(plan, task, read_json(file), *states[task.id], further=path != own)
+    if not drafts:
         raise UserError(f"nothing of plan {plan.name} was run yet; run it first: adautomix run {plan.call}")
-    return _plain_pages(plan) | pages | {"runs.md": _runs_page(plan, states, paths)}
+    return page_texts(_plain(plan) | drafts) | {"runs.md": _runs_page(plan, states, paths)}
 
 
 def guide_pages() -> dict[str, str]:
@@ -88,42 +87,24 @@ def _path(folder: str, name: str) -> str:
     return f"{folder}/{slug}.ipynb"
 
 
-def _executed_page(plan: Plan, task: Task, notebook: dict[str, Any], state: str, remark: str, *, further: bool) -> str:
+def _executed(plan: Plan, task: Task, notebook: dict[str, Any], state: str, remark: str, *, further: bool) -> Draft:
     end = notebook["metadata"].get("papermill", {}).get("end_time")
     day = f" on {end[:10]}" if end else ""
     told = f" ({remark})" if remark and state != "failed" else ""  # the page itself shows why
     note = f"Executed by plan `{plan.call}` as `{task.id}`{day}: **{state}**{told}. All tasks: [runs](../runs.md)."
     if not further:
-        return _page(notebook, task.notebook.stem, note)
+        return Draft(notebook, task.notebook.stem, note)
     notebook["metadata"] |= {"orphan": True, "nosearch": True}  # thirty alike would bury side bar and search
     point = task.id.removeprefix(task.step).strip(".").replace(".", ", ").replace("=", " ")
-    return _page(notebook, task.notebook.stem, note, suffix=f" ({point or task.step})")
+    return Draft(notebook, task.notebook.stem, note, suffix=f" ({point or task.step})")
 
 
-def _plain_pages(plan: Plan) -> dict[str, str]:
+def _plain(plan: Plan) -> dict[str, Draft]:
     """Return a page without results for every notebook; of two with one name, the plan's own."""
     workbook = sorted((workbook_root() / "notebooks").glob("[0-9]*.ipynb"))
     note = "This plan did not run this notebook so far: text and code, without results."
     paths = [*workbook, *(task.notebook for task in plan.tasks.values())]
-    return {_path("notebooks", path.stem): _page(read_json(path), path.stem, note) for path in paths}
-
-
-def _page(notebook: dict[str, Any], name: str, note: str, suffix: str = "") -> str:
-    """Return the notebook for the site: title with a suffix, note, imports and given parameters folded, links."""
-    notebook["metadata"].pop("widgets", None)
-    cells = notebook["cells"]
-    if not cells or cells[0]["cell_type"] != "markdown" or not "".join(cells[0]["source"]).startswith("# "):
-        cells.insert(0, {"cell_type": "markdown", "metadata": {}, "source": f"# {name}"})  # somebody's own
-    title, _, rest = "".join(cells[0]["source"]).partition("\n")
-    cells[0]["source"] = f"{title}{suffix}\n\n> {note}\n{rest}"
-    imports = [cell for cell in cells if re.match("(import|from) ", "".join(cell["source"]))]
-    injected = [cell for cell in cells if "injected-parameters" in cell["metadata"].get("tags", [])]
-    for cell in imports[:1] + injected:  # what a plan gave stands below the defaults, folded
-        cell["metadata"].setdefault("tags", []).append("hide-input")
-    text = json.dumps(notebook, ensure_ascii=False)
-    text = re.sub(r"\]\((\d\d_\w+\.ipynb)\)", r"](../notebooks/\1)", text)
-    text = re.sub(r'href=\\"(\d\d_\w+)\.ipynb\\"', r'href=\\"../notebooks/\1.html\\"', text)
-    return text.replace(json.dumps(f"{workbook_root()}{os.sep}")[1:-1], "")  # where it was run is nobody's business
+    return {_path("notebooks", path.stem): Draft(read_json(path), path.stem, note) for path in paths}
 
 
 def _runs_page(plan: Plan, states: dict[str, tuple[str, str]], paths: dict[str, str]) -> str:

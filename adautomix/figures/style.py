@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from adautomix.figures.description import describe, describe_outputs
 from adautomix.methods import METHODS
 
 ROLE_COLORS = {"student": "#0072B2", "teacher": "#D55E00"}
@@ -30,9 +31,10 @@ LEADING, MOST_COLORS, GREY = ("vanilla", "automix", "adautomix"), 6, "0.75"
 
 
 def set_style() -> None:
-    """Set the look of every figure: seaborn's white grid, sizes that read well in a notebook."""
+    """Set the look of every figure: seaborn's white grid, readable sizes; in a notebook, a description."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
     plt.rcParams.update({"figure.dpi": 110, "savefig.dpi": 200, "savefig.bbox": "tight", "axes.titlelocation": "left"})
+    describe_outputs()
 
 
 def panels(
@@ -184,7 +186,7 @@ def _cell(value: Any, places: int) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG and SVG, `path` given without a suffix; folders are made."""
+    """Write a figure as PNG and SVG, `path` given without a suffix, with its description inside; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):
-        figure.savefig(path.with_suffix(suffix))
+        figure.savefig(path.with_suffix(suffix), metadata={"Description": describe(figure)})

@@ -1,6 +1,8 @@
 """The site in a real browser, opened from the disk: what a reader sees without a server and without the network."""
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
@@ -16,12 +18,18 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 LOOK = """() => ({
     images: [...document.querySelectorAll("article img")].map(
         i => [i.currentSrc.slice(0, 80), i.naturalWidth, i.width]),
+    alternatives: [...document.querySelectorAll("article img")].map(i => i.alt),
     formulas: document.querySelectorAll("article .math").length,
     typeset: document.querySelectorAll("article .math mjx-container").length,
     wrong: [...document.querySelectorAll("mjx-merror")].map(e => e.textContent),
     links: [...document.querySelectorAll("a[href]")].map(a => a.href),
+    ids: [...document.querySelectorAll("[id]")].map(e => e.id),
     text: document.querySelector("article")?.innerText ?? "",
 })"""
+AXE = "axe-core@4.14.1"
+KINDS = ("index", "runs", "glossary", "your_code", "search", "notebooks/38_results", "notebooks/34_figure2_framework")
+KINDS += ("api/figures",)
+"""A page of each kind; 34 has the tables with corners and the most folded parts."""
 CUT_TABLES = """() => [...document.querySelectorAll(".bd-article *")]
     .filter(e => e.querySelector("table") && e.scrollWidth > e.clientWidth + 2)
     .map(e => e.innerText.slice(0, 60))"""
@@ -44,6 +52,23 @@ def browser():
 
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """Return the source of axe, which finds what keeps people out of a page."""
+    folder = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("no npm on this machine: nobody looked at the site's accessibility (Debian: apt-get install npm)")
+    command = [npm, "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", AXE]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm did not bring {AXE} within two minutes: nobody looked at the site's accessibility")
+    if done.returncode != 0:
+        pytest.skip(f"npm has no {AXE}: nobody looked at the site's accessibility\n{done.stderr[-300:]}")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +127,37 @@ def test_every_link_within_the_site_leads_somewhere(visited):
     assert dead == set()
 
 
+def test_every_anchor_within_the_site_is_there(site, visited):
+    root = site[0].resolve()
+    dead, followed = set(), 0
+    for path, page in visited.items():
+        for link in page["links"]:
+            url, anchor = urldefrag(link)
+            place = Path(unquote(urlparse(url).path))
+            target = place.relative_to(root).as_posix() if place.is_relative_to(root) else ""
+            if anchor and target in visited:
+                followed += 1
+                dead |= {(path, link)} - ({(path, link)} if unquote(anchor) in visited[target]["ids"] else set())
+    assert followed > 1000
+    assert dead == set()
+
+
+def test_terms_and_sections_are_links_and_sections_tell_how_long_they_take(site, visited):
+    page = visited["notebooks/03_adversarial_objective.html"]
+    assert any(link.endswith("glossary.html#term-teacher") for link in page["links"])
+    assert any("02_generator.html#" in link for link in page["links"])
+    assert page["text"].count(" min to read") > 8
+    assert "one evening" in visited["index.html"]["text"]
+    assert "one evening" in visited["notebooks/00_index.html"]["text"]
+
+
+def test_every_figure_is_told_in_words_from_its_data(visited):
+    texts = [(path, alt) for path, page in visited.items() for alt in page["alternatives"]]
+    assert len(texts) > 60
+    assert [found for found in texts if len(found[1]) < 12 or re.match(r"Figure \d+ of section", found[1])] == []
+    assert any("student" in alt and " from " in alt for path, alt in texts if path.startswith("notebooks/38"))
+
+
 def test_sphinx_has_nothing_to_complain_about(site):
     root, _ = site
     assert (root.parent / ".site" / "sphinx.log").read_text() == ""
@@ -120,6 +176,49 @@ def test_no_page_is_wider_than_a_telephone(site, browser, visited):
         wide[path] = page.evaluate("document.documentElement.scrollWidth")
     assert len(wide) > 20
     assert {path: width for path, width in wide.items() if width > 400} == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_on_a_page_of_each_kind_keeps_people_out(site, browser, axe, kind):
+    root, _ = site
+    found = {}
+    for width in (1280, 400):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto((root / f"{kind}.html").as_uri())
+        page.evaluate(TYPESET)
+        page.evaluate(axe)
+        for theme in ("light", "dark"):
+            page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+            rules = {"runOnly": ["color-contrast"]} if theme == "dark" else {}  # the others do not look at colours
+            result = page.evaluate("options => axe.run(document, options)", rules | {"resultTypes": ["violations"]})
+            nodes = [(rule["id"], node["html"][:200]) for rule in result["violations"] for node in rule["nodes"]]
+            found |= {(width, theme): nodes} if nodes else {}
+        page.close()
+    assert found == {}
+
+
+def test_a_figure_enlarges_by_the_keyboard_and_what_scrolls_is_reached_by_it(site, browser):
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    page.goto((site[0] / "notebooks" / "38_results.html").as_uri())
+    page.locator(".cell_output img").first.focus()
+    for key in ("Enter", " "):
+        page.keyboard.press(key)
+        assert page.locator("dialog.enlarged[open] img").get_attribute("alt")
+        page.keyboard.press("Escape")
+        assert page.locator("dialog.enlarged[open]").count() == 0
+        assert page.evaluate("document.activeElement.tagName") == "IMG"
+    assert page.locator(".scrolls").count() > 0
+    assert page.locator(".scrolls:not([tabindex='0'])").count() == 0
+
+
+def test_in_the_dark_figures_stand_on_white_and_the_reader_can_change_it(site, browser):
+    page = browser.new_page(color_scheme="dark")
+    page.goto((site[0] / "notebooks" / "38_results.html").as_uri())
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    style = "getComputedStyle(document.querySelector('.cell_output img'))"
+    assert page.evaluate(f"[{style}.backgroundColor, {style}.filter]") == ["rgb(255, 255, 255)", "none"]
+    page.locator("button.theme-switch-button").first.click()
+    page.wait_for_function("document.documentElement.dataset.mode != 'auto'")
 
 
 def test_no_table_of_a_notebook_is_cut_off_on_a_laptop(site, browser, visited):
