@@ -218,7 +218,8 @@ def test_in_the_dark_figures_stand_on_white_and_the_reader_can_change_it(site, b
     style = "getComputedStyle(document.querySelector('.cell_output img'))"
     assert page.evaluate(f"[{style}.backgroundColor, {style}.filter]") == ["rgb(255, 255, 255)", "none"]
     page.locator("button.theme-switch-button").first.click()
-    page.wait_for_function("document.documentElement.dataset.mode != 'auto'")
+    page.locator("button.theme-change-button[data-mode='light']").first.click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
 def test_no_table_of_a_notebook_is_cut_off_on_a_laptop(site, browser, visited):
