@@ -27,8 +27,7 @@ LOOK = """() => ({
     text: document.querySelector("article")?.innerText ?? "",
 })"""
 AXE = "axe-core@4.14.1"
-KINDS = ("index", "runs", "glossary", "your_code", "search", "notebooks/38_results", "notebooks/34_figure2_framework")
-KINDS += ("api/figures",)
+KINDS = ("index", "glossary", "your_code", "notebooks/38_results", "notebooks/34_figure2_framework")
 """A page of each kind; 34 has the tables with corners and the most folded parts."""
 CUT_TABLES = """() => [...document.querySelectorAll(".bd-article *")]
     .filter(e => e.querySelector("table") && e.scrollWidth > e.clientWidth + 2)
