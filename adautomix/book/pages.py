@@ -54,8 +54,9 @@ def notebook_pages(plan: Plan) -> dict[str, str]:
 
 
 def guide_pages() -> dict[str, str]:
-    """Return, by path, the pages that are written by hand: how to train in one's own code."""
-    return {"your_code.md": Path(__file__).with_name("your_code.md").read_text(encoding="utf-8")}
+    """Return, by path, the pages that are written by hand: how to train in one's own code, and how to teach."""
+    names = ("your_code.md", "teach.md")
+    return {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names}
 
 
 def reference_pages() -> dict[str, str]:

@@ -61,6 +61,7 @@ def _guarded(argv: list[str]) -> int:
                 "run": _command(RunPlan, plans.run),
                 "status": _command(PlanChoice, plans.status),
                 "book": _command(PlanChoice, plans.book),
+                "slides": _command(PlanChoice, plans.slides),
             },
             prog="adautomix",
             description="Train, evaluate and reproduce AdAutoMix and the mixup family.",

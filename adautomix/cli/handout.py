@@ -34,7 +34,7 @@ def write_handout(args: Handout) -> int:
     sources = [path for path in sorted(shipped("notebooks").glob("[0-9]*.ipynb")) if path.name[:2] in chosen]
     if not sources:
         raise UserError("there are no notebooks here; get them with: adautomix notebooks DIR")
-    made = {path.name: handout_of(read_notebook(path), [p.stem for p in sources], args.solutions) for path in sources}
+    made = {path.name: handout_of(read_notebook(path), solutions=args.solutions) for path in sources}
     texts = {
         folder / name: json.dumps(notebook, indent=1, ensure_ascii=False) + "\n" for name, notebook in made.items()
     }
@@ -48,14 +48,13 @@ def write_handout(args: Handout) -> int:
     return 0
 
 
-def handout_of(notebook: dict[str, Any], beside: list[str], solutions: bool) -> dict[str, Any]:
+def handout_of(notebook: dict[str, Any], *, solutions: bool) -> dict[str, Any]:
     """Return a notebook without its solutions, or with them in the places of the stubs and unfolded.
 
-    Args:
-        beside: notebooks that lie in the same folder; links to others become words.
+    Links to notebooks that are no handouts become words.
     """
     left_out = STUB if solutions else SOLUTION
-    cells = [_shown(cell, beside) for cell in notebook["cells"] if not _is(cell, left_out) or _in_words(cell)]
+    cells = [_shown(cell) for cell in notebook["cells"] if not _is(cell, left_out) or _in_words(cell)]
     title, _, rest = "".join(cells[0]["source"]).partition("\n")
     cells[0]["source"] = _lines(f"{title}\n\n{FOR_TEACHERS if solutions else FOR_STUDENTS}\n{rest}")
     if not solutions:
@@ -63,10 +62,10 @@ def handout_of(notebook: dict[str, Any], beside: list[str], solutions: bool) -> 
     return notebook | {"cells": cells}
 
 
-def _shown(cell: dict[str, Any], beside: list[str]) -> dict[str, Any]:
+def _shown(cell: dict[str, Any]) -> dict[str, Any]:
     text = "".join(cell["source"])
     if cell["cell_type"] == "markdown":
-        text = LINK.sub(lambda link: link[0] if link[2] in beside else link[1], text)
+        text = LINK.sub(lambda link: link[0] if link[2][:2] in CHAPTERS else link[1], text)
     metadata = {name: value for name, value in cell["metadata"].items() if name != "jupyter" or not _is(cell, SOLUTION)}
     if _is(cell, SOLUTION):
         metadata["tags"] = [tag for tag in metadata["tags"] if tag != "hide-cell"]
