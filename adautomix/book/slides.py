@@ -81,7 +81,8 @@ def slides_of(notebook: dict[str, Any]) -> dict[str, Any]:
 def _title(cell: dict[str, Any]) -> dict[str, Any]:
     head, *rest = "".join(cell["source"]).split("\n\n")
     goal = next((part for part in rest if part.startswith("**Goal**")), "")
-    return _text(f"{head}\n\n{goal.removeprefix('**Goal** ')}", "slide")
+    goal = goal.removeprefix("**Goal** ")
+    return _text(f"{head}\n\n{goal[:1].upper()}{goal[1:]}", "slide")
 
 
 def _text_slide(text: str) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ NOTEBOOK = {
 def test_a_slide_is_a_heading_a_paragraph_and_equations_or_a_figure_and_the_rest_are_notes():
     shown = [(c["metadata"]["slideshow"]["slide_type"], c["source"]) for c in slides_of(NOTEBOOK)["cells"]]
     assert shown == [
-        ("slide", "# 01 · Why?\n\nto know."),
+        ("slide", "# 01 · Why?\n\nTo know."),
         ("slide", ""),
         ("notes", "**Reading the figure.** It falls.\n"),
         ("slide", "## 2 · Next\n\n**Idea.** Blend.\n\n$$a = b$$"),

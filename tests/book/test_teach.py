@@ -59,8 +59,8 @@ def test_its_commands_are_commands(command, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     flags = shlex.split(command)
     done = []
-    for name in ("demo", "give_points", "write_handout", "copy_notebooks"):
-        monkeypatch.setattr(f"adautomix.cli.{name if name != 'demo' else 'show'}", lambda args: done.append(args) or 0)
+    for name in ("show", "give_points", "write_handout", "copy_notebooks", "plans.slides"):
+        monkeypatch.setattr(f"adautomix.cli.{name}", lambda args: done.append(args) or 0)
     with pytest.raises(SystemExit) as ended:
         main(flags)
     assert ended.value.code == 0
