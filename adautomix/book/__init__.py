@@ -47,7 +47,7 @@ def build(plan: Plan) -> Site:
         raise UserError(f"the site needs {', '.join(missing)}; install them: {installing('book')}")
     pages = notebook_pages(plan)
     figures = {f"figures/{path.name}": path.read_bytes() for path in key_figures(plan)}
-    texts = pages | guide_pages() | reference_pages() | {"index.md": front_page(plan, list(pages))}
+    texts = pages | guide_pages(pages) | reference_pages() | {"index.md": front_page(plan, list(pages))}
     sources = figures | {name: text.encode() for name, text in texts.items()}
     code = [path.read_bytes() for path in sorted(PACKAGE.rglob("*")) if path.suffix in (".py", ".css")]
     digest = hashlib.sha256(repr((sorted(sources.items()), code)).encode()).hexdigest()

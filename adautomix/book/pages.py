@@ -7,9 +7,11 @@ tasks are pages below `tasks/`. A notebook that the plan did not execute is show
 import json
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from adautomix.book.front import LINK
 from adautomix.plans.notebook import parameters_of
 from adautomix.plans.report import state_of
 from adautomix.plans.tasks import Plan, Task
@@ -53,10 +55,16 @@ def notebook_pages(plan: Plan) -> dict[str, str]:
     return _plain_pages(plan) | pages | {"runs.md": _runs_page(plan, states, paths)}
 
 
-def guide_pages() -> dict[str, str]:
-    """Return, by path, the pages that are written by hand: how to train in one's own code, and how to teach."""
-    names = ("your_code.md", "teach.md")
-    return {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names}
+def guide_pages(notebooks: Collection[str] | None = None) -> dict[str, str]:
+    """Return, by path, the pages that are written by hand: how to train in one's own code, and how to teach.
+
+    Args:
+        notebooks: paths of the notebooks' pages; links to others become words. All links stay if not given.
+    """
+    texts = {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("your_code.md", "teach.md")}
+    if notebooks is None:
+        return texts
+    return {k: LINK.sub(lambda link: link[0] if link[2] in notebooks else link[1], text) for k, text in texts.items()}
 
 
 def reference_pages() -> dict[str, str]:
