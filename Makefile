@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup workbook book test faults lint format bench lab lock clean
+.PHONY: setup workbook book slides test faults lint format bench lab lock clean
 
 PYTHON ?= python3
 PLAN ?= quick
@@ -22,6 +22,10 @@ workbook: setup
 # The site of any plan that was run: make book PLAN=cifar10, or PLAN="cifar10 --name small".
 book: setup
 	$(BIN)/adautomix book $(PLAN)
+
+# reveal.js slides of 01, 02, 03 and 41, from tags of their cells; with figures where the plan has run.
+slides: setup
+	$(BIN)/adautomix slides $(PLAN)
 
 test: lint
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup tests

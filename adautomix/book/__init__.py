@@ -51,7 +51,7 @@ def build(plan: Plan) -> Site:
     pages = notebook_pages(plan)
     figures = {f"figures/{path.name}": path.read_bytes() for path in key_figures(plan)}
     known = known_sections(pages)
-    guides = {name: link_sections(text, known, folder="notebooks/") for name, text in guide_pages().items()}
+    guides = {name: link_sections(text, known, folder="notebooks/") for name, text in guide_pages(pages).items()}
     guides["glossary.md"] = glossary_page(known)
     front = link_sections(front_page(plan, list(pages), told_evening(pages)), known, folder="notebooks/")
     texts = pages | guides | reference_pages() | {"index.md": front}

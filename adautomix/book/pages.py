@@ -5,9 +5,11 @@ tasks are pages below `tasks/`. A notebook that the plan did not execute is show
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from adautomix.book.front import LINK
 from adautomix.book.transforms import Draft, page_texts
 from adautomix.plans.notebook import parameters_of
 from adautomix.plans.report import state_of
@@ -52,9 +54,16 @@ def notebook_pages(plan: Plan) -> dict[str, str]:
     return page_texts(_plain(plan) | drafts) | {"runs.md": _runs_page(plan, states, paths)}
 
 
-def guide_pages() -> dict[str, str]:
-    """Return, by path, the pages that are written by hand: how to train in one's own code."""
-    return {"your_code.md": Path(__file__).with_name("your_code.md").read_text(encoding="utf-8")}
+def guide_pages(notebooks: Collection[str] | None = None) -> dict[str, str]:
+    """Return, by path, the pages that are written by hand: how to train in one's own code, and how to teach.
+
+    Args:
+        notebooks: paths of the notebooks' pages; links to others become words. All links stay if not given.
+    """
+    texts = {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("your_code.md", "teach.md")}
+    if notebooks is None:
+        return texts
+    return {k: LINK.sub(lambda link: link[0] if link[2] in notebooks else link[1], text) for k, text in texts.items()}
 
 
 def reference_pages() -> dict[str, str]:

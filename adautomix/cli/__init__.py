@@ -11,8 +11,22 @@ from typing import Annotated, Any
 import tyro
 
 from adautomix.cli import plans, runs
-from adautomix.cli.arguments import FAILED, Demo, Evaluate, Import, Notebooks, PlanChoice, Recipes, RunPlan, Train
+from adautomix.cli.arguments import (
+    FAILED,
+    Demo,
+    Evaluate,
+    Grade,
+    Handout,
+    Import,
+    Notebooks,
+    PlanChoice,
+    Recipes,
+    RunPlan,
+    Train,
+)
 from adautomix.cli.demo import demo as show
+from adautomix.cli.grade import grade as give_points
+from adautomix.cli.handout import write_handout
 from adautomix.cli.notebooks import copy_notebooks
 from adautomix.data import DATASETS
 from adautomix.evaluate import ALL_EVALUATORS
@@ -33,6 +47,8 @@ def _guarded(argv: list[str]) -> int:
             {
                 "demo": _command(Demo, show),
                 "notebooks": _command(Notebooks, copy_notebooks),
+                "handout": _command(Handout, write_handout),
+                "grade": _command(Grade, give_points),
                 "train": _command(
                     Train,
                     runs.train_one,
@@ -45,6 +61,7 @@ def _guarded(argv: list[str]) -> int:
                 "run": _command(RunPlan, plans.run),
                 "status": _command(PlanChoice, plans.status),
                 "book": _command(PlanChoice, plans.book),
+                "slides": _command(PlanChoice, plans.slides),
             },
             prog="adautomix",
             description="Train, evaluate and reproduce AdAutoMix and the mixup family.",

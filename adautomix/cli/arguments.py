@@ -1,7 +1,7 @@
 """What every subcommand takes, as dataclasses that tyro turns into flags and help."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -80,6 +80,34 @@ class Demo:
 class Notebooks:
     folder: tyro.conf.Positional[str]
     """A new or empty folder; it becomes a workbook, in which `adautomix run quick` works."""
+
+
+@dataclass(frozen=True)
+class Handout:
+    folder: tyro.conf.Positional[str | None] = None
+    """Where they go (default: handout, or with --solutions: solutions); files that are there are not touched."""
+    solutions: bool = False
+    """With the solutions in the place of the stubs, for who teaches."""
+    only: tuple[str, ...] = ()
+    """Only these, by their numbers: --only 01 02."""
+
+
+@dataclass(frozen=True)
+class Grade:
+    file: tyro.conf.Positional[str]
+    """A Python file with one class that derives from MixMethod. It is run as you: read what others wrote first."""
+    data: Literal["digits", "cifar10"] = "digits"
+    """What it is trained on: digits, or CIFAR-10 with 100 images a class."""
+    epochs: int | None = None
+    """Passes over the training images (default: 8 on digits, 150 on cifar10)."""
+    seed: int = 0
+    """Seed of all trainings."""
+    root: str | None = None
+    """Where CIFAR-10 lies (default: data/cifar10, downloaded on first use)."""
+    device: str = "auto"
+    """auto (GPU if there is one), cpu, cuda, cuda:1, mps."""
+    runs: str = "outputs/grade"
+    """Folder in which the baselines' runs are kept, so that they are trained once."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The subcommands about plans: run, status, book. What they need is imported when they are called."""
+"""The subcommands about plans: run, status, book, slides. What they need is imported when they are called."""
 
 from __future__ import annotations
 
@@ -51,6 +51,17 @@ def book(args: PlanChoice) -> int:
     if site.warnings is not None:
         print(f"Sphinx had something to say about it: {site.warnings}")
     print(NEXT)
+    return 0
+
+
+def slides(args: PlanChoice) -> int:
+    """Make reveal.js slides of 01, 02, 03 and 41, with the figures of what a plan executed; they need no network."""
+    from adautomix.book.slides import build_slides
+
+    made = build_slides(_plan(args, again=True))
+    for file, executed in made.items():
+        print(f"{file}{'' if executed else '  (text alone: the plan did not run this notebook)'}")
+    print("open one in a browser: arrows go on, S shows the speaker's notes; print with ?print-pdf behind the address")
     return 0
 
 

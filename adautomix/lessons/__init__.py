@@ -5,8 +5,12 @@ from adautomix.utils.lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "answers": "check_clipping check_divided check_forgotten check_honest check_interval check_plateau check_seeds "
+        "check_sure check_without_relu",
+        "contract": "NOT_TRIED Verdict check_method verdicts_on",
         "game": "Terms frozen_game measures mixed_by seen_by",
-        "mixers": "check_cutmix check_mixblock check_mixup",
+        "mixers": "check_blob check_cutmix check_mixblock check_mixup check_mixup_loss",
+        "own_file": "method_in",
         "objectives": "check_collapse check_objective check_repair",
     },
 )

@@ -1,4 +1,4 @@
-"""Checks of mixing functions that a reader wrote: MixUp, CutMix and the masks of Eq. 1 and 2.
+"""Checks of functions that a reader wrote: MixUp and its loss, CutMix, FMix's masks, and those of Eq. 1 and 2.
 
 Each returns "right", or one sentence that says what is off: of a known mistake its name, else by how much.
 """
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adautomix.lessons.telling import NOTHING, tells
 from adautomix.utils.paths import shipped
 
 GOLDEN = "tests/golden/mask/N3_lamconcat0_bilinear.npz"
@@ -19,6 +20,7 @@ GOLDEN = "tests/golden/mask/N3_lamconcat0_bilinear.npz"
 CLOSE = 1e-4
 
 
+@tells
 def check_mixup(mixup: Callable[[Tensor, Tensor, Tensor, float], Any]) -> str:
     """Return "right" if `mixup(x, targets, partner, lam)` gives MixUp's images and soft labels, or what is off.
 
@@ -44,6 +46,54 @@ def check_mixup(mixup: Callable[[Tensor, Tensor, Tensor, float], Any]) -> str:
     return "right"
 
 
+@tells
+def check_mixup_loss(loss: Callable[[Tensor, Tensor, Tensor, float, float], Tensor]) -> str:
+    """Return "right" if a loss made of ordinary cross-entropies is the one with mixed soft labels, or what is off.
+
+    Args:
+        loss: of logits [B,K], the class ids of both images [B], the first one's share, and the labels' smoothing.
+    """
+    rng, lam = torch.Generator().manual_seed(0), 0.3
+    logits, (a, b) = torch.randn(8, 6, generator=rng), torch.randint(6, (2, 8), generator=rng)
+    for smoothing in (0.0, 0.1):
+        given = loss(logits, a, b, lam, smoothing)
+        hot = [F.one_hot(y, 6).float() * (1 - smoothing) + smoothing / 6 for y in (a, b)]
+        mixed = (lam * hot[0] + (1 - lam) * hot[1], (1 - lam) * hot[0] + lam * hot[1])
+        wanted, turned = (-(y * logits.log_softmax(dim=1)).sum(dim=1).mean() for y in mixed)
+        if off := _off(given, wanted, "loss"):
+            if isinstance(given, Tensor) and _alike(given, turned):
+                return "the shares are the wrong way round: lam is the first image's"
+            return off if given is None else f"with a smoothing of {smoothing:g} {off}"
+    return "right"
+
+
+@tells
+def check_blob(blob: Callable[[Tensor, float, float], Tensor]) -> str:
+    """Return "right" if a mask is 1 where noise of falling amplitude is highest, on the share lam, or what is off.
+
+    Args:
+        blob: of white noise [H,W//2+1] (complex), the exponent of the fall and lam returns a mask [H,W] of 0 and 1.
+    """
+    white = torch.view_as_complex(torch.randn(24, 13, 2, generator=torch.Generator().manual_seed(0)))
+    for exponent, lam in ((3.0, 0.5), (1.5, 0.3)):
+        mask = blob(white, exponent, lam)
+        wanted = _blob(white, exponent, lam)
+        if mask is None or not isinstance(mask, Tensor) or mask.shape != wanted.shape:
+            return str(_off(mask, wanted, "mask"))
+        mask = mask.float()
+        if not ((mask == 0) | (mask == 1)).all():
+            return "a mask of FMix is 0 or 1 at every pixel"
+        if (area := mask.mean().item()) > lam + 0.01 or area < lam - 0.01:
+            return f"the mask's area is {area:.2f}, asked for is {lam:g}: cut the noise at the height that leaves it"
+        if (mask != wanted).float().mean() > 0.02:
+            lowest = (mask == _blob(-white, exponent, lam)).float().mean() > 0.98
+            power = f"is the amplitude divided by f to the power {exponent:g}?"
+            why = "these are the lowest pixels" if lowest else power
+            return f"the area is right, the shape is not: {why}"
+    return "right"
+
+
+@tells
 def check_cutmix(cutmix: Callable[[Tensor, Tensor, tuple[float, float], float], Any]) -> str:
     """Return "right" if `cutmix(a, b, centre, lam)` pastes a box of b into a, and counts what is left of a.
 
@@ -80,6 +130,7 @@ def check_cutmix(cutmix: Callable[[Tensor, Tensor, tuple[float, float], float], 
     return "right"
 
 
+@tells
 def check_mixblock(masks: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> str:
     """Return "right" if `masks(features, weights)` gives the masks of the authors' released generator, or what is off.
 
@@ -95,7 +146,7 @@ def check_mixblock(masks: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> s
     off = _off(got, wanted, "masks")
     if off is None:
         return "right"
-    if got.shape == wanted.shape:
+    if getattr(got, "shape", None) == wanted.shape:
         for said, change in MISTAKES.items():
             if _alike(got, _masks(features, weights, **change)):
                 return said
@@ -141,18 +192,30 @@ def _masks(
     return large if early else large.softmax(dim=1)
 
 
+def _blob(white: Tensor, exponent: float, lam: float) -> Tensor:
+    height, width = white.shape[0], 2 * (white.shape[1] - 1)
+    rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
+    fall = np.maximum(np.hypot(rows, columns), 1 / max(height, width)) ** exponent
+    noise = np.fft.irfft2(white.numpy() / fall, s=(height, width))
+    return torch.from_numpy(noise >= np.quantile(noise, 1 - lam)).float()
+
+
 def _reach(size: int, centre: float, lam: float) -> int:
     half, middle = size * math.sqrt(1 - lam) / 2, centre * size
     return round(min(size, middle + half) - max(0, middle - half))
 
 
 def _two(made: Any) -> tuple[Any, Any] | str:
+    if made is None:
+        return NOTHING
     if not isinstance(made, (tuple, list)) or len(made) != 2:
         return f"two things should come back, the mix and its label; got {type(made).__name__}"
     return made[0], made[1]
 
 
 def _off(got: Any, wanted: Tensor, what: str) -> str | None:
+    if got is None:
+        return NOTHING
     if not isinstance(got, Tensor):
         return f"the {what} should be a tensor, got {type(got).__name__}"
     if got.shape != wanted.shape:

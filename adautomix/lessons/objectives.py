@@ -3,19 +3,24 @@
 Each returns "right", or one sentence that says what is off.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from adautomix.lessons.game import Terms
+from adautomix.lessons.game import Aim, Terms
+from adautomix.lessons.telling import NOTHING, tells
+
+Play = Callable[[Mapping[str, Aim]], pd.DataFrame]
+"""A game of some aims, by name, that returns the log of `frozen_game`."""
 
 TERMS = {"student": "the student's loss", "teacher": "the teacher's loss", "cosine": "the cosine"}
 COLLAPSED, MIXED = 1 / 3, 1 / 2
 """Mask entropy over its greatest value: below the first hardly anything is mixed, above the second a good deal is."""
 
 
+@tells
 def check_objective(eq4: Callable[[Terms, float], Tensor]) -> str:
     """Return "right" if `eq4(v, beta)` is what the generator makes as large as it can in Eq. 4, or what is off.
 
@@ -25,6 +30,8 @@ def check_objective(eq4: Callable[[Terms, float], Tensor]) -> str:
     for beta in (0.3, 0.8):
         given = [torch.tensor(value, requires_grad=True) for value in (1.7, 1.2, 0.4)]
         value = eq4(Terms(*given, penalty=torch.zeros(()), odd=False), beta)
+        if value is None:
+            return NOTHING
         found = [0.0 if grad is None else float(grad) for grad in torch.autograd.grad(value, given, allow_unused=True)]
         wanted = [1.0, -beta, 1 - beta]
         if all(abs(a + b) < 1e-5 for a, b in zip(found, wanted, strict=True)):
@@ -36,23 +43,28 @@ def check_objective(eq4: Callable[[Terms, float], Tensor]) -> str:
     return "right"
 
 
-def check_collapse(log: pd.DataFrame, aim: str) -> str:
-    """Return "right" if an aim of `frozen_game` ended in masks that show one image, or what it ended in."""
-    entropy = _end(log, aim)
-    if entropy < COLLAPSED:
-        return "right"
+@tells
+def check_collapse(play: Play, aim: Aim) -> str:
+    """Return "right" if a generator that plays for an aim ends by showing single images, or how it ends."""
+    entropy = _end(play, aim)
+    if entropy is None or entropy < COLLAPSED:
+        return NOTHING if entropy is None else "right"
     return f"the masks still mix: their entropy ends at {entropy:.2f} of its maximum, collapse is below {COLLAPSED:.2f}"
 
 
-def check_repair(log: pd.DataFrame, aim: str) -> str:
-    """Return "right" if an aim of `frozen_game` ended in masks that mix, or what they ended in."""
-    entropy = _end(log, aim)
-    if entropy < MIXED:
-        return f"it collapses: the masks' entropy ends at {entropy:.2f} of its maximum, not above {MIXED:.2f}"
-    return "right"
+@tells
+def check_repair(play: Play, aim: Aim) -> str:
+    """Return "right" if a generator that plays for an aim ends by mixing, or how it ends."""
+    entropy = _end(play, aim)
+    if entropy is None or entropy > MIXED:
+        return NOTHING if entropy is None else "right"
+    return f"it collapses: the masks' entropy ends at {entropy:.2f} of its maximum, not above {MIXED:.2f}"
 
 
-def _end(log: pd.DataFrame, aim: str) -> float:
-    """Return the mask entropy over its maximum, mean of the last fifth of the steps."""
-    part = log[log["aim"] == aim]
-    return float(part[part["step"] >= 0.8 * part["step"].max()]["entropy"].mean())
+def _end(play: Play, aim: Aim) -> float | None:
+    """Return the mask entropy over its maximum, mean of the last fifth of the steps; None of an aim without a value."""
+    tried = aim(Terms(*(torch.ones(()) for _ in range(4)), odd=False))
+    if tried is None:
+        return None
+    log = play({"yours": aim})
+    return float(log[log["step"] >= 0.8 * log["step"].max()]["entropy"].mean())

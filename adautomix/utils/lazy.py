@@ -5,36 +5,51 @@ importing torch.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from adautomix.utils.errors import unknown
+from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.extras import import_or_tell
 
 
 class LazyTable(Mapping[str, Any]):
-    """Read-only mapping from a name to the object at `package.module:attribute`."""
+    """Mapping from a name to the object at `package.module:attribute`; only `lent` adds to it, for a while."""
 
     def __init__(self, what: str, package: str, entries: dict[str, str]) -> None:
         self._what, self._package, self._entries = what, package, entries
+        self._lent: dict[str, Any] = {}
+
+    @contextmanager
+    def lent(self, name: str, value: Any) -> Iterator[None]:
+        """Hold one more object while the block runs: one of a user's own file. Raises UserError for a known name."""
+        if name in self:
+            raise UserError(f"there is a {self._what} {name!r} already; give yours another name")
+        self._lent[name] = value
+        try:
+            yield
+        finally:
+            del self._lent[name]
 
     def __getitem__(self, name: str) -> Any:
         """Return the object; raises UnknownName, naming the closest one, or MissingExtra."""
+        if name in self._lent:
+            return self._lent[name]
         if name not in self._entries:
             raise unknown(self._what, name, self._entries)
         module, attribute = self._entries[name].split(":")
         return getattr(import_or_tell(f"{self._package}.{module}"), attribute)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._entries or name in self._lent
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter([*self._entries, *self._lent])
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._lent)
 
     def __repr__(self) -> str:
-        return f"{self._what} table: {', '.join(self._entries)}"
+        return f"{self._what} table: {', '.join(self)}"
 
 
 def lazy_exports(

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from adautomix.lessons import check_cutmix, check_mixblock, check_mixup
+from adautomix.lessons import check_blob, check_cutmix, check_mixblock, check_mixup, check_mixup_loss
+from adautomix.lessons.telling import NOTHING
 from adautomix.models import MixBlock
 
 
@@ -79,3 +81,48 @@ def test_known_mistakes_of_the_masks_are_named():
     assert "shape" in check_mixblock(lambda f, w: masks(f, w)[:, :2])
     assert "tensor" in check_mixblock(lambda f, w: np.zeros(3))
     assert "off by up to" in check_mixblock(lambda f, w: masks(f, w).flip(1))
+
+
+def loss(logits, a, b, lam, smoothing):
+    one, other = (F.cross_entropy(logits, y, label_smoothing=smoothing) for y in (a, b))
+    return lam * one + (1 - lam) * other
+
+
+def test_mixups_loss_of_hard_labels():
+    assert check_mixup_loss(loss) == "right"
+    assert "wrong way round" in check_mixup_loss(lambda z, a, b, lam, s: loss(z, b, a, lam, s))
+    assert "smoothing of 0.1" in check_mixup_loss(lambda z, a, b, lam, s: loss(z, a, b, lam, 0.0))
+    assert "tensor" in check_mixup_loss(lambda *given: 0.5)
+
+
+def blob(white, exponent, lam, *, order=-1):
+    """FMix's mask pixel by pixel: from a sorted list."""
+    height, width = white.shape[0], 2 * (white.shape[1] - 1)
+    fall = torch.tensor([[math.hypot(r, c) for c in np.fft.rfftfreq(width)] for r in np.fft.fftfreq(height)])
+    noise = torch.fft.irfft2(white / fall.clamp(min=1 / height) ** exponent, s=(height, width))
+    ranked = sorted(range(height * width), key=lambda pixel: order * noise.flatten()[pixel])
+    mask = torch.zeros(height * width)
+    mask[ranked[: round(lam * height * width)]] = 1
+    return mask.view(height, width)
+
+
+def test_a_blob_is_known_by_area_and_shape():
+    assert check_blob(blob) == "right"
+    assert "lowest" in check_blob(lambda w, e, lam: blob(w, e, lam, order=1))
+    assert "to the power" in check_blob(lambda w, e, lam: blob(w, 1.0, lam))
+    assert "area is 0.70" in check_blob(lambda w, e, lam: blob(w, e, 0.7))
+    assert "0 or 1" in check_blob(lambda w, e, lam: blob(w, e, lam) / 2)
+
+
+@pytest.mark.parametrize("check", [check_blob, check_cutmix, check_mixblock, check_mixup, check_mixup_loss])
+def test_a_check_says_what_is_missing_and_what_was_raised(check):
+    def empty(*given): ...
+
+    def broken(*given):
+        raise IndexError("too far")
+
+    def unwritten(*given):
+        raise NotImplementedError
+
+    assert check(empty) == check(unwritten) == NOTHING
+    assert check(broken).startswith("it raised IndexError: too far (test_mixers.py, line ")

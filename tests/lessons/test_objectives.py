@@ -6,12 +6,17 @@ import torch
 from helpers.tiny import tiny_classifier
 
 from adautomix.lessons import check_collapse, check_objective, check_repair, frozen_game, measures, mixed_by, seen_by
+from adautomix.lessons.telling import NOTHING
 from adautomix.methods import mask_entropy
 from adautomix.models import AutoMixBlock, MixBlock
 
 
 def eq4(v, beta):
     return v.student - beta * v.teacher + (1 - beta) * v.cosine
+
+
+def eq4_at_03(v):
+    return eq4(v, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -36,10 +41,21 @@ def test_the_end_of_a_game_tells_collapse_from_mixing():
     fallen = pd.DataFrame({"aim": "a", "step": steps, "entropy": [1.0] * 8 + [0.1, 0.0]})
     mixing = fallen.assign(aim="b", entropy=0.9)
     log = pd.concat([fallen, mixing])
-    assert check_collapse(log, "a") == "right"
-    assert "0.90" in check_collapse(log, "b")
-    assert check_repair(log, "b") == "right"
-    assert "collapses" in check_repair(log, "a")
+    falls, mixes = (lambda aims, name=name: log[log["aim"] == name] for name in "ab")
+    assert check_collapse(falls, eq4_at_03) == "right"
+    assert "0.90" in check_collapse(mixes, eq4_at_03)
+    assert check_repair(mixes, eq4_at_03) == "right"
+    assert "collapses" in check_repair(falls, eq4_at_03)
+
+
+def test_an_aim_that_is_not_written_is_not_played():
+    def play(aims):
+        raise AssertionError("played")
+
+    for check in (check_collapse, check_repair):
+        assert check(play, lambda v: None) == NOTHING
+        assert "AttributeError" in check(play, lambda v: v.pupil)
+    assert check_objective(lambda v, beta: None) == NOTHING
 
 
 def test_the_game_moves_generators_uphill_and_leaves_the_players_alone():
