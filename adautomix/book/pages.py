@@ -61,6 +61,7 @@ def guide_pages(notebooks: Collection[str] | None = None) -> dict[str, str]:
         notebooks: paths of the notebooks' pages; links to others become words. All links stay if not given.
     """
     texts = {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("your_code.md", "teach.md")}
+    texts = {name: text.replace("](../../", "](") for name, text in texts.items()}  # as links of the file they hold too
     if notebooks is None:
         return texts
     return {k: LINK.sub(lambda link: link[0] if link[2] in notebooks else link[1], text) for k, text in texts.items()}

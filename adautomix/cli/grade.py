@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from adautomix.cli.arguments import FAILED, Grade
 from adautomix.config import OptimConfig, TrainConfig
+from adautomix.utils.errors import UserError
 
 if TYPE_CHECKING:
     from adautomix.methods.base import MixMethod
@@ -60,14 +61,21 @@ def config_of(args: Grade) -> TrainConfig:
 
 def trained(kind: type["MixMethod"], config: TrainConfig, runs: str) -> int:
     """Train baselines, which are kept, and the student's method, which is not; print accuracies, return points."""
+    from filelock import FileLock
+
+    from adautomix.lessons.telling import raised
     from adautomix.methods import METHODS
 
-    reached = {name: top1(replace(config, method=name), runs, name) for name in BASELINES}
+    Path(runs).mkdir(parents=True, exist_ok=True)
+    with FileLock(Path(runs) / ".lock"):  # of a whole class that begins at once, one trains them
+        reached = {name: top1(replace(config, method=name), runs, name) for name in BASELINES}
     with TemporaryDirectory() as passing, METHODS.lent(OWN, kind):
         try:
             own = top1(replace(config, method=OWN), passing, kind.__name__)
-        except FloatingPointError as error:
-            print(f"  {kind.__name__:<18}not trained to the end: {error}")
+        except UserError:
+            raise
+        except Exception as error:  # the student's code: other sizes than the contract tried
+            print(f"  {kind.__name__:<18}not trained to the end: {raised(error)}")
             return 0
     below = max(reached.values()) - own
     points = round(TRAINING * min(1.0, max(0.0, 1 - below / SPREAD)))

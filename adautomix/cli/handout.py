@@ -19,7 +19,7 @@ from adautomix.utils.paths import shipped
 CHAPTERS = ("01", "02", "03", "41")
 SOLUTION, STUB = "solution", "stub"
 FOR_STUDENTS = """> **Handout.** Run the notebook once from the top, then fill in the stubs of the exercises: the check
-> below each says "right" or what is off. The package never overwrites this file."""
+> below each that is code says "right" or what is off. The package never overwrites this file."""
 FOR_TEACHERS = "> **With solutions**, in the places of the stubs."
 BLANK = "*Your answer:*"
 LINK = re.compile(r"\[([^\]]+)\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)")
@@ -51,7 +51,7 @@ def write_handout(args: Handout) -> int:
 def handout_of(notebook: dict[str, Any], *, solutions: bool) -> dict[str, Any]:
     """Return a notebook without its solutions, or with them in the places of the stubs and unfolded.
 
-    Links to notebooks that are no handouts become words.
+    Nothing that was executed stays in it. Links to notebooks that are no handouts become words.
     """
     left_out = STUB if solutions else SOLUTION
     cells = [_shown(cell) for cell in notebook["cells"] if not _is(cell, left_out) or _in_words(cell)]
@@ -64,6 +64,8 @@ def handout_of(notebook: dict[str, Any], *, solutions: bool) -> dict[str, Any]:
 
 def _shown(cell: dict[str, Any]) -> dict[str, Any]:
     text = "".join(cell["source"])
+    if cell["cell_type"] == "code":
+        cell = cell | {"outputs": [], "execution_count": None}
     if cell["cell_type"] == "markdown":
         text = LINK.sub(lambda link: link[0] if link[2][:2] in CHAPTERS else link[1], text)
     metadata = {name: value for name, value in cell["metadata"].items() if name != "jupyter" or not _is(cell, SOLUTION)}

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -26,13 +27,22 @@ def describe(figure: Figure) -> str:
     without axes are told as one.
     """
     shown = [axis for axis in figure.axes if axis.get_visible() and not hasattr(axis, "_colorbar")]
-    pictures = [axis for axis in shown if axis.images and not axis.axison]
+    pictures = [axis for axis in shown if axis.images and not axis.axison and not _is_diagram(axis)]
     panels = [axis for axis in shown if axis not in pictures and (axis.has_data() or axis.texts)]
     titles = [_words(part.get_suptitle()) for part in (figure, *figure.subfigs)]
     parts = [f"{_several(titles)}." if any(titles) else "", _pictures(pictures)]
     parts += [_panel(axis, _names(axis, figure)) for axis in panels[:MOST]]
     parts += [f"{len(panels) - MOST} more panels of that kind."] if len(panels) > MOST else []
     return " ".join(part for part in parts if part) or "An empty figure."
+
+
+def told(figure: Figure) -> str:
+    """Return `describe(figure)`, or a word for one that it fails on: no figure is lost for want of its description."""
+    try:
+        return describe(figure)
+    except Exception as error:
+        warnings.warn(f"a figure could not be told in words ({type(error).__name__}: {error})", stacklevel=2)
+        return "A figure."
 
 
 def describe_outputs() -> None:
@@ -51,7 +61,7 @@ def describe_outputs() -> None:
     def described(figure: Figure) -> Any:
         drawn = draw(figure)
         data, metadata = drawn if isinstance(drawn, tuple) else (drawn, {})
-        return data if data is None else (data, metadata | {"alt": describe(figure)})
+        return data if data is None else (data, metadata | {"alt": told(figure)})
 
     described.describes = True
     formatter.for_type(Figure, described)
@@ -75,13 +85,18 @@ def _panel(axis: Axes, names: dict[str, str]) -> str:
     title = _title(axis)
     scales = [_axis(axis, letter) for letter in "xy"]
     drawn = [*_lines(axis, names), *_bars(axis, names), *_points(axis, names), *_maps(axis)]
-    text = ""
+    drawn, text = [] if _is_diagram(axis) else drawn, ""
     if not drawn:  # a diagram: what is written in it
         text = _several(dict.fromkeys(_words(written.get_text()) for written in axis.texts), 4 * MOST)
     head = f"{title}: " if title else "" if drawn or not text else "A diagram: "
     along = ", ".join(scale for scale in scales if scale)
     told = "; ".join([*([along] if along and drawn else []), *drawn, *([text] if text else [])])
     return f"{head}{told}." if told else ""
+
+
+def _is_diagram(axis: Axes) -> bool:
+    """Return whether axes hold words more than anything measured: boxes, pictures among them, and what joins them."""
+    return not axis.axison and len(axis.texts) >= MOST
 
 
 def _axis(axis: Axes, letter: str) -> str:
@@ -187,4 +202,6 @@ def _words(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{float(value):.3g}".replace("-", "−") if np.isfinite(value) else "nothing"
+    if not np.isfinite(value):
+        return "nothing"
+    return (f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{float(value):.3g}").replace("-", "−")

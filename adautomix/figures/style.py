@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from adautomix.figures.description import describe, describe_outputs
+from adautomix.figures.description import describe_outputs, told
 from adautomix.methods import METHODS
 
 ROLE_COLORS = {"student": "#0072B2", "teacher": "#D55E00"}
@@ -189,4 +189,4 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG and SVG, `path` given without a suffix, with its description inside; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):
-        figure.savefig(path.with_suffix(suffix), metadata={"Description": describe(figure)})
+        figure.savefig(path.with_suffix(suffix), metadata={"Description": told(figure)})

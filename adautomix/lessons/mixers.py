@@ -124,6 +124,9 @@ def check_cutmix(cutmix: Callable[[Tensor, Tensor, tuple[float, float], float], 
             if abs(int(got.sum()) - want) > 2:
                 why = "each side is sqrt(1 - lam) of the image's, clipped at the border"
                 return f"at lam {lam:g} and centre {centre} the box has {int(got.sum())} {name}, about {want}: {why}"
+            first, half = int(got.nonzero()[0]), 20 * (1 - lam) ** 0.5
+            if abs(first - max(0, 40 * place - half)) > 2:
+                return f"at lam {lam:g} and centre {centre} the box is in the wrong place: {name} from {first} on"
         if abs(share - left) > CLOSE:
             asked = " That is the lam asked for, and the clipped box left another area." if share == lam else ""
             return f"the label's share of a is {share:.3f}, its share of the pixels {left:.3f}.{asked}"

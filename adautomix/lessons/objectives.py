@@ -54,7 +54,13 @@ def check_collapse(play: Play, aim: Aim) -> str:
 
 @tells
 def check_repair(play: Play, aim: Aim) -> str:
-    """Return "right" if a generator that plays for an aim ends by mixing, or how it ends."""
+    """Return "right" if an adversary with the teacher as its anchor ends by mixing, or how it ends."""
+    given = [torch.tensor(value, requires_grad=True) for value in (1.7, 1.2, 0.4)]
+    if isinstance(value := aim(Terms(*given, penalty=torch.zeros(()), odd=False)), Tensor):
+        hard, easy, _ = torch.autograd.grad(value + 0 * sum(given), given)
+        if hard <= 0 or easy >= 0:
+            words = "the aim should grow with the student's loss, and fall as the teacher's grows"
+            return f"{words}; yours changes by {float(hard):+.2f} and {float(easy):+.2f} with them"
     entropy = _end(play, aim)
     if entropy is None or entropy > MIXED:
         return NOTHING if entropy is None else "right"

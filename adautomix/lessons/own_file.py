@@ -27,7 +27,8 @@ def method_in(path: str | Path) -> type[MixMethod]:
         raise UserError(f"{file.name} is not Python: {error.msg}, line {error.lineno}") from error
     except Exception as error:
         raise UserError(f"{file.name} cannot be imported: {raised(error)}") from error
-    own = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == spec.name]
+    classes = dict.fromkeys(c for c in vars(module).values() if isinstance(c, type))  # one may have two names
+    own = [c for c in classes if c.__module__ == spec.name]
     methods = [c for c in own if issubclass(c, MixMethod)]
     last = [c for c in methods if not any(other is not c and issubclass(other, c) for other in methods)]
     if not last:

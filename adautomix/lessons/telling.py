@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from sysconfig import get_path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 NOTHING = "nothing is here yet: write it, and run this cell again"
@@ -28,6 +29,7 @@ def raised(error: Exception) -> str:
         return NOTHING
     said = " ".join(str(error).split())
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "site-packages" not in f.filename and PACKAGE not in Path(f.filename).parents]
+    others = {PACKAGE, Path(get_path("stdlib")), Path(get_path("purelib"))}
+    own = [f for f in frames if not others & set(Path(f.filename).parents)]
     where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno}: {own[-1].line})" if own else ""
     return f"it raised {type(error).__name__}: {said[:300]}{where}"

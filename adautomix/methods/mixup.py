@@ -1,6 +1,6 @@
 """MixUp: convex combinations of images and of labels.
 
-Zhang, Cisse, Dauphin, Lopez-Paz: "mixup: Beyond Empirical Risk Minimization", ICLR 2018, Eq. 1.
+Zhang, Cisse, Dauphin, Lopez-Paz: "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
 The paper and the released benchmark draw one lam a batch, not one an image.
 """
 

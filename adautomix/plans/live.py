@@ -34,12 +34,12 @@ class Live:
         self.others: list[str] = []
 
     def __enter__(self) -> "Live":
+        self.beat(0, "")  # before it looks: of two that begin at once, each sees the other or is seen
         for path, run in _records(self.path.parent.parent):
-            if _alive(run):
-                self.others.append(_who(run))
-            else:
+            if not _alive(run):
                 path.unlink(missing_ok=True)
-        self.beat(0, "")
+            elif path != self.path:
+                self.others.append(_who(run))
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -68,7 +68,7 @@ def train(
         log: gets one line an epoch. On a terminal and in a notebook a bar stands below, with the time left.
         on_epoch: called with the Run and the epoch's row of its history when both are on the disk, for TensorBoard and
             the like; in this process with several devices too, of torchrun's in the first. What it raises ends the
-            training, which can go on from there.
+            training; one that goes on does not tell again what is on the disk, see `Run.history`.
     Raises: UserError for a config, data set or device that cannot be used; FloatingPointError for a loss that is not
         finite; RankError for a rank that was killed or failed: with several devices all of them end together.
     """

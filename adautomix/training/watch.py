@@ -1,6 +1,7 @@
 """Who watches a training: the log's lines, a bar on a terminal or in a notebook, and a callback of the caller's."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -37,7 +38,9 @@ class Watch:
     def begin(self, name: str, epoch: int) -> None:
         """Take what is trained, and how many epochs of it are done: the time left is reckoned from here."""
         self.bar.set_description_str(name, refresh=False)
-        self.bar.initial = self.bar.n = self.done = epoch
+        # All that tqdm reckons speed from: else what was done before counts as done in no time.
+        self.bar.initial = self.bar.n = self.bar.last_print_n = self.done = epoch
+        self.bar.start_t = self.bar.last_print_t = time.time()
 
     def step(self, epochs: float, images_per_s: float) -> None:
         """Show how many epochs are done, in part, and how fast they go."""

@@ -4,6 +4,8 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{machine()}-{os.getpid()}.tmp")
     try:
         write(temporary)
         os.replace(temporary, path)
@@ -29,9 +31,23 @@ def sweep(folder: Path) -> None:
     """Remove the temporary files that killed processes of this machine left in a folder."""
     if not Path("/proc/self").exists():
         return
-    for left in folder.glob(f".*.{socket.gethostname()}-*.tmp"):
-        if not Path("/proc", left.name.split("-")[-1].removesuffix(".tmp")).exists():
+    for left in folder.glob(f".*.{machine()}-*.tmp"):
+        number = left.name.split("-")[-1].removesuffix(".tmp")
+        try:
+            os.kill(int(number), 0)
+        except (ProcessLookupError, ValueError):
             left.unlink(missing_ok=True)
+        except PermissionError:  # it lives, and is somebody else's
+            continue
+
+
+@cache
+def machine() -> str:
+    """Return what tells apart who does not see one another's processes: hosts, their starts, containers."""
+    marks = [socket.gethostname()]
+    with suppress(OSError):
+        marks += [Path("/proc/sys/kernel/random/boot_id").read_text()[:8], str(os.stat("/proc/self/ns/pid").st_ino)]
+    return "_".join(marks)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -36,6 +36,13 @@ def test_the_timetable_is_two_hours():
     assert sum(lengths) == 120
 
 
+def test_its_links_hold_in_the_checkout_too():
+    file = ROOT / "adautomix" / "book" / "teach.md"
+    links = re.findall(r"\]\(([^)#:]+)\)", file.read_text())
+    assert len(links) > 5
+    assert [link for link in links if not (file.parent / link).exists()] == []
+
+
 def test_notebooks_and_sections_that_it_names_exist():
     for path in re.findall(r"\]\((notebooks/[^)]+)\)", PAGE):
         assert (ROOT / path).exists()

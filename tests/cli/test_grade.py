@@ -1,5 +1,8 @@
 """The subcommand grade: points for a right method and for wrong ones, and what a student is told."""
 
+from types import SimpleNamespace
+
+import pandas as pd
 import pytest
 
 from adautomix import METHODS
@@ -54,6 +57,19 @@ def test_a_right_method_is_trained_beside_the_baselines_which_are_kept(tmp_path,
     assert "graded" not in METHODS
 
 
+def test_what_fails_in_training_alone_is_told_and_the_rest_counts(tmp_path, capsys, monkeypatch):
+    def train(config, runs, log):
+        if config.method == "graded":
+            raise ValueError("5 classes, got 10")
+        return SimpleNamespace(history=pd.DataFrame({"student_top1": [50.0]}))
+
+    monkeypatch.setattr("adautomix.training.loop.train", train)
+    code, out, _ = graded(tmp_path, capsys, RIGHT)
+    assert code == 0
+    assert "not trained to the end: it raised ValueError: 5 classes, got 10" in out
+    assert "60 of 80 points" in out
+
+
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_wrong_method_is_told_what_is_off_and_not_trained(tmp_path, capsys, mistake):
     right, wrong, said, points = WRONG[mistake]
@@ -84,7 +100,7 @@ def test_a_file_without_one_method_is_refused_with_a_sentence(tmp_path, capsys, 
 
 
 def test_of_methods_that_derive_from_one_another_the_last_is_meant(tmp_path):
-    (tmp_path / "mine.py").write_text(RIGHT + "\n\nclass Better(Split): ...\n")
+    (tmp_path / "mine.py").write_text(RIGHT + "\n\nclass Better(Split): ...\n\n\nMETHOD = Better\n")
     assert method_in(tmp_path / "mine.py").__name__ == "Better"
     with pytest.raises(UserError, match="there is none at"):
         method_in(tmp_path / "other.py")

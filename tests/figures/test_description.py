@@ -23,6 +23,13 @@ HISTORY = pd.DataFrame(
 )
 
 
+def test_a_figure_that_cannot_be_told_is_saved_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("adautomix.figures.description.describe", lambda figure: 1 / 0)
+    with pytest.warns(UserWarning, match="could not be told in words .ZeroDivisionError"):
+        figures.save(plt.figure(), tmp_path / "empty")
+    assert (tmp_path / "empty.png").exists()
+
+
 def test_lines_are_told_by_where_they_begin_and_end_and_axes_by_their_data():
     figure, axis = plt.subplots()
     sns.lineplot(HISTORY, x="epoch", y="top1", hue="method", ax=axis)

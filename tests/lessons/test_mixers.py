@@ -62,6 +62,8 @@ def test_a_wrong_mixup_is_told_what_is_off(wrong, said):
         (lambda a, b, c, lam: (torch.where(torch.rand(40, 40) < lam, a, b), lam), "no rectangle"),
         (lambda a, b, c, lam: cutmix(a, b, c, lam**2), "sqrt"),
         (lambda a, b, c, lam: cutmix(a, b, c, 1 - lam), "sqrt"),
+        (lambda a, b, c, lam: cutmix(a, b, [1 - part for part in c], lam), "the wrong place: rows from"),
+        (lambda a, b, c, lam: cutmix(a, b, [0.5 - lam / 4, *c[1:]], lam), "the wrong place: rows from"),
     ],
 )
 def test_a_wrong_cutmix_is_told_what_is_off(wrong, said):

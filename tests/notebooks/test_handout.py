@@ -102,6 +102,13 @@ def test_links_to_notebooks_that_are_no_handouts_become_words():
     assert text_of(shown).endswith("See 40 and [02](02_c.ipynb).")
 
 
+def test_nothing_that_was_executed_goes_along():
+    cell = {"cell_type": "code", "metadata": {}, "source": "1", "outputs": [{"text": "/home/me"}], "execution_count": 3}
+    title = {"cell_type": "markdown", "metadata": {}, "source": "# 01 · A"}
+    _, shown = handout_of({"cells": [title, cell]}, solutions=False)["cells"]
+    assert (shown["outputs"], shown["execution_count"]) == ([], None)
+
+
 def test_a_file_that_somebody_worked_in_is_never_overwritten(tmp_path, capsys):
     assert call(tmp_path, "--only", "01") == 0
     assert call(tmp_path) == 0  # as they are; the others come

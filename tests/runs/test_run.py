@@ -1,7 +1,6 @@
 """The Run folder: what does it record, how is it found, and is it whole at any time?"""
 
 import json
-import socket
 
 import pandas as pd
 import pytest
@@ -10,7 +9,7 @@ from helpers.run_folders import DATASET, make_run, open_run
 from adautomix.config import TrainConfig
 from adautomix.runs.run import Run, find_runs
 from adautomix.utils.errors import UserError
-from adautomix.utils.files import read_json, write_atomic, write_json
+from adautomix.utils.files import machine, read_json, write_atomic, write_json
 
 
 def test_the_same_config_has_the_same_folder_whose_name_tells_what_it_is(tmp_path):
@@ -76,7 +75,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
 
 
 def test_what_a_killed_process_left_half_written_goes_with_the_next_write(tmp_path):
-    host, gone = socket.gethostname(), 2**22 + 1  # above the largest process number
+    host, gone = machine(), 2**22 + 1  # above the largest process number
     left, other, ours = (tmp_path / f".a.json.{who}.tmp" for who in (f"{host}-{gone}", f"x{host}-{gone}", f"{host}-1"))
     for path in (left, other, ours):
         path.write_text("half")

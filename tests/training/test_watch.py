@@ -54,6 +54,21 @@ def test_the_bar_shows_epochs_speed_time_left_and_both_accuracies(monkeypatch):
     assert lines == ["a line"]
 
 
+def test_of_a_run_that_goes_on_the_time_left_is_reckoned_from_its_own_speed(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("adautomix.training.watch.time.time", lambda: clock[0])
+    stream = terminal(monkeypatch)
+    with Watch(150, print) as watch:
+        watch.bar._time = lambda: clock[0]
+        clock[0] += 5.0
+        watch.begin("mixup-s0", 100)
+        for step in range(1, 21):
+            clock[0] += 1.0
+            watch.step(100 + step / 2, 300.0)
+    assert len(shown(stream)) > 10
+    assert "110.0/150 epochs, 00:20, 01:20 left" in shown(stream)[-1]
+
+
 def test_an_epoch_that_is_not_evaluated_leaves_the_last_accuracies(monkeypatch):
     stream = terminal(monkeypatch)
     with Watch(10, print) as watch:
