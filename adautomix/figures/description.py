@@ -24,10 +24,12 @@ def describe(figure: Figure) -> str:
     """Return a figure in words: its title, and for each panel title, axes with their ranges, and what is drawn.
 
     Lines are told by where they begin and end, bars by their heights, pictures by their titles. Panels of pictures
-    without axes are told as one.
+    without axes are told as one. A diagram, whose words alone say little, has its own as the figure's label.
     """
+    if own := figure.get_label():
+        return own
     shown = [axis for axis in figure.axes if axis.get_visible() and not hasattr(axis, "_colorbar")]
-    pictures = [axis for axis in shown if axis.images and not axis.axison and not _is_diagram(axis)]
+    pictures = [axis for axis in shown if axis.images and not axis.axison]
     panels = [axis for axis in shown if axis not in pictures and (axis.has_data() or axis.texts)]
     titles = [_words(part.get_suptitle()) for part in (figure, *figure.subfigs)]
     parts = [f"{_several(titles)}." if any(titles) else "", _pictures(pictures)]
@@ -85,18 +87,13 @@ def _panel(axis: Axes, names: dict[str, str]) -> str:
     title = _title(axis)
     scales = [_axis(axis, letter) for letter in "xy"]
     drawn = [*_lines(axis, names), *_bars(axis, names), *_points(axis, names), *_maps(axis)]
-    drawn, text = [] if _is_diagram(axis) else drawn, ""
+    text = ""
     if not drawn:  # a diagram: what is written in it
         text = _several(dict.fromkeys(_words(written.get_text()) for written in axis.texts), 4 * MOST)
     head = f"{title}: " if title else "" if drawn or not text else "A diagram: "
     along = ", ".join(scale for scale in scales if scale)
     told = "; ".join([*([along] if along and drawn else []), *drawn, *([text] if text else [])])
     return f"{head}{told}." if told else ""
-
-
-def _is_diagram(axis: Axes) -> bool:
-    """Return whether axes hold words more than anything measured: boxes, pictures among them, and what joins them."""
-    return not axis.axison and len(axis.texts) >= MOST
 
 
 def _axis(axis: Axes, letter: str) -> str:

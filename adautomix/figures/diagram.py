@@ -124,6 +124,13 @@ def framework(
     _slots(board, pictures, shares)
     _losses(board, pictures, words, weights.index)
     _weights(board, weights)
+    board.figure.set_label(
+        f"{title}. Above, the generator module: {len(shares)} images, of which {', '.join(f'{s:.2f}' for s in shares)} "
+        f"make the label, go through a frozen copy of the teacher up to {tap}; MixBlock ({words['generator']} weights) "
+        f"makes of these features ({words['tap']}) a mask for each image, and the masks the mix. Below, the target "
+        f"module: student and teacher see the batch and its mixes, and a table says with which weight each of "
+        f"{len(weights)} loss terms reaches student and generator."
+    )
     return board.figure
 
 

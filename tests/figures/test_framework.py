@@ -88,10 +88,12 @@ def test_the_shapes_written_are_those_given_and_no_others(drawn):
     assert written == {"×".join(map(str, shape)) for shape in shapes.values()} | grids
 
 
-def test_in_words_it_is_a_diagram_of_what_is_written_in_it(drawn):
-    told = figures.describe(drawn[1])
-    assert told.startswith("A diagram: ")
-    assert "MixBlock" in told
+def test_in_words_it_tells_the_step_that_it_shows(drawn):
+    (shapes, *_), figure = drawn
+    told = figures.describe(figure)
+    assert told.startswith(figure.get_label().split(".")[0])
+    assert f"({'×'.join(map(str, shapes['tap']))})" in told
+    assert f"{shapes['lam'][1]} images" in told
 
 
 def test_every_text_lies_in_its_box_or_on_the_board(drawn):
