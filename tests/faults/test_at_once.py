@@ -100,7 +100,7 @@ folder = pathlib.Path(outputs, "seen")
 folder.mkdir(parents=True, exist_ok=True)
 with (folder / f"{number}").open("a") as file:
     file.write(f"{time.time()} ")
-time.sleep(2)
+time.sleep(0.5)
 with (folder / f"{number}").open("a") as file:
     file.write(f"{time.time()}\\n")
 """
@@ -125,7 +125,7 @@ def test_of_two_runs_of_a_plan_at_once_each_notebook_runs_once_and_both_end_well
     count = times(8, 64)
     wanted = many(tmp_path, count)
     with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as scratch:
-        plan = MarkedPlan(tmp_path, Path(scratch), workers=times(2, 8))
+        plan = MarkedPlan(tmp_path, Path(scratch), workers=times(1, 8))
         said = [tmp_path / "first", tmp_path / "second"]
         first = plan.start(said[0])
         live = tmp_path / "outputs" / "tiny" / ".runs"
