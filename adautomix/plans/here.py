@@ -18,8 +18,9 @@ QUIET = {"nthreads": 1, "host": "127.0.0.1", "dashboard": False, "silence_logs":
 class Here(Place):
     """This machine."""
 
-    def __init__(self, client: Any, share: int) -> None:
+    def __init__(self, client: Any, cluster: Any, share: int) -> None:
         super().__init__(client)
+        self.cluster = cluster
         self.names = cards.visible()
         self.cards = cards.Cards(self.names, share)
 
@@ -40,6 +41,18 @@ class Here(Place):
         """Take note that a task has ended."""
         self.cards.give_back(task)
 
+    def tend(self, useful: int) -> list[str]:
+        """Start a worker for each that was asked to end, by a signal: dask starts those again only that were killed."""
+        if any(nanny.status.name == "closed" for nanny in self.cluster.workers.values()):
+            self.cluster.sync(self._forget_ended)
+            self.cluster.scale(len(self.cluster.worker_spec))
+        return []
+
+    async def _forget_ended(self) -> None:
+        for name, nanny in list(self.cluster.workers.items()):
+            if nanny.status.name == "closed":
+                del self.cluster.workers[name]
+
 
 @contextmanager
 def here(where: Where, tasks: Sequence[Task]):
@@ -57,6 +70,6 @@ def here(where: Where, tasks: Sequence[Task]):
             SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
             Client(cluster) as client,
         ):
-            yield Here(client, where.gpu_share)
+            yield Here(client, cluster, where.gpu_share)
     finally:
         sweep()  # dask kills workers that take their time to end

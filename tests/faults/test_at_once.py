@@ -100,7 +100,7 @@ folder = pathlib.Path(outputs, "seen")
 folder.mkdir(parents=True, exist_ok=True)
 with (folder / f"{number}").open("a") as file:
     file.write(f"{time.time()} ")
-time.sleep(2)
+time.sleep(0.5)
 with (folder / f"{number}").open("a") as file:
     file.write(f"{time.time()}\\n")
 """

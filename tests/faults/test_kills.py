@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.faults import SEED, counted, rng_for, times
+from helpers.faults import FULL, SEED, counted, rng_for, times
 from helpers.killed_plans import MarkedPlan
 from helpers.kills import Trainers, adopt_orphans
 from helpers.plans import OUTPUTS, write_notebook, write_plan
@@ -38,14 +38,20 @@ def campaign(trainers, kills, rng):
                 break
         one.finish(runs)
         count += 1
-    found = sum((Counter(t.found) for t in trainers), Counter())
-    phases = sum((Counter(t.phases) for t in trainers), Counter())
+        if FULL and count % 20 == 0:
+            so_far, found = (sum((Counter(c) for c in all_), Counter()) for all_ in counts_of(trainers))
+            print(f"{so_far.total()} kills of {count} runs: {dict(found) or 'nothing found'}", flush=True)
+    phases, found = (sum((Counter(c) for c in all_), Counter()) for all_ in counts_of(trainers))
     return {
         "runs": count,
         "phases": dict(phases),
         "found": {name: found[name] for name in trainers[0].found},
         "why": [line for t in trainers for line in t.why][:20],
     }
+
+
+def counts_of(trainers):
+    return [t.phases for t in trainers], [t.found for t in trainers]
 
 
 def in_memory(folder, dataset, kills, methods):
@@ -86,7 +92,7 @@ def test_nothing_is_lost_torn_left_or_different_after_kills_of_trainers(tmp_path
 
 
 def test_nothing_is_lost_torn_left_or_different_after_kills_of_trainers_with_loader_processes(tmp_path):
-    told("trainers with loader processes, or these, killed", in_child(streamed, tmp_path, times(3, 100)))
+    told("trainers with loader processes, or these, killed", in_child(streamed, tmp_path, times(2, 100)))
 
 
 TRAIN = """\

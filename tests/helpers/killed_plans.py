@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -38,9 +39,10 @@ class MarkedPlan:
         own = {MARK: self.mark, "TMPDIR": str(self.scratch), "JUPYTER_RUNTIME_DIR": str(self.scratch / "jupyter")}
         own["PYTHONPATH"] = str(ROOT)
         with said.open("w") as output:
-            return subprocess.Popen(
-                self.call, cwd=self.folder, env=os.environ | own, stdout=output, stderr=output, start_new_session=True
-            )
+            how = {"cwd": self.folder, "env": os.environ | own, "stdout": output, "stderr": output}
+            # A shell's background job ignores Ctrl-C, and its children with it; a command in a terminal does not.
+            heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+            return subprocess.Popen(self.call, **how, start_new_session=True, preexec_fn=heard)
 
     def finish(self, said: Path) -> int:
         """Run to the end, see that nobody is left, and return the exit code."""

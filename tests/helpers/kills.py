@@ -104,6 +104,7 @@ class Trainers:
         self.found = dict.fromkeys(("lost_epochs", "torn_files", "orphans", "left_over", "differ", "failed"), 0)
         self.phases, self.why = {}, []
         self.expected, self.names, self.events, self.seconds = None, None, 1, 1.0
+        self.kept = 0
         self.finish(folder / "untroubled")
 
     def start(self, runs: Path):
@@ -115,7 +116,7 @@ class Trainers:
 
     def finish(self, runs: Path) -> None:
         """Train to the end; the first time this is the result that others are compared with."""
-        began, process = time.monotonic(), self.start(runs)
+        began, process, self.kept = time.monotonic(), self.start(runs), 0
         process.join(LIMIT)
         self.count("failed", process.exitcode != 0, f"ended with {process.exitcode}: {self.last_words()}")
         names = sorted(str(path.relative_to(runs)) for path in runs.rglob("*") if path.suffix != ".lock")
@@ -130,7 +131,8 @@ class Trainers:
 
     def kill(self, runs: Path, rng) -> bool:
         """Train, kill at a random moment, and look at what is left; False if it had ended before."""
-        at, more, number = rng.randrange(self.events + 1), rng.random(), rng.choice(SIGNALS)
+        left = 1 - 0.9 * self.kept / self.config.epochs  # of the run, after what the last kill left
+        at, more, number = int(left * rng.randrange(self.events + 1)), rng.random(), rng.choice(SIGNALS)
         at_loader = rng.random() < 0.3
         process = self.start(runs)
         deadline = time.monotonic() + LIMIT
@@ -159,6 +161,7 @@ class Trainers:
         self.count("torn_files", len(torn), str(torn))
         for run in find_runs(runs, unfinished=True):
             kept = checkpoint.load(run.checkpoint)["epoch"] if run.checkpoint.exists() and not torn else 0
+            self.kept = kept
             before = run.info.get("sessions", [{"from_epoch": 0}])[-1]["from_epoch"] if begun else kept
             self.count("lost_epochs", max(0, before + told - kept) + max(0, before + begun - kept - 1), f"{kept} kept")
         deadline = time.monotonic() + LIMIT / 4
