@@ -42,7 +42,7 @@ def files_of(folder):
             rows = [line.split(",") for line in path.read_text().splitlines()]
             drop = [i for i, name in enumerate(rows[0]) if name in ("seconds", "images_per_s")]
             found["history"] = [[cell for i, cell in enumerate(row) if i not in drop] for row in rows]
-        if path.parent.name == "metrics":
+        if path.parent.name == "metrics" and path.suffix == ".json":
             found[path.name] = json.loads(path.read_text())["value"]
     return found
 
