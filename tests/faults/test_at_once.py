@@ -5,9 +5,7 @@ import os
 import re
 import shlex
 import socket
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -124,8 +122,7 @@ def spans(folder):
 def test_of_two_runs_of_a_plan_at_once_each_notebook_runs_once_and_both_end_well(tmp_path):
     count = times(4, 64)
     wanted = many(tmp_path, count)
-    with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as scratch:
-        plan = MarkedPlan(tmp_path, Path(scratch), workers=times(1, 8))
+    with MarkedPlan(tmp_path, workers=times(1, 8)) as plan:
         said = [tmp_path / "first", tmp_path / "second"]
         first = plan.start(said[0])
         live = tmp_path / "outputs" / "tiny" / ".runs"
@@ -149,8 +146,7 @@ def test_of_two_runs_of_a_plan_at_once_each_notebook_runs_once_and_both_end_well
 @pytest.mark.skipif(not FULL, reason="64 workers want many GB of memory and minutes; make faults has it")
 def test_64_notebooks_run_at_once(tmp_path):
     wanted = many(tmp_path, 64)
-    with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as scratch:
-        plan = MarkedPlan(tmp_path, Path(scratch), workers=64)
+    with MarkedPlan(tmp_path, workers=64) as plan:
         code = plan.finish(tmp_path / "said")
         left = plan.left_over()
     ran = spans(tmp_path)

@@ -2,10 +2,8 @@
 
 import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
@@ -121,19 +119,17 @@ def test_nothing_is_lost_left_or_different_after_kills_of_plans(tmp_path):
     write_plan(tmp_path, {"train": train, "after": {"notebook": "after", "needs": "train"}})
     alone = in_child(trained_alone, tmp_path / "alone", seeds)
     rng, killed, different, left, unfinished = rng_for("kills of plans"), Counter(), [], [], []
-    with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as scratch:
-        while killed.total() < times(2, 100):
-            shutil.rmtree(tmp_path / "outputs", ignore_errors=True)
-            plan, said = MarkedPlan(tmp_path, Path(scratch), workers=times(1, 2)), tmp_path / "said"
-            began = time.monotonic()
+    while killed.total() < times(2, 100):
+        shutil.rmtree(tmp_path / "outputs", ignore_errors=True)
+        began, said = time.monotonic(), tmp_path / "said"
+        with MarkedPlan(tmp_path, workers=times(1, 2)) as plan:
             killed.update(filter(None, (plan.kill(said, rng, times(5, 12)) for _ in range(times(2, 4)))))
             if plan.finish(said) != 0 or plan.done() != ["after", *(f"train.seed={seed}" for seed in seeds)]:
                 unfinished.append(said.read_text())
-            different += [
-                r for r, a in zip(map(result_of, find_runs(tmp_path / "outputs")), alone, strict=True) if r != a
-            ]
+            found = map(result_of, find_runs(tmp_path / "outputs"))
+            different += [run for run, other in zip(found, alone, strict=True) if run != other]
             left += plan.left_over()
-            print(f"{killed.total()} plans killed, {time.monotonic() - began:.0f} s", flush=True)
+        print(f"{killed.total()} plans killed, {time.monotonic() - began:.0f} s", flush=True)
     where = ", ".join(f"{name} {count}" for name, count in sorted(killed.items()))
     print(f"FAULTS_SEED={SEED}, plans killed: {where}")
     counted("plans killed", killed.total(), unfinished=len(unfinished), differ=len(different), left_over=len(left))

@@ -2,10 +2,12 @@
 
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from functools import partial
@@ -22,16 +24,15 @@ VICTIMS = ("command", "terminal", "worker", "kernel", "fork server")
 
 
 class MarkedPlan:
-    """A plan in a folder, run again and again by `adautomix run`.
+    """The plan `tiny` in a folder, run again and again by `adautomix run`; at the end of a block none of it is left.
 
-    Args:
-        folder: with `notebooks/plans/<name>.yaml`.
-        scratch: a folder with a short name, where its processes leave temporary files and sockets.
+    Its processes have a folder of their own for temporary files and sockets, with a short name.
     """
 
-    def __init__(self, folder: Path, scratch: Path, name: str = "tiny", workers: int = 2) -> None:
-        self.folder, self.scratch, self.mark = folder, scratch, str(folder)
-        self.call = [sys.executable, "-m", "adautomix", "run", name, "--workers", str(workers)]
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.folder, self.mark = folder, str(folder)
+        self.scratch = Path(tempfile.mkdtemp(prefix="k", dir="/tmp"))
+        self.call = [sys.executable, "-m", "adautomix", "run", "tiny", "--workers", str(workers)]
         self.pids: set[int] = set()
         self.shared: set[str] = set()
 
@@ -113,6 +114,15 @@ class MarkedPlan:
             self.pids.update(left)
             time.sleep(0.1)
         return [f"{pid} {' '.join(psutil.Process(pid).cmdline())}" for pid in left]
+
+    def __enter__(self) -> "MarkedPlan":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for pid in self.marked():  # after a failed test; else there is nobody
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def left_over(self) -> list[str]:
         """Return what is left of sockets, shared memory, temporary folders and half-written files."""
