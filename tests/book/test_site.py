@@ -50,7 +50,21 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield OnePage(playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]))
+
+
+class OnePage:
+    """A browser with one page open at a time, which a busy machine may take minutes to load."""
+
+    def __init__(self, browser):
+        self.browser = browser
+
+    def new_page(self, **options):
+        for context in self.browser.contexts:
+            context.close()
+        page = self.browser.new_page(**options)
+        page.set_default_timeout(300_000)
+        return page
 
 
 @pytest.fixture(scope="module")
