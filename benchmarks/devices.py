@@ -5,6 +5,7 @@ broadcast of buffers), with our own backward and with a plain one of the summed 
 shares, averaged, are what all are compared with. Rounds alternate; while one process trains alone the other waits.
 """
 
+import json
 import os
 import tempfile
 import time
@@ -27,7 +28,7 @@ from adautomix.training.agent import environment
 from adautomix.training.loop import Training
 from adautomix.training.optim import backward, parameters_of
 from adautomix.training.ranks import ALONE, Ranks, connected
-from adautomix.utils.files import read_json, write_json
+from adautomix.utils.files import write_json
 
 METHODS = ("vanilla", "adautomix")
 RANKS = 2
@@ -40,7 +41,7 @@ def main() -> None:
     args = arguments(__doc__, batch=32, width=16, rounds=7)
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.start_processes(rank_main, (args, Path(folder)), nprocs=RANKS, start_method="fork")
-        rows = read_json(Path(folder) / "rows.json")
+        rows = json.loads((Path(folder) / "rows.json").read_text())
     report(f"one step, ResNet-18 width {args.width}, 32 px, batch {args.batch}, {RANKS} ranks", rows, args.json)
 
 
