@@ -23,7 +23,7 @@ from adautomix.methods.base import Context, MixMethod
 from adautomix.models.generator import MixBlock
 from adautomix.runs.networks import build_classifier
 from adautomix.training.graphs import WARM_UP, StepGraphs
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 
 GOLDEN, CPU_AND_GPU, REPLAYED = 1e-4, 1e-3, 1e-5
 """Largest differences allowed: to the released code, to our CPU (a step's losses), of a replayed step to a step."""

@@ -17,7 +17,7 @@ from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset
 from adautomix.methods import resolve_options
 from adautomix.training.graphs import WARM_UP
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 
 METHODS = {
     "adautomix": {},

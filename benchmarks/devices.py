@@ -25,9 +25,9 @@ from train_step import random_images
 from adautomix.config import OptimConfig, TrainConfig
 from adautomix.methods import resolve_options
 from adautomix.training.agent import environment
-from adautomix.training.loop import Training
 from adautomix.training.optim import backward, parameters_of
 from adautomix.training.ranks import ALONE, Ranks, connected
+from adautomix.training.steps import Training
 from adautomix.utils.files import write_json
 
 METHODS = ("vanilla", "adautomix")

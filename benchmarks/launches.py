@@ -13,7 +13,7 @@ from train_step import random_images
 
 from adautomix.config import TrainConfig
 from adautomix.methods import METHODS, resolve_options
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 
 NO_KERNEL = """
     alias as_strided chunk contiguous detach empty empty_like expand expand_as flatten is_same_size item narrow numpy_T

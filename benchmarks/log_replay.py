@@ -29,7 +29,7 @@ from adautomix.methods.learned import GeneratorDraws
 from adautomix.models.classifier import Output
 from adautomix.paper import epochs_of, first_iterations, logs
 from adautomix.recipes import RECIPES
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 from adautomix.utils.seeding import choose_device
 
 LOSS_BAR, POINTS_BAR, SHARE_BAR = 0.01, 0.5, 0.25

@@ -15,7 +15,7 @@ from train_step import random_images
 
 from adautomix.config import TrainConfig
 from adautomix.methods import METHODS
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 
 VARIANTS = [
     *((name, {}) for name in METHODS if name != "adautomix"),

@@ -29,7 +29,7 @@ from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset, PathSplit
 from adautomix.data.batches import Batch
 from adautomix.data.loader import train_loader
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 from adautomix.utils.seeding import choose_device
 
 SIZE, CLASSES = 224, 10

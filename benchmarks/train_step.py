@@ -8,7 +8,7 @@ from _report import arguments, interleaved, ratio, report
 
 from adautomix.config import TrainConfig
 from adautomix.data.base import Dataset, MemorySplit
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 from adautomix.utils.seeding import choose_device, generator_for
 
 

@@ -11,7 +11,7 @@ import torch
 from helpers import ROOT
 
 from adautomix.recipes import RECIPES
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 
 ABSENT = ("papermill", "dask", "distributed", "jupyter_client", "nbformat", "tyro", "beartype", "IPython")
 """What a bare GPU machine does not have."""

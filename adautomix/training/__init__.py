@@ -1,4 +1,4 @@
-"""`train()` and its loop, in one file to read top to bottom, and the optimisers."""
+"""`train()` and its epochs, what a step is, and the optimisers."""
 
 from adautomix.utils.lazy import lazy_exports
 

@@ -19,7 +19,7 @@ from adautomix.methods.base import Context, Draws, MixMethod, StepOutput
 from adautomix.methods.ops.losses import soft_cross_entropy
 
 if TYPE_CHECKING:
-    from adautomix.training.loop import Training
+    from adautomix.training.steps import Training
 
 WARM_UP = 3
 """Steps of a variant before it is recorded: cuDNN and cuBLAS choose kernels and take their memory in them."""

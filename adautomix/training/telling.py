@@ -11,7 +11,7 @@ from adautomix.runs.run import ROLES, Run
 from adautomix.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
-    from adautomix.training.loop import Training
+    from adautomix.training.steps import Training
 
 
 def begin(run: Run, training: "Training", log: Callable[[str], None]) -> None:

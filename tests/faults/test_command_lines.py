@@ -11,7 +11,7 @@ from helpers.faults import SEED, call, counted, rng_for, times
 from adautomix.cli.arguments import Demo, Evaluate, Import, PlanChoice, Recipes, RunPlan, Train
 from adautomix.config import OptimConfig, TrainConfig
 from adautomix.runs.run import create, run_for
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 
 COMMANDS = {
     "train": Train,

@@ -20,7 +20,7 @@ import psutil
 from adautomix.evaluate import runs as evaluation
 from adautomix.runs import checkpoint
 from adautomix.runs.run import Run, find_runs
-from adautomix.training import loop
+from adautomix.training import loop, steps
 from helpers.results import result_of, torn_file
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -28,9 +28,10 @@ PHASES = ("start", "between", "steps", "evaluation", "checkpoint", "records", "e
 LIMIT = 600
 """Seconds after which something hangs, on a machine that is ten times slower than it should be."""
 PLACES = [
-    *((loop, name, "start") for name in ("build_classifier", "make_method", "train_loader", "create", "begin")),
-    *((loop.Training, name, "steps") for name in ("run_epoch", "step")),
-    (loop.Training, "evaluate", "evaluation"),
+    *((steps, name, "start") for name in ("build_classifier", "make_method", "train_loader")),
+    *((loop, name, "start") for name in ("create", "begin")),
+    *((steps.Training, name, "steps") for name in ("run_epoch", "step")),
+    (steps.Training, "evaluate", "evaluation"),
     (checkpoint, "save", "checkpoint"),
     *((Run, name, "records") for name in ("write_history", "write_metrics", "add_session")),
     (Run, "finish", "end"),

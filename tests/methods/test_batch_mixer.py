@@ -9,7 +9,7 @@ from timm.loss import SoftTargetCrossEntropy
 
 from adautomix import METHODS, BatchMixer, UserError
 from adautomix.methods.batch_mixer import only_mixes
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 from adautomix.utils.seeding import seed_for
 
 PLAIN = ["vanilla", "mixup", "cutmix", "saliencymix", "fmix", "resizemix", "gridmix", "smoothmix"]

@@ -13,7 +13,7 @@ from adautomix.methods import resolve_options
 from adautomix.paper import COLUMN_NAMES, columns, table1, table2
 from adautomix.recipes import LEARNED, METHODS, RECIPES, outcome, recognise
 from adautomix.recipes.released import IMAGES
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 from adautomix.utils.errors import UserError
 
 TAPS = {

@@ -16,8 +16,9 @@ from adautomix.runs import checkpoint
 from adautomix.runs.networks import build_classifier, load_classifier
 from adautomix.runs.run import ROLES, Run, find_runs
 from adautomix.training.devices import require_devices
-from adautomix.training.loop import Training, train
+from adautomix.training.loop import train
 from adautomix.training.ranks import Ranks, checksums
+from adautomix.training.steps import Training
 from adautomix.utils.errors import LostRank, RankError, UserError
 
 pytestmark = pytest.mark.usefixtures("tiny")

@@ -12,8 +12,8 @@ from torch import nn
 from adautomix.config import OptimConfig
 from adautomix.methods import resolve_options
 from adautomix.runs import networks
-from adautomix.training.loop import Training
 from adautomix.training.ranks import ALONE
+from adautomix.training.steps import Training
 
 STEPS, BATCH = 20, 12
 CASES = {

@@ -15,7 +15,7 @@ from adautomix.config import EmaConfig, OptimConfig
 from adautomix.methods import METHODS, make_method, resolve_options
 from adautomix.methods.base import Context, MixMethod
 from adautomix.training.graphs import WARM_UP, StepGraphs
-from adautomix.training.loop import Training
+from adautomix.training.steps import Training
 
 CPU = torch.device("cpu")
 OPTIONS = [(name, {}) for name in METHODS] + [

@@ -10,7 +10,8 @@ from adautomix.runs import checkpoint, networks
 from adautomix.runs.networks import load_classifier
 from adautomix.runs.run import Run, find_runs
 from adautomix.training.guard import Guard
-from adautomix.training.loop import Training, train
+from adautomix.training.loop import train
+from adautomix.training.steps import Training
 from adautomix.utils.errors import UserError
 
 

@@ -14,7 +14,8 @@ from torch import nn
 from adautomix.config import OptimConfig
 from adautomix.runs import checkpoint, networks
 from adautomix.runs.run import Run, find_runs
-from adautomix.training.loop import Training, train
+from adautomix.training.loop import train
+from adautomix.training.steps import Training
 from adautomix.training.telling import note_other_sums
 
 

@@ -10,12 +10,13 @@ from helpers.training import tiny_config, weights
 from helpers.trees import insects
 from torch import nn
 
-import adautomix.training.loop as trainer
 from adautomix.config import EmaConfig, OptimConfig
 from adautomix.methods.base import MixMethod, StepOutput
 from adautomix.runs import checkpoint
 from adautomix.runs.networks import load_method
-from adautomix.training.loop import Training, train
+from adautomix.training import steps
+from adautomix.training.loop import train
+from adautomix.training.steps import Training
 from adautomix.utils.errors import UserError
 
 
@@ -70,7 +71,7 @@ class WithGenerator(MixMethod):
 
 @pytest.fixture
 def with_generator(monkeypatch):
-    monkeypatch.setattr(trainer, "make_method", lambda name, student, options: WithGenerator())
+    monkeypatch.setattr(steps, "make_method", lambda name, student, options: WithGenerator())
 
 
 @pytest.mark.usefixtures("with_generator")

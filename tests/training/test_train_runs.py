@@ -12,7 +12,8 @@ from adautomix.evaluate.accuracy import evaluate
 from adautomix.evaluate.runs import evaluate_run
 from adautomix.runs.networks import load_classifier
 from adautomix.runs.run import ROLES, Run
-from adautomix.training.loop import Training, train
+from adautomix.training.loop import train
+from adautomix.training.steps import Training
 from adautomix.utils.errors import UserError
 from adautomix.utils.task import LISTED, VARIABLE
 
