@@ -17,7 +17,8 @@ def watched() -> bool:
     """Return whether somebody may be looking: a terminal, or a Jupyter kernel that no plan started."""
     if in_task():
         return False
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    kernels = sys.modules.get("ipykernel.kernelapp")  # which plans import too, without being a kernel
+    return sys.stderr.isatty() or (kernels is not None and kernels.IPKernelApp.initialized())
 
 
 def progress(items: Iterable[T], *, total: int, name: str, unit: str) -> Iterable[T]:
