@@ -13,12 +13,12 @@ from adautomix.utils.typecheck import coerce, hint_text, matches_hint
 RAND_AUGMENT = re.compile(r"rand(-(m|mmax)\d+|-n[1-9]\d*|-(p|mstd)\d+(\.\d+)?|-inc[01]|-t(weights|3a|3aw))*")
 """timm's words for RandAugment; timm itself passes over others in silence."""
 RAND_AUGMENT_FORM = "timm's words joined by dashes, such as rand-m7-mstd0.5 or rand-m9-n3-mstd0.5-inc1"
-
-
-LAST_EPOCHS = 10
-"""The paper reports the median accuracy of so many last epochs: they are always evaluated."""
-
 _hints = cache(get_type_hints)  # half the time of reading a config
+
+
+def last_epochs(epochs: int) -> int:
+    """Return of how many last epochs the median is taken: ten as in the paper; of a short run, the second half."""
+    return min(10, math.ceil(epochs / 2))
 
 
 class _Checked:
@@ -139,7 +139,7 @@ class TrainConfig(_Checked):
     epochs: int = 10
     """Passes over the training set."""
     eval_every: int = 1
-    """Evaluate after every so many epochs, and after each of the last ten. Not part of the run's identity."""
+    """Evaluate after every so many epochs, and after the `last_epochs`. Not part of the run's identity."""
     batch_size: int = 100
     """Images a step, on all devices together."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {"student": OptimConfig()})
@@ -195,7 +195,7 @@ class TrainConfig(_Checked):
 
     def evaluates(self, epoch: int) -> bool:
         """Return whether student and teacher are evaluated after this epoch, counted from 1."""
-        return epoch % self.eval_every == 0 or epoch > self.epochs - LAST_EPOCHS
+        return epoch % self.eval_every == 0 or epoch > self.epochs - last_epochs(self.epochs)
 
     def optim_for(self, trainable: str) -> OptimConfig:
         """Return the settings of one trainable's optimiser: its own, or else the student's."""

@@ -186,7 +186,11 @@ def _cell(value: Any, places: int) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG and SVG, `path` given without a suffix, with its description inside; folders are made."""
+    """Write a figure as PNG and SVG, `path` given without a suffix, with its description inside; folders are made.
+
+    Its layout is settled by that: what is added later moves nothing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):
         figure.savefig(path.with_suffix(suffix), metadata={"Description": told(figure)})
+        figure.set_layout_engine("none")  # else it is worked out again for the SVG and in the notebook: half their time

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from adautomix.config import LAST_EPOCHS
+from adautomix.config import last_epochs
 from adautomix.paper import PUBLISHED_ROLE
 from adautomix.results.comparable import comparable_key
 from adautomix.results.tables import named
@@ -36,7 +36,7 @@ def score(history: pd.DataFrame, role: str, rule: str = "median") -> float:
         return float("nan")
     top1 = history[f"{role}_top1"]
     if rule == "median":
-        return float(top1.tail(min(LAST_EPOCHS, -(-len(top1) // 2))).median())
+        return float(top1.tail(last_epochs(len(top1))).median())
     if rule == "last":
         return float(top1.iloc[-1])
     if rule == "best test":

@@ -20,12 +20,13 @@ def runs(tiny, tmp_path):
     return [train(tiny_config(epochs=13, eval_every=k), tmp_path / str(k), log=str) for k in (1, 2)]
 
 
-def test_one_trains_alike_and_the_last_ten_epochs_are_measured(runs):
+def test_one_trains_alike_and_the_second_half_is_measured(runs):
     often, seldom = runs
     assert often.id == seldom.id
-    assert list(seldom.history["epoch"][seldom.history[MEASURED].isna().any(axis=1)]) == [1, 3]
+    assert list(seldom.history["epoch"][seldom.history[MEASURED].isna().any(axis=1)]) == [1, 3, 5]
     same = [name for name in often.history if name not in ("images_per_s", "seconds")]
-    assert often.history.loc[[1, *range(3, 13)], same].equals(seldom.history.loc[[1, *range(3, 13)], same])
+    measured = [1, 3, *range(5, 13)]
+    assert often.history.loc[measured, same].equals(seldom.history.loc[measured, same])
     assert all(torch.equal(a, b) for a, b in zip(weights(often).values(), weights(seldom).values(), strict=True))
     assert often.metrics("accuracy", "teacher")["value"] == seldom.metrics("accuracy", "teacher")["value"]
 
@@ -35,10 +36,10 @@ def test_rules_and_curves_take_the_epochs_that_were_measured(runs):
     assert often.drop("best test", level="rule").equals(seldom.drop("best test", level="rule"))
     assert (seldom <= often).drop("validation", level="rule").all()
     curves = histories([runs[1]])
-    assert set(curves.loc[curves["role"] == "teacher", "epoch"]) == {2, *range(4, 14)}
+    assert set(curves.loc[curves["role"] == "teacher", "epoch"]) == {2, 4, *range(6, 14)}
     for figure in (run_curves(runs[1].history), learning_curves(curves)):
         drawn = [line.get_ydata() for line in figure.axes[-1].get_lines() if len(line.get_ydata())]
-        assert len(drawn[0]) == 11
+        assert len(drawn[0]) == 10
         plt.close(figure)
 
 
@@ -46,7 +47,12 @@ def test_rules_and_curves_take_the_epochs_that_were_measured(runs):
 def test_the_epoch_line_says_no_accuracy_where_there_is_none(tmp_path):
     lines = []
     train(tiny_config(epochs=12, eval_every=5), tmp_path, log=lines.append)
-    assert ["student" in line for line in lines] == [False, False] + 10 * [True]
+    assert ["student" in line for line in lines] == [False, False, False, False, True, False] + 6 * [True]
+
+
+def test_of_a_long_run_the_last_ten_epochs_are_measured():
+    config = tiny_config(epochs=60, eval_every=25)
+    assert [e for e in range(1, 61) if config.evaluates(e)] == [25, 50, *range(51, 61)]
 
 
 @pytest.mark.usefixtures("tiny")
