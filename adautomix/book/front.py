@@ -9,23 +9,34 @@ from string import Template
 import pandas as pd
 
 from adautomix.book.alternatives import described
+from adautomix.book.study import STUDY, logged, study_table
 from adautomix.methods import METHODS
 from adautomix.plans.report import runs_of
 from adautomix.plans.tasks import Plan
-from adautomix.results import gains, log_scores, main_regime
 from adautomix.results.tables import table, wide_table
 from adautomix.runs.run import Run
 from adautomix.utils.paths import shipped
 
-KEY_FIGURES = ("34_framework*", "38_accuracy_*", "35_figure3_*", "32_corruptions_*", "36_*_teacher", "33_mixed_images*")
+KEY_FIGURES = {
+    "34_framework*": "A training step: who makes the mixed images, who sees them, how much each loss weighs.",
+    "38_accuracy_*": "Accuracies in this plan: a check of the machinery, no comparison of methods.",
+    "35_figure3_*": "The paper's Figure 3, on this plan's data: accuracy while more and more of the image is missing.",
+    "32_corruptions_*": "Accuracy on corrupted test images, a row a method.",
+    "36_*_teacher": "Calibration: is a network that is 80 % sure right in 80 % of the cases? On the diagonal it is.",
+    "33_mixed_images*": "This plan's own test images, mixed by its own networks.",
+}
 """Files below the plan's `figures/`, after the number of the notebook that drew them; of several the first is shown."""
-EVIDENCE = ("33_five_methods", "40_two_hundred_epochs", "40_first_iterations")
+EVIDENCE = {
+    "33_five_methods": "The same photographs, mixed by five methods; below each mix the mask of its first image"
+    " (yellow: all of it, dark: nothing). The networks are the study's, and part of the workbook.",
+    "40_two_hundred_epochs": "The authors' logs. The paper's number for AutoMix and AdAutoMix is the teacher's, for the"
+    " others the student's.",
+    "40_first_iterations": "This code beside the authors' log, in the first 100 iterations of their recipe: all points"
+    " lie within the tolerance that was set before (1 % of the loss, a quarter of an accuracy).",
+}
 """Figures of what does not depend on the plan, if it ran the notebooks that draw them."""
-STUDY = Path("outputs/reference/small_data")
-"""The workbook's published study: scores.csv, and a figure of it."""
-SEEDS = 3
-"""As many seeds give an interval."""
 STUDY_FIGURE = "41_gain_by_epochs.png"
+STUDY_CAPTION = "Gain of the student over no mixing, same seed: a pale dot a seed, their mean, and its 95 % interval."
 FOLDED = 8
 """A plan's result table with more rows than that is folded: the evidence above it weighs more."""
 SIDE_BAR = {"Learn": "0", "Train": "1", "Evaluate": "2", "Reproduce": "3", "Evidence": "[4-9]", "Behind it": "[!0-9]"}
@@ -65,8 +76,8 @@ def front_page(plan: Plan, pages: list[str], evening: str = "") -> str:
     settings = f"**Run with {settings}**, whatever it says." if settings else ""
     bar = [_toctree(caption, fnmatch.filter(pages, f"notebooks/{names}*")) for caption, names in SIDE_BAR.items()]
     text = Template(Path(__file__).with_name("index.md").read_text(encoding="utf-8")).substitute(
-        **_logged(),
-        evidence="\n\n".join([_study_table(), *(_figure(file, pages) for file in evidence)]),
+        **logged(),
+        evidence="\n\n".join([study_table(), *(_figure(file, pages) for file in evidence)]),
         call=plan.call,
         found="\n\n".join([plan.description.strip(), settings, _result_table(runs)]),
         figures="\n\n".join(["## Figures of this plan", *figures] if figures else []),
@@ -82,36 +93,6 @@ def code(text: str) -> str:
     text = " ".join(text.split())
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
-
-
-def _logged() -> dict[str, str]:
-    """Return what the authors' 200 epochs of CIFAR-100, ResNet-18 gave, by the paper's rule, in percent."""
-    median = log_scores().query("column == 'cifar100_resnet18' and epochs == 200 and rule == 'median'")
-    top1 = median.pivot(index="method", columns="role", values="top1")
-    plain = top1.loc[top1["teacher"].isna(), "student"]
-    numbers = {"teacher": top1.at["adautomix", "teacher"], "student": top1.at["adautomix", "student"]}
-    numbers |= {"plain": plain.max(), "automix": top1.at["automix", "teacher"]}
-    return {name: f"{number:.1f}" for name, number in numbers.items()} | {"plain_method": plain.idxmax()}
-
-
-def _study_table() -> str:
-    """Return the published study's longest regime, a row a method; empty where the study is not there."""
-    path = shipped(STUDY / "scores.csv")
-    if not path.exists():
-        return ""
-    values = pd.read_csv(path)
-    values = main_regime(values)
-    median = values[values["rule"] == "median"]
-    wide = median.pivot_table(index="method", columns="role", values="top1").round(1)
-    gain = gains(values).set_index("method")["difference"]
-    wide["gain of the student"] = gain.reindex(wide.index).map("{:+.1f}".format, na_action="ignore").fillna("")
-    wide.insert(0, "seeds", median.groupby("method")["seed"].nunique())
-    rows = wide.loc[[name for name in METHODS if name in wide.index]].reset_index().rename_axis(columns=None)
-    row, few = median.iloc[0], wide["seeds"].min() < SEEDS
-    regime = f"{row['data']}, {row['per_class']} images a class, {row['epochs']} epochs"
-    luck = f" With fewer than {SEEDS} seeds, luck cannot be told from merit." if few else ""
-    told = f"**Our own study**, {regime}: top-1 in %, median of the last ten epochs.{luck}"
-    return f"{told}\n\n<div class='results'>\n{rows.to_html(index=False, border=0)}\n</div>"
 
 
 def _result_table(runs: list[Run]) -> str:
@@ -132,8 +113,14 @@ def _result_table(runs: list[Run]) -> str:
 
 def _figure(file: Path, pages: list[str]) -> str:
     links = [f"[]({page})" for page in pages if page.startswith(f"notebooks/{file.name[:2]}_")]
-    caption = " ".join([*links, f"`{file.stem}`"])
+    caption = " ".join([_caption(file.stem), *links])
     return f"```{{figure}} figures/{file.name}\n:alt: {described(file) or file.stem}\n:width: 100%\n\n{caption}\n```"
+
+
+def _caption(stem: str) -> str:
+    if f"{stem}.png" == STUDY_FIGURE:
+        return STUDY_CAPTION
+    return next(text for pattern, text in (EVIDENCE | KEY_FIGURES).items() if fnmatch.fnmatch(stem, pattern))
 
 
 def _toctree(caption: str, pages: list[str]) -> str:

@@ -51,7 +51,7 @@ def ours_and_theirs(curves: pd.DataFrame) -> Figure:
 
 
 def replayed_windows(rows: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """Draw a replay of the authors' first iterations over their log, a panel a value; the band is its bar.
+    """Draw a replay of the authors' first iterations over their log, a panel a value; the band is its tolerance.
 
     Args:
         rows: columns iteration, value, theirs, ours and bar, as benchmarks/log_replay.py writes them.
@@ -61,7 +61,7 @@ def replayed_windows(rows: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     for axis, (value, name) in zip(axes.flat, names.items(), strict=False):
         part = rows[rows["value"] == value]
         low, high = part["theirs"] - part["bar"], part["theirs"] + part["bar"]
-        axis.fill_between(part["iteration"], low, high, color="0.9", label="bar")
+        axis.fill_between(part["iteration"], low, high, color="0.9", label="tolerance")
         axis.plot(part["iteration"], part["theirs"], "--x", color="0.3", label="the authors' log")
         axis.plot(part["iteration"], part["ours"], "-o", color=ROLE_COLORS["student"], label="ours")
         axis.set(xlabel="iteration, end of the window", ylabel=name)
@@ -69,13 +69,14 @@ def replayed_windows(rows: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     return figure
 
 
-def gain_curves(gains: pd.DataFrame, x: str, name: str) -> Figure:
-    """Draw gains over no mixing against one property of the regimes, on a doubling scale; bars are 95 % intervals.
+def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame | None = None) -> Figure:
+    """Draw gains over no mixing against one property of the regimes, on a doubling scale.
 
     Args:
-        gains: what `results.gains` returns, of regimes that differ in one property.
+        gains: what `results.gains` returns, of regimes that differ in one property; bars are 95 % intervals.
         x: that property's column, epochs or per_class.
         name: its name and unit for the axis.
+        each: what `results.gains_by_seed` returns of the same regimes: a dot a seed, pale.
     """
     gains = by_method(gains)
     colors = label_colors(gains)
@@ -84,13 +85,13 @@ def gain_curves(gains: pd.DataFrame, x: str, name: str) -> Figure:
     axis.axhline(0, color="0.3", linewidth=1)
     for shift, (label, part) in enumerate(gains.groupby("label", sort=False)):
         part = part.sort_values(x)
-        look = {"marker": "o", "color": colors[label], "label": label}
-        if gains["low"].isna().all():
-            axis.plot(part[x], part["difference"], **look)
-            continue
-        place = part[x] * 1.03**shift  # side by side, so that no interval hides another
+        place = part[x] * 1.03**shift  # side by side, so that nothing hides another
         reach = [(part["difference"] - part["low"]).fillna(0), (part["high"] - part["difference"]).fillna(0)]
-        axis.errorbar(place, part["difference"], yerr=reach, capsize=3, **look)
+        look = {"marker": "o", "color": colors[label], "label": label, "capsize": 3}
+        axis.errorbar(place, part["difference"], yerr=None if part["low"].isna().all() else reach, **look)
+        if each is not None:
+            seeds = each[each["label"] == label]
+            axis.plot(seeds[x] * 1.03**shift, seeds["difference"], ".", color=colors[label], alpha=0.45, zorder=1)
     axis.set_xscale("log", base=2)
     ticks = sorted(gains[x].unique())
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -109,6 +109,8 @@ def reliability_grid(networks: Mapping[str, Bins], *, columns: int = 5) -> Figur
         if axis not in axes[:, 0]:
             axis.set_ylabel(None)
             axis.child_axes[0].set_ylabel(None)
+        axis.child_axes[0].set_xlabel(None)
+    figure.supxlabel("confidence", x=0.99, ha="right", fontsize="medium")  # an inset's label gets no room of its own
     names = (("accuracy", RIGHT, None), ("too confident by", OVER, "///"), ("too modest by", UNDER, "///"))
     handles = [Patch(facecolor=color, hatch=hatch, edgecolor="white", label=name) for name, color, hatch in names]
     figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False)  # the title is on top

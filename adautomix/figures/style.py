@@ -76,17 +76,20 @@ def label_colors(named: pd.DataFrame) -> dict[str, Any]:
 
 
 def line_colors(named: pd.DataFrame) -> dict[str, Any]:
-    """Return `label_colors`, but of more than six labels only the LEADING methods keep theirs; the others are grey.
+    """Return `label_colors`, but of more than six labels only the LEADING methods have a colour; the others are grey.
 
-    Thirteen colours cannot be followed. Grey labels come first, so that coloured lines are drawn over them.
+    Thirteen colours cannot be followed. Grey labels come first, so that coloured lines are drawn over them. Of several
+    labels of a method the first one of each data set and network is coloured: those stand in panels of their own.
     """
     colors = label_colors(named)
     if len(colors) <= MOST_COLORS:
         return colors
-    methods = named.drop_duplicates("label").set_index("label")["method"]
-    first = {methods[label]: label for label in reversed(colors)}  # of several labels of a method the first
-    kept = [first[name] for name in LEADING if name in first]
-    return {label: GREY for label in colors if label not in kept} | {label: colors[label] for label in kept}
+    own, kept = method_colors(), {}
+    for _, part in named.groupby([key for key in ("data", "backbone") if key in named] or (lambda row: 0)):
+        methods = part.drop_duplicates("label").set_index("label")["method"]
+        first = {methods[label]: label for label in reversed(colors) if label in methods}
+        kept |= {first[name]: own[name] for name in LEADING if name in first}
+    return {label: GREY for label in colors if label not in kept} | {k: kept[k] for k in colors if k in kept}
 
 
 def name_lines(axis: Axes, named: pd.DataFrame) -> None:

@@ -95,7 +95,7 @@ def check_plateau(two: float | None, three: float | None, block: MixBlock, featu
 @tells
 def check_honest(lam: float | None, masks: Tensor) -> str:
     """Return "right" if `lam` is the share that the first of masks [B,N,H,W] shows of its image."""
-    return _near(lam, float(masks[0, 0].double().mean()), 0.01)
+    return _near(lam, float(masks[0, 0].detach().double().mean()), 0.01)
 
 
 @tells

@@ -64,7 +64,7 @@ def check_repair(play: Play, aim: Aim) -> str:
     entropy = _end(play, aim)
     if entropy is None or entropy > MIXED:
         return NOTHING if entropy is None else "right"
-    return f"it collapses: the masks' entropy ends at {entropy:.2f} of its maximum, not above {MIXED:.2f}"
+    return f"not repaired: the masks' entropy ends at {entropy:.2f} of its maximum, not above {MIXED:.2f}"
 
 
 def _end(play: Play, aim: Aim) -> float | None:

@@ -3,7 +3,7 @@
 A regime is what all methods of a comparison share: data, network, schedule, epochs and training images.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -39,23 +39,42 @@ def gains(
     Returns: a row a regime and method: REGIME, method, label, pairs (seeds), difference, low and high (points, 95 %
         paired t interval; nan below three seeds), p, and p_holm, adjusted for the methods of its regime.
     """
-    chosen = values[(values["rule"] == rule) & (values["role"] == role)].dropna(subset="top1")
     rows = []
-    for key, part in chosen.groupby([*REGIME, "comparable_key"], sort=False):
-        wide = part.pivot_table(index="seed", columns=["method", "label"], values="top1")
-        if baseline not in wide.columns.get_level_values("method"):
-            continue
-        plain = wide[baseline].iloc[:, 0]
-        others = wide.drop(columns=baseline, level="method")
-        told, settings = dict(zip(REGIME, key, strict=False)), others.columns.get_level_values("method").value_counts()
-        found = [
-            told | {"method": m, "label": m if settings[m] == 1 else name} | paired_t(others[m, name], plain)
-            for m, name in others
-        ]
+    for told, labels, others, plain in _pairs(values, rule, role, baseline):
+        found = [told | labels[key] | paired_t(others[key], plain) for key in others]
         adjusted = holm([row["p"] for row in found]) if found else []
         rows += [row | {"p_holm": p} for row, p in zip(found, adjusted, strict=True)]
     columns = [*REGIME, "method", "label", "pairs", "difference", "low", "high", "p", "p_holm"]
     return pd.DataFrame(rows, columns=columns).sort_values(REGIME, kind="stable", ignore_index=True)
+
+
+def gains_by_seed(
+    values: pd.DataFrame, *, rule: str = "median", role: str = "student", baseline: str = "vanilla"
+) -> pd.DataFrame:
+    """Return what `gains` averages: a row a regime, method and seed, with REGIME, method, label, seed, difference."""
+    rows = [
+        told | labels[key] | {"seed": seed, "difference": difference}
+        for told, labels, others, plain in _pairs(values, rule, role, baseline)
+        for key in others
+        for seed, difference in (others[key] - plain).dropna().items()
+    ]
+    columns = [*REGIME, "method", "label", "seed", "difference"]
+    return pd.DataFrame(rows, columns=columns).sort_values(REGIME, kind="stable", ignore_index=True)
+
+
+def _pairs(
+    values: pd.DataFrame, rule: str, role: str, baseline: str
+) -> Iterator[tuple[dict, dict, pd.DataFrame, pd.Series]]:
+    """Yield a regime, the names of its other methods, and their and the baseline's top-1 by seed."""
+    chosen = values[(values["rule"] == rule) & (values["role"] == role)].dropna(subset="top1")
+    for key, part in chosen.groupby([*REGIME, "comparable_key"], sort=False):
+        wide = part.pivot_table(index="seed", columns=["method", "label"], values="top1")
+        if baseline not in wide.columns.get_level_values("method"):
+            continue
+        others = wide.drop(columns=baseline, level="method")
+        settings = others.columns.get_level_values("method").value_counts()
+        labels = {(m, name): {"method": m, "label": m if settings[m] == 1 else name} for m, name in others}
+        yield dict(zip(REGIME, key, strict=False)), labels, others, wide[baseline].iloc[:, 0]
 
 
 def regime_robustness(runs: Iterable[Run]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import torch
 
 from adautomix import figures
 from adautomix.figures import by_method, format_table, short_labels
+from adautomix.figures.style import GREY, line_colors
 from adautomix.methods import METHODS, Mixed, Outside
 
 BINS = [{"count": 2, "accuracy": 0.5, "confidence": 0.4}, {"count": 0}]
@@ -194,6 +195,16 @@ def test_every_method_can_be_seen_on_white():
 
 def test_a_class_that_is_a_number_is_told_from_its_share():
     assert figures.label_text([0.3, 0.7], ["8", "cat"]) == '0.70 cat\n+ 0.30 "8"'
+
+
+def test_of_many_lines_adautomix_keeps_its_colour_on_every_network_whatever_it_is_called_there():
+    rows = [("resnet18", "adautomix", f"adautomix, objective {name}") for name in ("paper", "released")]
+    rows += [("vit", "adautomix", "adautomix"), ("vit", "vanilla", "vanilla")]
+    rows += [("resnet18", name, name) for name in ("vanilla", "mixup", "cutmix", "fmix", "resizemix")]
+    colors = line_colors(pd.DataFrame(rows, columns=["backbone", "method", "label"]).assign(data="digits"))
+    own = figures.method_colors()["adautomix"]
+    assert colors["adautomix"] == colors["adautomix, objective released"] == own
+    assert colors["adautomix, objective paper"] == colors["mixup"] == GREY
 
 
 def test_of_many_lines_three_keep_their_colour_and_the_legend_counts_the_rest():

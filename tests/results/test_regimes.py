@@ -7,7 +7,7 @@ from helpers.run_folders import DATASET, make_run
 from scipy import stats
 
 from adautomix.figures import gain_curves
-from adautomix.results import gains, regime_robustness, regime_scores
+from adautomix.results import gains, gains_by_seed, regime_robustness, regime_scores
 
 PLAIN, MIXED = (50.0, 51.0, 53.0), (55.0, 54.0, 58.0)
 
@@ -40,13 +40,30 @@ def test_a_gain_is_over_no_mixing_in_the_same_regime_with_its_paired_interval(ru
     assert np.isnan(few["low"])
 
 
-def test_gains_are_drawn_by_regime(runs):
-    found = gains(regime_scores(runs))
-    figure = gain_curves(found[found["per_class"] == 20], "epochs", "epochs")
+def test_the_gain_of_each_seed_is_over_no_mixing_with_that_seed(runs):
+    each = gains_by_seed(regime_scores(runs))
+    long = each[(each["per_class"] == 20) & (each["epochs"] == 20)]
+    assert long["seed"].tolist() == [0, 1, 2]
+    assert long["difference"].tolist() == [mixed + 1 - plain for plain, mixed in zip(PLAIN, MIXED, strict=True)]
+    assert set(each["method"]) == {"mixup"}
+    assert (
+        each.groupby(["per_class", "epochs"])["difference"].mean().tolist()
+        == gains(regime_scores(runs))["difference"].tolist()
+    )
+
+
+def test_gains_are_drawn_by_regime_with_a_dot_a_seed(runs):
+    values = regime_scores(runs)
+    found, each = gains(values), gains_by_seed(values)
+    figure = gain_curves(found[found["per_class"] == 20], "epochs", "epochs", each[each["per_class"] == 20])
+    dots = [line for line in figure.axes[0].get_lines() if line.get_marker() == "."]
+    assert [len(line.get_ydata()) for line in dots] == [6]
     axis = figure.axes[0]
     assert axis.get_ylabel() == "gain over no mixing (points)"
     assert [label.get_text() for label in axis.get_xticklabels()] == ["10", "20"]
-    assert gains(pd.DataFrame(columns=regime_scores(runs).columns)).empty
+    nothing = pd.DataFrame(columns=values.columns)
+    assert gains(nothing).empty
+    assert gains_by_seed(nothing).empty
 
 
 def test_robustness_lists_what_was_evaluated(runs):
