@@ -38,7 +38,8 @@ class Reading:
     @property
     def counts(self) -> str:
         """The three counts, in words."""
-        return f"{self.words:,} words, {self.lines:,} lines of code, {self.figures} figures"
+        figures = "1 figure" if self.figures == 1 else f"{self.figures} figures"
+        return f"{self.words:,} words, {self.lines:,} lines of code, {figures}"
 
 
 def notebook_reading(notebook: Mapping[str, Any]) -> Reading:

@@ -91,7 +91,7 @@ def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame | Non
         axis.errorbar(place, part["difference"], yerr=None if part["low"].isna().all() else reach, **look)
         if each is not None:
             seeds = each[each["label"] == label]
-            axis.plot(seeds[x] * 1.03**shift, seeds["difference"], ".", color=colors[label], alpha=0.45, zorder=1)
+            axis.plot(seeds[x] * 1.03**shift, seeds["difference"], ".", ms=9, color=colors[label], alpha=0.6, zorder=1)
     axis.set_xscale("log", base=2)
     ticks = sorted(gains[x].unique())
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

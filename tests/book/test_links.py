@@ -181,6 +181,7 @@ def test_the_time_is_the_sum_of_words_lines_and_figures():
     assert Reading(words=200).minutes == 1
     assert Reading(lines=12).minutes == 1
     assert Reading(figures=2).minutes == 1
+    assert Reading(1200, 3, 1).counts == "1,200 words, 3 lines of code, 1 figure"
     assert Reading(200, 12, 2, ran=99).minutes == 3
 
 
