@@ -47,7 +47,7 @@ def test_the_reproducing_notebooks_leave_their_figures_and_tables(smoke):
     network = ("32_corruptions", "32_fgsm", "32_protocols", "36_reliability", "38_accuracy", "38_learning_curves")
     stems = [f"{stem}_digits" for stem in own] + [
         "33_five_methods",
-        "33_mixed_photographs",
+        "33_other_methods",
         "34_framework",
         "36_released_ece",
     ]
