@@ -27,23 +27,25 @@ def test_quick_is_small_real_and_repeated():
     assert {p["data"] for p in digits} == {"digits"}
 
 
-def test_quick_runs_every_notebook_and_both_objectives_with_two_seeds():
+def test_quick_runs_every_notebook_both_objectives_and_a_second_seed_without_and_with_mixing():
     plan = load_plan("quick")
     assert {t.notebook for t in plan.tasks.values()} == set(NOTEBOOKS)
-    both = {f"objectives.options=objective-{o}.seed={s}" for o in ("released", "paper") for s in range(2)}
-    assert both <= set(plan.tasks)
-    assert both <= set(plan.tasks["evaluate"].needs)
+    needed = {f"objectives.options=objective-{name}.seed=0" for name in ("released", "paper")}
+    needed |= {f"again.method={name}.seed=1" for name in ("vanilla", "mixup")}
+    assert needed <= set(plan.tasks)
+    assert needed <= set(plan.tasks["evaluate"].needs)
 
 
 def test_quick_runs_every_evaluator_on_one_seed_of_every_method_and_on_a_transformer():
     plan = load_plan("quick")
     used = {
         name
-        for step in ("evaluate", "corruptions", "attacks")
+        for step in ("evaluate", "corruptions", "attacks", "patches")
         for name in plan.tasks[step].parameters.get("evaluators", [])
     }
-    assert used | {"accuracy"} == set(EVALUATORS)
-    for step, backbones in (("corruptions", {"resnet18"}), ("attacks", {"resnet18", "test_vit"})):
+    assert used == set(EVALUATORS)
+    both = {"resnet18", "test_vit"}
+    for step, backbones in (("corruptions", {"resnet18"}), ("attacks", both), ("patches", both)):
         trained = [plan.tasks[need].parameters for need in plan.tasks[step].needs]
         assert {p["method"] for p in trained if p.get("seed", 0) == 0 and p["data"] == "digits"} == set(METHODS)
         assert {p.get("backbone", "resnet18") for p in trained} == backbones
