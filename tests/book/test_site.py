@@ -27,6 +27,9 @@ LOOK = """() => ({
     text: document.querySelector("article")?.innerText ?? "",
 })"""
 AXE = "axe-core@4.14.1"
+SETTLED = """() => Promise.allSettled(
+    document.getAnimations().filter(a => a instanceof CSSTransition).map(a => a.finished)).then(() => 0)"""
+"""Waits for colours that fade into those of another theme."""
 KINDS = ("index", "glossary", "your_code", "notebooks/38_results", "notebooks/34_figure2_framework")
 """A page of each kind; 34 has the tables with corners and the most folded parts."""
 CUT_TABLES = """() => [...document.querySelectorAll(".bd-article *")]
@@ -202,6 +205,7 @@ def test_nothing_on_a_page_of_each_kind_keeps_people_out(site, browser, axe, kin
         page.evaluate(axe)
         for theme in ("light", "dark"):
             page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+            page.evaluate(SETTLED)
             rules = {"runOnly": ["color-contrast"]} if theme == "dark" else {}  # the others do not look at colours
             result = page.evaluate("options => axe.run(document, options)", rules | {"resultTypes": ["violations"]})
             nodes = [(rule["id"], node["html"][:200]) for rule in result["violations"] for node in rule["nodes"]]
