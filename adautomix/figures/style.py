@@ -196,4 +196,4 @@ def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):
         figure.savefig(path.with_suffix(suffix), metadata={"Description": told(figure)})
-        figure.set_layout_engine("none")  # else it is worked out again for the SVG and in the notebook: half their time
+        figure.set_layout_engine("none")  # else it is worked out again for the SVG and in the notebook
