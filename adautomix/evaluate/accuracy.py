@@ -64,6 +64,16 @@ def predict_each(
     return [Predictions(torch.cat(seen).cpu(), truth) for seen in logits]
 
 
+def predict_finite(model: nn.Module, batches: Iterable[Any]) -> Predictions:
+    """Return what `predict` does; a UserError also for outputs that are not finite.
+
+    Not in `predict` itself: training looks at the loss of a network that diverges.
+    """
+    predictions = predict(model, batches)
+    require_finite(predictions.logits)
+    return predictions
+
+
 def accuracy_metrics(predictions: Predictions) -> dict[str, Any]:
     """Return `top1`, `top5` and `per_class` in percent, and the mean cross-entropy `loss` in nats.
 
@@ -88,9 +98,7 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
 
     Raises: UserError as `predict`, and for outputs that are not finite.
     """
-    predictions = predict(model, batches)
-    require_finite(predictions.logits)  # not in `predict`: training looks at the loss of a network that diverges
-    return accuracy_result(predictions)
+    return accuracy_result(predict_finite(model, batches))
 
 
 def accuracy_result(predictions: Predictions, precision: Precision = "float32") -> dict[str, Any]:

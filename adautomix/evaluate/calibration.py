@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.accuracy import predict
-from adautomix.evaluate.checks import require_finite, require_scores
+from adautomix.evaluate.accuracy import Predictions, predict_finite
+from adautomix.evaluate.checks import require_scores
 from adautomix.utils.errors import UserError
 
 BINS = 15
@@ -97,8 +97,11 @@ def ece_released(
 
 def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     """Return the calibration result a Run stores: ECE, MCE and the released code's "ECE" in percent, and every bin."""
-    predictions = predict(model, batches)
-    require_finite(predictions.logits)
+    return calibration_result(predict_finite(model, batches))
+
+
+def calibration_result(predictions: Predictions) -> dict[str, Any]:
+    """Return what `evaluate` does, of predictions that were made already."""
     result = calibration_metrics(predictions.logits, predictions.labels, kind="logits")
     rows = zip(result.counts.tolist(), result.accuracy.tolist(), result.confidence.tolist(), strict=True)
     bins = [{"count": n, "accuracy": a, "confidence": c} if n else {"count": 0} for n, a, c in rows]

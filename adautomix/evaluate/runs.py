@@ -11,11 +11,14 @@ from dataclasses import replace
 from functools import cache
 from itertools import groupby, product
 from operator import itemgetter
+from typing import Any
 
 from adautomix.data import dataset_for
 from adautomix.data.base import Dataset, describe
 from adautomix.data.loader import eval_loader
 from adautomix.evaluate import ALL_EVALUATORS, SETTINGS
+from adautomix.evaluate.accuracy import accuracy_result, predict_finite
+from adautomix.evaluate.calibration import calibration_result
 from adautomix.evaluate.corruption_source import Files, corruption_source, source_settings
 from adautomix.runs.networks import load_classifier
 from adautomix.runs.progress import progress
@@ -23,8 +26,8 @@ from adautomix.runs.run import Run
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.seeding import choose_device
 
-FULL_TEST_SET = frozenset({"accuracy", "calibration"})
-"""Evaluators of one pass: these always take every test image."""
+OF_PREDICTIONS = {"accuracy": accuracy_result, "calibration": calibration_result}
+"""Evaluators of one pass: these always take every test image, and share that pass."""
 DEFAULT_SAMPLE = {"pgd": 1000, "autoattack": 1000}
 """Forty passes an image, or hundreds: a thousand images, the same for every network, are the field's habit."""
 
@@ -109,17 +112,25 @@ def _evaluate(
     # Shared by all evaluators and both roles: image files are decoded once.
     loader = cache(lambda few: eval_loader(dataset, device=chosen, workers=config.workers, sample=few))
     source = cache(lambda: corruption_source(dataset, run.path.parent, chosen, corrupted, config.workers))
+
+    def shown(few: int | None, name: str) -> Iterable[Any]:
+        batches = loader(few)
+        return progress(batches, total=len(batches), name=name, unit="batch")
+
     for role, pairs in groupby(missing, key=itemgetter(1)):
         model = load_classifier(run, role, chosen)
+        predictions = cache(lambda on=model, of=role: predict_finite(on, shown(None, f"clean images of the {of}")))
         for name, _ in pairs:
             with _noted(errors, run.id, name), run.measuring(name, role):
                 if not force and _kept(run, name, role, sample, corrupted):  # another process was asked for it too
                     log(f"{run.id}: {name} of the {role} was measured meanwhile")
                     continue
-                batches = loader(_sample_of(name, sample))
-                shown = progress(batches, total=len(batches), name=f"{name} of the {role}", unit="batch")
-                options = {"source": source()} if name == "corruption" else {}
-                result = ALL_EVALUATORS[name](model, shown, **options)
+                if name in OF_PREDICTIONS:
+                    result = OF_PREDICTIONS[name](predictions())
+                else:
+                    options = {"source": source()} if name == "corruption" else {}
+                    batches = shown(_sample_of(name, sample), f"{name} of the {role}")
+                    result = ALL_EVALUATORS[name](model, batches, **options)
                 drawn = "all" if result["n_images"] == len(dataset.test) else "a fixed random sample"
                 run.write_metrics(name, role, result | {"images": drawn, "device": str(chosen)})
                 log(f"{run.id}: {name} of the {role}: {_summary(result['value'])}")
@@ -152,7 +163,7 @@ def _kept(run: Run, name: str, role: str, sample: int | None, corrupted: Files) 
 
 
 def _sample_of(name: str, sample: int | None) -> int | None:
-    return None if name in FULL_TEST_SET else sample or DEFAULT_SAMPLE.get(name)
+    return None if name in OF_PREDICTIONS else sample or DEFAULT_SAMPLE.get(name)
 
 
 @contextmanager

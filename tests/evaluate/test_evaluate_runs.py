@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from adautomix.cli import main
 from adautomix.config import TrainConfig
 from adautomix.data.base import MemorySplit, describe
 from adautomix.data.loader import eval_loader
+from adautomix.evaluate import ALL_EVALUATORS
 from adautomix.evaluate.runs import evaluate_run
 from adautomix.runs.checkpoint import load, save
 from adautomix.runs.run import Run, create, run_for
@@ -178,6 +180,19 @@ def test_evaluators_and_roles_share_a_loader_for_every_number_of_images(opened, 
     monkeypatch.setattr(runs, "eval_loader", lambda *a, sample, **k: made.append(sample) or eval_loader(*a, **k))
     evaluate_run(opened(), ("accuracy", "calibration", "fgsm", "occlusion"), sample=2, device="cpu", log=str)
     assert made == [None, 2]
+
+
+def test_evaluators_of_clean_images_share_one_pass_and_give_what_each_gives_alone(run, tiny_dataset, monkeypatch):
+    passes, predict_finite = [], runs.predict_finite
+    monkeypatch.setattr(runs, "predict_finite", lambda *given: passes.append(given) or predict_finite(*given))
+    evaluate_run(run, tuple(runs.OF_PREDICTIONS), device="cpu", force=True, log=str)
+    assert len(passes) == len(run.roles) == 2
+    for name, role in product(runs.OF_PREDICTIONS, run.roles):
+        batches = eval_loader(tiny_dataset, device=torch.device("cpu"), workers=0)
+        alone = ALL_EVALUATORS[name](runs.load_classifier(run, role, torch.device("cpu")), batches)
+        assert run.metrics(name, role)["value"] == alone["value"]
+    losses = [run.metrics("accuracy", role)["value"]["loss"] for role in run.roles]
+    assert losses[0] != losses[1]  # each role has a pass of its own
 
 
 @pytest.fixture
