@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup workbook book slides test faults lint format bench lab lock clean
+.PHONY: setup workbook book slides test faults lint format bench lab address lock clean
 
 PYTHON ?= python3
 PLAN ?= quick
@@ -64,6 +64,10 @@ setup: .venv/.ready
 	VIRTUAL_ENV="$(CURDIR)/.venv" $(BIN)/uv pip install --compile-bytecode $(if $(TORCH),--torch-backend $(TORCH)) \
 		--constraint constraints.txt --editable '.[lab,book,dev]'
 	touch $@
+
+# When the repository has a public address: links to Colab and Binder in every notebook. make address REPOSITORY=owner/name
+address: setup
+	$(BIN)/python -m adautomix.book.address "$(REPOSITORY)"
 
 # Refresh the tested versions from the newest releases (then run the tests).
 lock:

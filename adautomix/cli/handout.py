@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adautomix.cli.arguments import Handout
+from adautomix.plans.headers import OPEN_ELSEWHERE
 from adautomix.plans.notebook import read_notebook
 from adautomix.utils.errors import UserError, first_five
 from adautomix.utils.files import write_atomic
@@ -55,7 +56,8 @@ def handout_of(notebook: dict[str, Any], *, solutions: bool) -> dict[str, Any]:
     """
     left_out = STUB if solutions else SOLUTION
     cells = [_shown(cell) for cell in notebook["cells"] if not _is(cell, left_out) or _in_words(cell)]
-    title, _, rest = "".join(cells[0]["source"]).partition("\n")
+    first = OPEN_ELSEWHERE.sub("", "".join(cells[0]["source"]))  # Colab and Binder would open it with its solutions
+    title, _, rest = first.partition("\n")
     cells[0]["source"] = _lines(f"{title}\n\n{FOR_TEACHERS if solutions else FOR_STUDENTS}\n{rest}")
     if not solutions:
         cells = [cell | {"source": [BLANK], "metadata": {}} if _in_words(cell) else cell for cell in cells]

@@ -12,6 +12,8 @@ import pandas as pd
 
 from adautomix.utils.errors import UserError
 
+OPEN_ELSEWHERE = re.compile(r"\n\n\[Open in Colab\]\(.*\)")
+"""The line of links below a title that `make address` writes."""
 FIELDS = ("Time", "GPU", "Reads", "Writes")
 
 
