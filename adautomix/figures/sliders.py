@@ -7,7 +7,7 @@ front-end has answered: JupyterLab does as soon as the cell has run, those never
 import importlib.util
 import io
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -22,20 +22,26 @@ SYMBOLS = {"lam": "λ", "beta": "β", "alpha": "α"}
 HERE = "*Run this notebook in JupyterLab, and here are sliders for {}: the same figure, larger, at more values.*"
 
 
-def explore(draw: Draw, size: tuple[float, float] = (2.2, 2.4), **choices: Sequence[Any]) -> None:
+def explore(
+    draw: Draw,
+    size: tuple[float, float] = (2.2, 2.4),
+    still: Mapping[str, Sequence[Any]] | None = None,
+    **choices: Sequence[Any],
+) -> None:
     """Show a still figure for the values of one or two settings, and below it, in JupyterLab, sliders over all of them.
 
     Args:
         draw: draw(figure, **values) draws into an empty Figure or SubFigure, in less than 0.3 s, for one value of every
             choice. Sliders call it after later cells have run: none may give another meaning to a name it reads.
         size: of one still figure, in inches.
+        still: values of a choice that the still figure shows; by default four, evenly chosen.
         choices: a name, and its values: the first runs from left to right, the second from top to bottom.
     Raises: UserError unless there are one or two choices.
     """
     from IPython.display import Markdown, display
 
-    display(still := small_multiples(draw, size, **choices))
-    plt.close(still)
+    display(drawn := small_multiples(draw, size, **choices | dict(still or {})))
+    plt.close(drawn)
     place = display(Markdown(HERE.format(" and ".join(SYMBOLS.get(k, k) for k in choices))), display_id=True)
     if watched() and importlib.util.find_spec("ipywidgets"):
         from comm import create_comm

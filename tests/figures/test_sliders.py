@@ -61,6 +61,12 @@ def test_one_choice_is_one_row_and_three_are_refused(drawn):
         sliders.small_multiples(draw, (2, 2), a=[1], b=[2], c=[3])
 
 
+def test_the_still_figure_can_show_other_values_than_four_evenly_chosen_ones(drawn):
+    draw, calls = drawn
+    sliders.explore(draw, (2, 2), {"lam": (0.3, 0.7)}, lam=LAMS, N=(2, 3))
+    assert calls == [(0.3, 2), (0.7, 2), (0.3, 3), (0.7, 3)]
+
+
 def test_moving_a_slider_draws_the_figure_for_its_value_in_the_same_size(drawn):
     draw, calls = drawn
     with plt.rc_context({"savefig.bbox": "tight"}):
