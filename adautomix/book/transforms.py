@@ -13,6 +13,7 @@ from adautomix.book.sections import Sections, link_sections, sections_of
 from adautomix.utils.paths import workbook_root
 
 Cells = list[dict[str, Any]]
+HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def _page(draft: Draft, known: Sections, evening_told: str) -> str:
     """Return the notebook for the site, as JSON."""
     notebook, cells = draft.notebook, draft.notebook["cells"]
     notebook["metadata"].pop("widgets", None)
-    _fold(cells)
+    _fold(cells, long=12 if draft.number >= "20" and draft.number not in EVENING else None)
     sections, total = section_readings(cells), notebook_reading(notebook)
     notebook["metadata"]["reading"] = list(vars(total).values())
     markdown = [cell for cell in cells if cell["cell_type"] == "markdown"]
@@ -81,9 +82,16 @@ def _prose(cells: Cells) -> list[str]:
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
 
 
-def _fold(cells: Cells) -> None:
-    """Fold the imports and what a plan gave, which stands below the defaults, in place."""
-    imports = [cell for cell in cells if re.match("(import|from) ", "".join(cell["source"]))]
+def _fold(cells: Cells, long: int | None) -> None:
+    """Fold the imports and what a plan gave, which stands below the defaults, in place.
+
+    Args:
+        long: cells of more lines are folded too: where figures are redrawn, they are what is read. None: no others.
+    """
+    code = [(cell, "".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
+    imports = [cell for cell, text in code if re.match("(import|from) ", text)]
     injected = [cell for cell in cells if "injected-parameters" in cell["metadata"].get("tags", [])]
-    for cell in imports[:1] + injected:
-        cell["metadata"].setdefault("tags", []).append("hide-input")
+    longer = [cell for cell, text in code[1:] if long is not None and len(text.splitlines()) > long]
+    for cell in [*imports[:1], *injected, *longer]:
+        tags = cell["metadata"].setdefault("tags", [])
+        tags += ["hide-input"] if not HIDDEN.intersection(tags) else []

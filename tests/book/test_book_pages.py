@@ -12,6 +12,7 @@ from helpers.sites import HEAD, executed, two_seeds
 from adautomix.book import front
 from adautomix.book.front import FOLDED, STUDY_FIGURE, front_page, key_figures
 from adautomix.book.pages import notebook_pages
+from adautomix.book.transforms import Draft, page_texts
 from adautomix.plans.tasks import load_plan
 from adautomix.utils.files import write_json
 
@@ -69,6 +70,22 @@ def test_imports_are_folded_and_parameters_are_not(plan):
     executed(plan, "train.seed=0")
     tags = [cell["metadata"].get("tags", []) for cell in pages_of(plan)["notebooks/10_train.ipynb"]["cells"]]
     assert tags == [[], ["parameters"], ["hide-input"], []]
+
+
+@pytest.mark.parametrize(
+    ("number", "folded"), [("10", False), ("03", False), ("41", False), ("20", True), ("34", True)]
+)
+def test_long_cells_are_folded_where_figures_are_redrawn(number, folded):
+    def code(source, *tags):
+        return {"cell_type": "code", "metadata": {"tags": [*tags]}, "source": source, "outputs": [], "id": source[:3]}
+
+    texts = ["n = 1", "import a", "\n".join("b" * 13), "\n".join("c" * 12), "\n".join("d" * 40)]
+    cells = [code(text, *["hide-cell"] * text.startswith("d")) for text in texts]
+    title = {"cell_type": "markdown", "metadata": {}, "source": f"# {number} · A?\n", "id": "0"}
+    notebook = {"cells": [title, *cells], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (text,) = page_texts({f"notebooks/{number}_a.ipynb": Draft(notebook, f"{number}_a", "a note")}).values()
+    tags = [cell["metadata"]["tags"] for cell in json.loads(text)["cells"][1:]]
+    assert tags == [[], ["hide-input"], ["hide-input"] * folded, [], ["hide-cell"]]
 
 
 def test_the_parameters_that_a_plan_gave_are_folded(plan):
