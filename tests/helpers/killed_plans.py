@@ -45,9 +45,9 @@ class MarkedPlan:
             heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
             return subprocess.Popen(self.call, **how, start_new_session=True, preexec_fn=heard)
 
-    def finish(self, said: Path) -> int:
-        """Run to the end, see that nobody is left, and return the exit code."""
-        code = self.start(said).wait(LIMIT)
+    def finish(self, said: Path, limit: float = LIMIT) -> int:
+        """Run to the end, within `limit` seconds, see that nobody is left, and return the exit code."""
+        code = self.start(said).wait(limit)
         assert self.survivors() == [], said.read_text()
         return code
 
