@@ -19,7 +19,7 @@ from adautomix.utils.paths import workbook_root
 
 HOST = "https://github.com"
 GUARD = "install-on-colab"
-"""Identity of the cell; its tag `hide-cell` folds it on a page."""
+"""Tag of the cell, beside `hide-cell`, which folds it on a page."""
 INSTALL = """\
 # On Colab: installs the package this notebook needs. Does nothing elsewhere.
 import importlib.util
@@ -64,13 +64,20 @@ def set_address(repository: str, root: Path | None = None) -> list[Path]:
 
 
 def _notebook(notebook: dict[str, Any], name: str, repository: str) -> str:
-    cells = [cell for cell in notebook["cells"] if cell.get("id") != GUARD]
+    cells = [cell for cell in notebook["cells"] if not is_guard(cell)]
     title, _, rest = OPEN_ELSEWHERE.sub("", "".join(cells[0]["source"])).partition("\n")
     cells[0]["source"] = f"{title}\n\n{_links(name, repository)}\n{rest}".splitlines(keepends=True)
     source = INSTALL.format(address=f"{HOST}/{repository}").splitlines(keepends=True)
-    guard = {"cell_type": "code", "execution_count": None, "id": GUARD, "metadata": {"tags": ["hide-cell"]}}
+    guard = {"cell_type": "code", "execution_count": None, "id": "", "metadata": {"tags": ["hide-cell", GUARD]}}
     notebook["cells"] = [cells[0], guard | {"outputs": [], "source": source}, *cells[1:]]
+    for number, cell in enumerate(notebook["cells"]):
+        cell["id"] = str(number)  # as nbstripout, which `make lint` asks, numbers them
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def is_guard(cell: dict[str, Any]) -> bool:
+    """Return whether this is the cell that installs the package on Colab."""
+    return GUARD in cell["metadata"].get("tags", [])
 
 
 def _links(name: str, repository: str) -> str:

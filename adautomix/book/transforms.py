@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from adautomix.book.glossary import link_terms, terms
-from adautomix.book.reading import EVENING, Reading, duration, evening, notebook_reading, section_readings, with_times
+from adautomix.book.reading import (
+    EVENING,
+    FOLDED,
+    Reading,
+    duration,
+    evening,
+    notebook_reading,
+    section_readings,
+    with_times,
+)
 from adautomix.book.sections import Sections, link_sections, sections_of
 from adautomix.utils.paths import workbook_root
 
 Cells = list[dict[str, Any]]
-HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 
 
 @dataclass(frozen=True)
@@ -94,4 +102,4 @@ def _fold(cells: Cells, long: int | None) -> None:
     longer = [cell for cell, text in code[1:] if long is not None and len(text.splitlines()) > long]
     for cell in [*imports[:1], *injected, *longer]:
         tags = cell["metadata"].setdefault("tags", [])
-        tags += ["hide-input"] if not HIDDEN.intersection(tags) else []
+        tags += ["hide-input"] if not (FOLDED - {"injected-parameters"}).intersection(tags) else []

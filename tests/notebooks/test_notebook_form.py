@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from helpers import ROOT
 
-from adautomix.book.address import GUARD
+from adautomix.book.address import is_guard
 from adautomix.config import OptimConfig, TrainConfig, from_dict
 from adautomix.plans.headers import contents
 from adautomix.plans.notebook import parameters_of
@@ -19,7 +19,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebooks_keep_their_form(path):
-    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["id"] != GUARD]
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if not is_guard(cell)]
     assert cells[0]["cell_type"] == "markdown"
     assert cells[1]["metadata"].get("tags") == ["parameters"]
     assert cells[2]["cell_type"] == "code"
