@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ def main(folder: Path, ranks: int) -> int:
     from adautomix.utils.files import write_json
 
     os.environ |= environment(folder)
+    tempfile.tempdir = str(folder)  # the launcher makes a folder for logs, and forgets it when it is ended
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

@@ -1,6 +1,7 @@
 """The command line: it works as the README shows it, and a mistake is one short message and code 2."""
 
 import shlex
+import sys
 
 import pytest
 from helpers.checkpoints import in_their_layout, small_networks, write_checkpoint
@@ -8,6 +9,7 @@ from helpers.plans import command, write_notebook, write_plan
 from helpers.trees import write_tree
 from PIL import Image
 
+from adautomix.__main__ import main as started
 from adautomix.cli import main
 from adautomix.recipes import RECIPES
 from adautomix.runs.run import create, find_runs, run_for
@@ -138,6 +140,20 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
     monkeypatch.setattr("adautomix.training.loop.train", interrupt)
     assert call("train") == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_libraries_are_imported_is_a_message_too(monkeypatch, capsys):
+    class Interrupts:
+        def find_spec(self, name, path, target=None):
+            if name == "adautomix.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "adautomix.cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupts(), *sys.meta_path])
+    with pytest.raises(SystemExit) as caught:
+        started()
+    assert caught.value.code == 130
+    assert "interrupted before anything began" in capsys.readouterr().err
 
 
 def test_a_killed_loader_process_is_a_message_and_code_1(monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """Kills at random moments: what is lost, torn, left behind or different when the same command is run again? Nothing."""
 
+import re
 import shutil
 import sys
 import time
@@ -8,10 +9,10 @@ from collections import Counter
 import pytest
 import torch
 from helpers.faults import FULL, SEED, counted, rng_for, times
-from helpers.killed_plans import MarkedPlan
+from helpers.killed_plans import MarkedDevices, MarkedPlan
 from helpers.kills import Trainers, adopt_orphans
 from helpers.plans import OUTPUTS, write_notebook, write_plan
-from helpers.results import result_of
+from helpers.results import result_of, torn_file
 from helpers.scarce import in_child
 from helpers.tiny import TinyNet
 from helpers.training import tiny_config
@@ -72,6 +73,17 @@ def streamed(folder, kills):
     return campaign([Trainers(config, folder / "streamed")], kills, rng_for("kills of streams"))
 
 
+def corrupting(folder, dataset, kills):
+    """Kill while the corrupted images of a data set are made, which is nearly all that these trainers do."""
+    adopt_orphans()
+    torch.set_num_threads(1)
+    for place in ("adautomix.training.loop", "adautomix.evaluate.runs"):
+        sys.modules[place].dataset_for = lambda config: dataset
+    networks.build_backbone = lambda *args, **options: (TinyNet(), None)
+    config = tiny_config(method="vanilla", epochs=1, tap="body")
+    return campaign([Trainers(config, folder / "corrupting", ["corruption"])], kills, rng_for("kills of makers"))
+
+
 def told(what, found):
     """Print where the kills struck, note the counts, and require that nothing came of any."""
     kills = sum(found["phases"].values())
@@ -91,6 +103,12 @@ def test_nothing_is_lost_torn_left_or_different_after_kills_of_trainers(tmp_path
 
 def test_nothing_is_lost_torn_left_or_different_after_kills_of_trainers_with_loader_processes(tmp_path):
     told("trainers with loader processes, or these, killed", in_child(streamed, tmp_path, times(2, 100)))
+
+
+def test_nothing_is_torn_left_or_different_after_kills_of_those_who_make_corrupted_images(tmp_path, tiny_dataset):
+    found = in_child(corrupting, tmp_path, tiny_dataset, times(3, 100))
+    told("makers of corrupted images killed", found)
+    assert "corrupted images" in found["phases"]
 
 
 TRAIN = """\
@@ -135,3 +153,30 @@ def test_nothing_is_lost_left_or_different_after_kills_of_plans(tmp_path):
     print(f"FAULTS_SEED={SEED}, plans killed: {where}")
     counted("plans killed", killed.total(), unfinished=len(unfinished), differ=len(different), left_over=len(left))
     assert (unfinished, different, left) == ([], [], []), f"seed {SEED}: {where}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL, reason="100 kills take an hour: make faults. tests/training/test_launch kills a rank")
+def test_nothing_is_lost_torn_left_or_different_after_kills_of_a_run_on_two_devices(tmp_path):
+    """Of the command, of what a terminal ends with it, of the agent and of the ranks."""
+    small = ("--width", 4, "--per-class", 10, "--batch-size", 20, "--epochs", 8)
+    rng, killed, found = rng_for("kills of devices"), Counter(), Counter(lost_epochs=0, torn=0, differ=0, left_over=0)
+    with MarkedDevices(tmp_path / "alone", *small) as command:
+        assert command.finish(tmp_path / "said") == 0
+        (alone,) = map(result_of, find_runs(command.folder))
+    while killed.total() < 100:
+        with MarkedDevices(tmp_path / "killed", *small) as command:
+            for _ in range(4):
+                victim = command.kill(said := tmp_path / "said", rng, 8)
+                killed.update(filter(None, [victim]))
+                found["torn"] += sum(bool(torn_file(path)) for path in command.folder.rglob("*.*"))
+                told_of = max(map(int, re.findall(r"^epoch +(\d+)/", said.read_text(), re.M)), default=0)
+                found["lost_epochs"] += max(0, told_of - command.epochs_kept())
+            assert command.finish(said) == 0, f"seed {SEED}, {killed}: {said.read_text()}"
+            found["differ"] += [alone] != [result_of(run) for run in find_runs(command.folder)]
+            found["left_over"] += len(command.left_over())
+        shutil.rmtree(command.folder)
+        print(f"{killed.total()} runs on two devices killed: {dict(found)}", flush=True)
+    print(f"FAULTS_SEED={SEED}: {', '.join(f'{name} {count}' for name, count in sorted(killed.items()))}")
+    counted("runs on two devices killed", killed.total(), **found)
+    assert not found.total(), f"seed {SEED}: {killed}"

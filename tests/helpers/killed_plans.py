@@ -1,140 +1,72 @@
-"""Shared by the tests of kills: a plan run by the command, whose processes all bear a mark, so that none gets lost."""
+"""Shared by the tests of kills: a plan, and a run on two devices, whose processes are killed one by one."""
 
-import os
-import random
-import shutil
-import signal
-import stat
-import subprocess
-import sys
-import tempfile
-import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import psutil
 
+from adautomix.runs import checkpoint
+from adautomix.runs.run import find_runs
 from adautomix.utils.files import read_json
-from helpers import ROOT
-from helpers.kills import LIMIT, SIGNALS
-
-MARK = "ADAUTOMIX_KILLED_PLAN"
-VICTIMS = ("command", "terminal", "worker", "kernel", "fork server")
+from helpers.marked import MarkedCommand
 
 
-class MarkedPlan:
-    """The plan `tiny` in a folder, run again and again by `adautomix run`; at the end of a block none of it is left.
+class MarkedPlan(MarkedCommand):
+    """The plan `tiny` of a folder."""
 
-    Its processes have a folder of their own for temporary files and sockets, with a short name.
-    """
+    VICTIMS = ("command", "terminal", "worker", "kernel", "fork server")
 
     def __init__(self, folder: Path, workers: int) -> None:
-        self.folder, self.mark = folder, str(folder)
-        self.scratch = Path(tempfile.mkdtemp(prefix="k", dir="/tmp"))
-        self.call = [sys.executable, "-m", "adautomix", "run", "tiny", "--workers", str(workers)]
-        self.pids: set[int] = set()
-        self.shared: set[str] = set()
+        super().__init__(folder, "run", "tiny", "--workers", workers)
 
-    def start(self, said: Path) -> subprocess.Popen:
-        own = {MARK: self.mark, "TMPDIR": str(self.scratch), "JUPYTER_RUNTIME_DIR": str(self.scratch / "jupyter")}
-        own["PYTHONPATH"] = str(ROOT)
-        with said.open("w") as output:
-            how = {"cwd": self.folder, "env": os.environ | own, "stdout": output, "stderr": output}
-            # A shell's background job ignores Ctrl-C, and its children with it; a command in a terminal does not.
-            heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-            return subprocess.Popen(self.call, **how, start_new_session=True, preexec_fn=heard)
-
-    def finish(self, said: Path, limit: float = LIMIT) -> int:
-        """Run to the end, within `limit` seconds, see that nobody is left, and return the exit code."""
-        code = self.start(said).wait(limit)
-        assert self.survivors() == [], said.read_text()
-        return code
-
-    def kill(self, said: Path, rng: random.Random, seconds: float) -> str:
-        """Kill one of its processes, or what a terminal would, at a random moment; return whom, or "" if none was."""
-        victim, number, more = rng.choice(VICTIMS), rng.choice(SIGNALS), rng.random() * seconds
-        command, deadline = self.start(said), time.monotonic() + LIMIT
-        while command.poll() is None and not self.of_kind(victim, command.pid) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        with suppress(subprocess.TimeoutExpired):
-            command.wait(more)
-        there = self.of_kind(victim, command.pid)
-        if command.poll() is not None or not there:
-            command.wait(LIMIT)
-            return ""
-        self.note()
-        with suppress(ProcessLookupError):
-            if victim == "terminal":  # which hangs up, or passes on Ctrl-C
-                number = rng.choice((signal.SIGINT, signal.SIGHUP))
-                os.killpg(command.pid, number)
-            else:
-                os.kill(rng.choice(there), number)
-        command.wait(LIMIT)
-        assert self.survivors() == [], f"{victim} {number.name}: {said.read_text()}"
-        return f"{victim} {number.name}"
-
-    def of_kind(self, victim: str, command: int) -> list[int]:
-        if victim in ("command", "terminal"):
-            return [command]
-        servers, words = [], {"worker": "multiprocessing.spawn", "fork server": "multiprocessing.forkserver"}
+    def others(self, victim: str) -> list[int]:
+        words = {"worker": "multiprocessing.spawn", "fork server": "multiprocessing.forkserver"}
         found = []
         for pid in self.marked():
             with suppress(psutil.NoSuchProcess, IndexError):
                 process = psutil.Process(pid)
                 line, above = " ".join(process.cmdline()), " ".join(process.parent().cmdline())
-                if victim in words and words[victim] in line and words["fork server"] not in above:
+                served = words["fork server"] in above
+                if served if victim == "kernel" else words[victim] in line and not served:
                     found.append(pid)
-                if victim == "kernel" and words["fork server"] in above:
-                    servers.append(pid)
-        return found + servers
-
-    def marked(self) -> list[int]:
-        """Return the living processes that bear the mark."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self.bears(pid)]
-
-    def bears(self, pid: int) -> bool:
-        with suppress(OSError, psutil.NoSuchProcess):
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-            return f"{MARK}={self.mark}\0".encode() in environment and psutil.Process(pid).status() != "zombie"
-        return False
-
-    def note(self) -> None:
-        """Remember which processes there are, and what they share."""
-        for pid in self.marked():
-            self.pids.add(pid)
-            with suppress(OSError):
-                maps = Path(f"/proc/{pid}/maps").read_text().split()
-                self.shared |= {word for word in maps if word.startswith("/dev/shm/")}
-
-    def survivors(self) -> list[str]:
-        """Return who is still there after a long while; nobody should be after a moment."""
-        deadline = time.monotonic() + LIMIT / 4
-        while (left := self.marked()) and time.monotonic() < deadline:
-            self.pids.update(left)
-            time.sleep(0.1)
-        return [f"{pid} {' '.join(psutil.Process(pid).cmdline())}" for pid in left]
-
-    def __enter__(self) -> "MarkedPlan":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for pid in self.marked():  # after a failed test; else there is nobody
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        return found
 
     def left_over(self) -> list[str]:
-        """Return what is left of sockets, shared memory, temporary folders and half-written files."""
         half = ("*.tmp", "*.running.ipynb", "*.failed.ipynb", "FAILED", ".holder.json", ".runs/*")
-        found = [path for pattern in half for path in (self.folder / "outputs").rglob(pattern)]
-        found += [path for pid in self.pids for path in Path("/tmp").glob(f"ax-{pid}-*")]
-        found += [Path(name) for name in self.shared if Path(name).exists()]
-        for path in self.scratch.rglob("*"):  # dask keeps its scratch space, empty, and takes away what was killed
-            if "dask-scratch-space" not in path.parts or stat.S_ISSOCK(path.lstat().st_mode):
-                found.append(path)
-        return sorted(map(str, found))
+        found = [str(path) for pattern in half for path in (self.folder / "outputs").rglob(pattern)]
+        return sorted(found + super().left_over())
 
     def done(self) -> list[str]:
         """Return the tasks whose notebooks ran to their end, read whole."""
         return sorted(p.parent.name for p in (self.folder / "outputs").rglob("DONE") if "key" in read_json(p))
+
+
+class MarkedDevices(MarkedCommand):
+    """A small training on two devices, which are processes on the CPU."""
+
+    VICTIMS = ("command", "terminal", "agent", "rank")
+
+    def __init__(self, folder: Path, *arguments: object) -> None:
+        folder.mkdir(exist_ok=True)
+        super().__init__(folder, "train", "--devices", 2, "--device", "cpu", "--runs", folder / "runs", *arguments)
+
+    def epochs_kept(self) -> int:
+        """Return the epoch of the run's checkpoint, 0 without one."""
+        kept = [
+            checkpoint.load(run.checkpoint)["epoch"]
+            for run in find_runs(self.folder, unfinished=True)
+            if run.checkpoint.exists()
+        ]
+        return max(kept, default=0)
+
+    def others(self, victim: str) -> list[int]:
+        word = {"agent": "adautomix.training.agent", "rank": "adautomix.training.worker"}[victim]
+        found = []
+        for pid in self.marked():
+            with suppress(psutil.NoSuchProcess):
+                if word in psutil.Process(pid).cmdline():
+                    found.append(pid)
+        return found
+
+    def left_over(self) -> list[str]:
+        return sorted([*map(str, self.folder.rglob("*.tmp")), *super().left_over()])

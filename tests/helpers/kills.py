@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from adautomix.evaluate import corruption_source
 from adautomix.evaluate import runs as evaluation
 from adautomix.runs import checkpoint
 from adautomix.runs.run import Run, find_runs
@@ -24,7 +25,7 @@ from adautomix.training import loop, steps
 from helpers.results import result_of, torn_file
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-PHASES = ("start", "between", "steps", "evaluation", "checkpoint", "records", "end", "evaluators")
+PHASES = ("start", "between", "steps", "evaluation", "checkpoint", "records", "end", "evaluators", "corrupted images")
 LIMIT = 600
 """Seconds after which something hangs, on a machine that is ten times slower than it should be."""
 PLACES = [
@@ -36,6 +37,7 @@ PLACES = [
     *((Run, name, "records") for name in ("write_history", "write_metrics", "add_session")),
     (Run, "finish", "end"),
     (evaluation, "load_classifier", "evaluators"),
+    *((corruption_source, name, "corrupted images") for name in ("corrupt", "_sha256", "write_json")),
 ]
 """What counts as an event, and the phase of the run it belongs to."""
 

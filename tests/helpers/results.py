@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy
 import torch
 
 from adautomix.runs import checkpoint
@@ -24,6 +25,8 @@ def torn_file(path: Path) -> str | None:
             raise ValueError("an empty row")
         elif path.name == "checkpoint.pt":
             checkpoint.load(path)
+        elif path.suffix == ".npy":
+            numpy.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
         return f"{path}: {error}"
     return None

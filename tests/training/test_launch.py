@@ -32,6 +32,7 @@ def config(**changes):
 def folder(tmp_path, monkeypatch):
     """Where runs and what processes leave for one another lie: who is ours is known by it."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # of the agent, and of torch's launcher in it
     return tmp_path
 
 
@@ -90,7 +91,7 @@ def test_an_interrupt_ends_all_processes_and_leaves_the_callers_signals_alone(fo
     with pytest.raises(KeyboardInterrupt):
         train(config(), folder, devices=2, log=interrupt)
     assert processes(folder) == {}
-    assert not list(folder.glob("adautomix-*"))
+    assert not [*folder.glob("adautomix-*"), *folder.glob("torchelastic*")]
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
