@@ -16,6 +16,8 @@ INTRODUCTION = """# Glossary
 What the workbook's words mean, with the paper's symbol and equation and the name in the package where there is one. On
 every page of a notebook the first use of a word leads here.
 """
+CITED = re.compile(r"[A-Z][a-z]\w* (?:et al\.|and [A-Z][a-z]\w*) \d{4}")
+"""A work as it is cited, and as `references.md` lists it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def glossary_page(notebooks: Sections) -> str:
 def _entry(term: Term, notebooks: Sections) -> str:
     names = ", ".join(f"`{name.strip()}`" for name in term.code.split(",")) if term.code else ""
     shown = link_sections(term.shown, notebooks, folder="notebooks/")
-    facts = [term.symbol, names, term.source, shown and f"shown in {shown}"]
+    cited = CITED.sub(r"[\g<0>](references.md)", term.source)
+    facts = [term.symbol, names, cited, shown and f"shown in {shown}"]
     lines = [" ".join(term.says.split()), "", " · ".join(fact for fact in facts if fact)]
     return "\n".join([*([term.term, *term.also]), *(f"  {line}".rstrip() for line in lines)])
 

@@ -55,12 +55,13 @@ def notebook_pages(plan: Plan) -> dict[str, str]:
 
 
 def guide_pages(notebooks: Collection[str] | None = None) -> dict[str, str]:
-    """Return, by path, the pages that are written by hand: how to train in one's own code, and how to teach.
+    """Return, by path, the pages written by hand: how to train in one's own code, how to teach, and what is cited.
 
     Args:
         notebooks: paths of the notebooks' pages; links to others become words. All links stay if not given.
     """
-    texts = {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("your_code.md", "teach.md")}
+    files = {name: Path(__file__).with_name(name) for name in ("your_code.md", "teach.md", "references.md")}
+    texts = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
     texts = {name: text.replace("](../../", "](") for name, text in texts.items()}  # as links of the file they hold too
     if notebooks is None:
         return texts

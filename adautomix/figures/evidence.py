@@ -69,29 +69,33 @@ def replayed_windows(rows: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     return figure
 
 
-def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame | None = None) -> Figure:
+def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame) -> Figure:
     """Draw gains over no mixing against one property of the regimes, on a doubling scale.
 
+    Markers are means over all seeds, bars their 95 % intervals, pale dots single seeds. A line joins means over the
+    seeds that a method has in all of its regimes: what changes along it is not the choice of seeds.
+
     Args:
-        gains: what `results.gains` returns, of regimes that differ in one property; bars are 95 % intervals.
+        gains: what `results.gains` returns, of regimes that differ in one property.
         x: that property's column, epochs or per_class.
         name: its name and unit for the axis.
-        each: what `results.gains_by_seed` returns of the same regimes: a dot a seed, pale.
+        each: what `results.gains_by_seed` returns of the same regimes.
     """
     gains = by_method(gains)
     colors = label_colors(gains)
     figure, axes = panels(1, 1, (6.5, 3.6))
     axis = axes[0, 0]
     axis.axhline(0, color="0.3", linewidth=1)
-    for shift, (label, part) in enumerate(gains.groupby("label", sort=False)):
-        part = part.sort_values(x)
-        place = part[x] * 1.03**shift  # side by side, so that nothing hides another
+    for number, (label, part) in enumerate(gains.groupby("label", sort=False)):
+        color, shift = colors[label], 1.03**number  # side by side, so that nothing hides another
         reach = [(part["difference"] - part["low"]).fillna(0), (part["high"] - part["difference"]).fillna(0)]
-        look = {"marker": "o", "color": colors[label], "label": label, "capsize": 3}
-        axis.errorbar(place, part["difference"], yerr=None if part["low"].isna().all() else reach, **look)
-        if each is not None:
-            seeds = each[each["label"] == label]
-            axis.plot(seeds[x] * 1.03**shift, seeds["difference"], ".", ms=9, color=colors[label], alpha=0.6, zorder=1)
+        bars = None if part["low"].isna().all() else reach
+        axis.errorbar(part[x] * shift, part["difference"], yerr=bars, fmt="o", color=color, label=label, capsize=3)
+        seeds = each[each["label"] == label]
+        axis.plot(seeds[x] * shift, seeds["difference"], ".", ms=9, color=color, alpha=0.6, zorder=1)
+        regimes = seeds.groupby("seed")[x].transform("nunique")
+        joined = seeds[regimes == part[x].nunique()].groupby(x)["difference"].mean()
+        axis.plot(joined.index * shift, joined, color=color, linewidth=1.2, alpha=0.7, zorder=1)
     axis.set_xscale("log", base=2)
     ticks = sorted(gains[x].unique())
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -61,9 +61,21 @@ def test_gains_are_drawn_by_regime_with_a_dot_a_seed(runs):
     axis = figure.axes[0]
     assert axis.get_ylabel() == "gain over no mixing (points)"
     assert [label.get_text() for label in axis.get_xticklabels()] == ["10", "20"]
+    line = axis.get_lines()[-1]
+    assert line.get_ydata().tolist() == found.loc[found["per_class"] == 20, "difference"].tolist()
     nothing = pd.DataFrame(columns=values.columns)
     assert gains(nothing).empty
     assert gains_by_seed(nothing).empty
+
+
+def test_lines_join_means_over_the_seeds_of_all_regimes_alone(runs):
+    values = regime_scores(runs)
+    values = values[(values["per_class"] == 20) & ~((values["epochs"] == 10) & (values["seed"] > 0))]
+    axis = gain_curves(gains(values), "epochs", "epochs", gains_by_seed(values)).axes[0]
+    line = axis.get_lines()[-1]
+    first = gains_by_seed(values).query("seed == 0")["difference"].tolist()
+    assert len(first) == 2
+    assert line.get_ydata().tolist() == first
 
 
 def test_robustness_lists_what_was_evaluated(runs):
