@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from adautomix.evaluate.batching import logits_of
-from adautomix.evaluate.checks import require_eval, require_finite, require_images, require_pixels
+from adautomix.evaluate.checks import channels_of, require_eval, require_finite, require_images, require_pixels
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -54,7 +54,7 @@ def predict_each(
     logits, labels = [[] for _ in models], []
     for x, y, *_ in batches:
         if not labels:
-            require_pixels(x)  # the first batch tells; a check of each would stop a GPU every time
+            require_pixels(x, channels_of(models[0]))  # the first tells; a check of each would stop a GPU every time
         with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             for model, seen in zip(models, logits, strict=True):
                 seen.append(logits_of(model, x).float())

@@ -16,7 +16,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from adautomix.evaluate.batching import count_right, logits_of
-from adautomix.evaluate.checks import require_eps, require_eval, require_finite, require_labels, require_pixels
+from adautomix.evaluate.checks import (
+    channels_of,
+    require_eps,
+    require_eval,
+    require_finite,
+    require_labels,
+    require_pixels,
+)
 
 EPS = 8 / 255
 EPS_LIST = tuple(e / 255 for e in (0.25, 0.5, 1, 2, 4, 8))
@@ -25,8 +32,8 @@ COMMON = {"eps": EPS, "norm": "Linf", "head": "one", "precision": "float32"}
 
 
 def fgsm(
-    model: nn.Module, x: Float[Tensor, "B 3 H W"], y: Int[Tensor, " _"], *, eps: float = EPS
-) -> Float[Tensor, "B 3 H W"]:
+    model: nn.Module, x: Float[Tensor, "B C H W"], y: Int[Tensor, " _"], *, eps: float = EPS
+) -> Float[Tensor, "B C H W"]:
     """Return clip(x + eps sign(dL/dx), 0, 1), a new tensor.
 
     Args:
@@ -41,14 +48,14 @@ def fgsm(
     return sign_step(x, gradient, eps)
 
 
-def sign_step(x: Float[Tensor, "B 3 H W"], gradient: Float[Tensor, "B 3 H W"], eps: float) -> Float[Tensor, "B 3 H W"]:
+def sign_step(x: Float[Tensor, "B C H W"], gradient: Float[Tensor, "B C H W"], eps: float) -> Float[Tensor, "B C H W"]:
     """Return clip(x + eps sign(gradient), 0, 1)."""
     return gradient.sign().mul_(eps).add_(x).clamp_(0, 1)
 
 
 def loss_gradient(
-    model: nn.Module, x: Float[Tensor, "B 3 H W"], y: Int[Tensor, " B"]
-) -> tuple[Float[Tensor, "B 3 H W"], Float[Tensor, "B K"]]:
+    model: nn.Module, x: Float[Tensor, "B C H W"], y: Int[Tensor, " B"]
+) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B K"]]:
     """Return the gradient of each image's own cross-entropy with respect to its pixels, and the logits."""
     with torch.enable_grad():
         # On CPUs the way back is a fifth to a third quicker with channels last.
@@ -119,6 +126,6 @@ def attack_result(curve: list[dict[str, float]], settings: dict[str, Any]) -> di
 def check_attack(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> None:
     """Raise UserError for what no attack can work with: see `fgsm`."""
     require_eval(model)
-    require_pixels(x)
+    require_pixels(x, channels_of(model))
     require_labels(y, len(x), model.num_classes)
     require_eps(eps)

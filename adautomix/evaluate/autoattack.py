@@ -22,12 +22,12 @@ LEAST_CLASSES = 4
 
 def autoattack(
     model: nn.Module,
-    x: Float[Tensor, "B 3 H W"],
+    x: Float[Tensor, "B C H W"],
     y: Int[Tensor, " B"],
     *,
     eps: float = EPS,
     **options: Any,
-) -> Float[Tensor, "B 3 H W"]:
+) -> Float[Tensor, "B C H W"]:
     """Return the images that the standard version, L-infinity, finds.
 
     An image that survives pays hundreds of passes: take a thousand images at most, and a GPU.

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adautomix.evaluate.checks import require_eval, require_finite, require_images, require_pixels
+from adautomix.evaluate.checks import channels_of, require_eval, require_finite, require_images, require_pixels
 
 BATCH = 100
 """Images that share random numbers where a method draws them for a batch (the released occlusion, AutoAttack); recorded
@@ -19,18 +19,18 @@ in the results' settings. The released mask falls on all of them alike, so anoth
 
 
 class Counts(NamedTuple):
-    """`right`: right answers (top-1) by version of the images; `n`: images seen; `side`: theirs, px."""
+    """`right`: right answers (top-1) by version of the images; `n`: images seen; `size`: their height and width, px."""
 
     right: dict[Hashable, int]
     n: int
-    side: int
+    size: tuple[int, int]
 
     def top1(self, version: Hashable) -> float:
         """Return the accuracy on one version, in percent."""
         return 100 * self.right[version] / self.n
 
 
-def logits_of(model: nn.Module, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
+def logits_of(model: nn.Module, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
     """Return the logits of head `one`, the one that every evaluator looks at."""
     return model(x, heads=("one",)).logits["one"]
 
@@ -50,17 +50,17 @@ def count_right(
     Raises: UserError for a model in train mode, pixels outside [0,1], no images, or logits that are not finite.
     """
     require_eval(model)
-    correct, worst, count, side = {}, [], 0, 0
+    correct, worst, count, size = {}, [], 0, (0, 0)
     for x, y, *rest in batches:
-        require_pixels(x)
+        require_pixels(x, channels_of(model))
         index = rest[0] if rest else torch.arange(count, count + len(y), device=y.device)
         for name, logits in versions(x, y, index):
             worst.append(logits.abs().max())
             correct[name] = correct.get(name, 0) + (logits.argmax(dim=1) == y).sum()
-        count, side = count + len(y), x.shape[-1]
+        count, size = count + len(y), tuple(x.shape[-2:])
     require_images(count)
     require_finite(torch.stack(worst))  # once, as the counts: a GPU is waited for each time
-    return Counts(dict(zip(correct, torch.stack(list(correct.values())).tolist(), strict=True)), count, side)
+    return Counts(dict(zip(correct, torch.stack(list(correct.values())).tolist(), strict=True)), count, size)
 
 
 def fixed_batches(batches: Iterable[Any], size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:

@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.checks import require_eval, require_labels, require_pixels
+from adautomix.evaluate.checks import channels_of, require_eval, require_labels, require_pixels
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import same_random_state
 
 
 def grad_cam(
     model: nn.Module,
-    x: Float[Tensor, "B 3 H W"],
+    x: Float[Tensor, "B C H W"],
     target: Int[Tensor, " B"] | None = None,
     *,
     layer: str | None = None,
@@ -44,7 +44,7 @@ def grad_cam(
     Source: Selvaraju et al. 2017, Eq. 1 (weights) and Eq. 2 (map); the gradient is of the logit, before softmax.
     """
     require_eval(model)
-    require_pixels(x)
+    require_pixels(x, channels_of(model))
     layer = layer or (model.stages[-1] if model.stages else model.tap)
     if layer is None:
         raise UserError('this Classifier has neither stages nor a tap: name a submodule, grad_cam(..., layer="layer4")')

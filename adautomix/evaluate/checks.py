@@ -19,10 +19,16 @@ def require_eval(model: nn.Module) -> None:
             )
 
 
-def require_pixels(x: Tensor) -> None:
-    """Raise UserError unless x is a float batch [B,3,H,W] of one image or more, in [0,1]."""
-    if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point() or not x.numel():
-        raise UserError(f"images must be float [B,3,H,W], got {x.dtype} {tuple(x.shape)}")
+def channels_of(model: nn.Module) -> int:
+    """Return how many channels the images of a Classifier have; 3 of any other network."""
+    mean = getattr(model, "mean", None)
+    return mean.shape[1] if isinstance(mean, Tensor) and mean.ndim == 4 else 3
+
+
+def require_pixels(x: Tensor, channels: int | None = 3) -> None:
+    """Raise UserError unless x is a float batch [B,channels,H,W] of one image or more, in [0,1]; None: any number."""
+    if x.ndim != 4 or channels not in (None, x.shape[1]) or not x.is_floating_point() or not x.numel():
+        raise UserError(f"images must be float [B,{channels or 'C'},H,W], got {x.dtype} {tuple(x.shape)}")
     low, high = float(x.min()), float(x.max())
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
         raise UserError(

@@ -23,14 +23,14 @@ GRID = 14
 
 
 def patchdrop(
-    x: Float[Tensor, "B 3 H W"],
+    x: Float[Tensor, "B C H W"],
     ratio: float,
     *,
     grid: int,
     index: Tensor,
     seed: int = 0,
-    fill: str | Float[Tensor, " 3"] = "black",
-) -> Float[Tensor, "B 3 H W"]:
+    fill: str | Float[Tensor, " C"] = "black",
+) -> Float[Tensor, "B C H W"]:
     """Return the images with round(ratio grid^2) of their patches filled, a new tensor.
 
     Args:
@@ -40,7 +40,7 @@ def patchdrop(
         fill: "black", "mean" (each image's own mean colour), or a colour in [0,1].
     Raises: UserError for a ratio, grid, fill or index that does not fit.
     """
-    require_pixels(x)
+    require_pixels(x, None)
     if not 0 <= ratio <= 1:
         raise UserError(f"ratio must be in [0,1], got {ratio}")
     height, width = x.shape[2:]
@@ -63,8 +63,8 @@ def dropped(order: Int[Tensor, "B cells"], ratio: float) -> Bool[Tensor, "B cell
 
 
 def fill_patches(
-    x: Float[Tensor, "B 3 H W"], gone: Bool[Tensor, "_ n n"], colour: Float[Tensor, "..."]
-) -> Float[Tensor, "B 3 H W"]:
+    x: Float[Tensor, "B C H W"], gone: Bool[Tensor, "_ n n"], colour: Float[Tensor, "..."]
+) -> Float[Tensor, "B C H W"]:
     """Return the images with the patches that are `gone`, of n x n, in a colour; one mask may serve all."""
     gone = gone[:, None].to(x.device, non_blocking=True)
     tall, wide = x.shape[2] // gone.shape[2], x.shape[3] // gone.shape[3]
@@ -79,11 +79,11 @@ def default_grid(height: int, width: int) -> int:
     raise UserError(f"no grid of 2 to {GRID} divides {height}x{width} px into patches: resize the images")
 
 
-def _colour(x: Float[Tensor, "B 3 H W"], fill: str | Tensor) -> Tensor:
+def _colour(x: Float[Tensor, "B C H W"], fill: str | Tensor) -> Tensor:
     if isinstance(fill, Tensor):
-        if fill.shape != (3,) or fill.min() < 0 or fill.max() > 1:
-            raise UserError(f"a fill colour is three numbers in [0,1], got {fill.tolist()}")
-        return fill.to(x).view(1, 3, 1, 1)
+        if fill.shape != (x.shape[1],) or fill.min() < 0 or fill.max() > 1:
+            raise UserError(f"a fill colour is {x.shape[1]} numbers in [0,1], one a channel; got {fill.tolist()}")
+        return fill.to(x).view(1, -1, 1, 1)
     if fill == "mean":
         return x.mean(dim=(2, 3), keepdim=True)
     if fill != "black":
@@ -106,13 +106,13 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     curve = [{"ratio": ratio, "top1": counts.top1(ratio), "n": counts.n} for ratio in RATIOS]
     return {
         "value": {"mean": sum(row["top1"] for row in curve) / len(curve), "half": counts.top1(0.5), "curve": curve},
-        "settings": settings(counts.side),
+        "settings": settings(*counts.size),
         "n_images": counts.n,
         "protocol": "PatchDrop, random, one nested order of patches an image, filled before normalisation; eval mode",
     }
 
 
-def settings(side: int) -> dict[str, Any]:
-    """Return what a result on images of this side (px) records of how it was made; UserError as `default_grid`."""
-    grid = default_grid(side, side)
+def settings(height: int, width: int | None = None) -> dict[str, Any]:
+    """Return what a result on images of this size (px; square by default) records; UserError as `default_grid`."""
+    grid = default_grid(height, width or height)
     return {"grid": grid, "fill": "black", "seed": 0, "head": "one", "precision": "float32"}

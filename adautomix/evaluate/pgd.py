@@ -21,7 +21,7 @@ ALPHA, STEPS, SEED = 2 / 255, 20, 0
 
 def pgd(
     model: nn.Module,
-    x: Float[Tensor, "B 3 H W"],
+    x: Float[Tensor, "B C H W"],
     y: Int[Tensor, " _"],
     *,
     eps: float = EPS,
@@ -30,7 +30,7 @@ def pgd(
     random_start: bool = True,
     index: Tensor | None = None,
     seed: int = SEED,
-) -> Float[Tensor, "B 3 H W"]:
+) -> Float[Tensor, "B C H W"]:
     """Return x after `steps` steps of size alpha up the loss, each projected to the eps-ball around x and to [0,1].
 
     Args:

@@ -20,8 +20,8 @@ from adautomix.evaluate.occlusion import RATIOS, default_grid, fill_patches
 
 
 def fgsm_released(
-    model: nn.Module, x: Float[Tensor, "B 3 H W"], y: Int[Tensor, " B"], *, eps: float = EPS
-) -> Float[Tensor, "B 3 H W"]:
+    model: nn.Module, x: Float[Tensor, "B C H W"], y: Int[Tensor, " B"], *, eps: float = EPS
+) -> Float[Tensor, "B C H W"]:
     """Return the released "FGSM": eps is added to the *normalised* image, which is then cut to [0,1].
 
     In pixels the cut maps everything into [mean, mean + std]. With or without the gradient, the mean change is about
@@ -68,13 +68,13 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
     top1 = counts.top1("fgsm")
     return {
         "value": {"fgsm_top1": top1, "fgsm_error": 100 - top1, "occlusion": curve},
-        "settings": settings(counts.side),
+        "settings": settings(*counts.size),
         "n_images": counts.n,
         "protocol": "as the released code computes them: not FGSM, one mask a batch; see evaluate/released.py",
     }
 
 
-def settings(side: int) -> dict[str, Any]:
-    """Return what a result on images of this side (px) records of how it was made; UserError as `default_grid`."""
+def settings(height: int, width: int | None = None) -> dict[str, Any]:
+    """Return what a result on images of this size (px; square by default) records; UserError as `default_grid`."""
     common = {"batch_size": BATCH, "seed": 0, "head": "one", "precision": "float32"}
-    return {"eps": EPS, "patches": default_grid(side, side)} | common
+    return {"eps": EPS, "patches": default_grid(height, width or height)} | common

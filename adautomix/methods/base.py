@@ -20,6 +20,7 @@ from adautomix.methods.ops.mixing import Mixed
 from adautomix.models.ema import make_teacher, momentum, update
 from adautomix.models.modes import unwrapped
 from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.seeding import seed_for
 from adautomix.utils.typecheck import coerce, matches_hint
 
 
@@ -60,6 +61,7 @@ class Context:
         *,
         ema: EmaConfig | None = None,
         label_smoothing: float = 0.0,
+        image_seed: int | None = None,
     ) -> "Context":
         """Return the context of a new run: a teacher copied from the student, and a seeded generator.
 
@@ -67,6 +69,8 @@ class Context:
             student: a Classifier on its device, wrapped or not.
             steps: optimiser steps the run will have; the teacher's momentum follows a schedule over them. With
                 gradient accumulation that is fewer than batches.
+            seed: of the draws; the same in all processes of one run, which must agree on what a step does.
+            image_seed: of what is drawn for each image, where a run has several processes: the rank, say.
         Raises: UserError unless there is a step to make.
         """
         if steps < 1:
@@ -75,7 +79,10 @@ class Context:
         network = unwrapped(student)
         teacher = make_teacher(network, config)
         rng = torch.Generator().manual_seed(seed)
-        return cls(student, teacher, rng, steps, config, network.num_classes, label_smoothing)
+        context = cls(student, teacher, rng, steps, config, network.num_classes, label_smoothing)
+        if image_seed is not None:  # apart from `rng`, whatever the two seeds are
+            context.image_rng = torch.Generator().manual_seed(seed_for(seed, "images", image_seed))
+        return context
 
     def rng_for(self, per_sample: bool) -> torch.Generator:
         """Return the generator of what is drawn for every image, or once for the whole batch."""
@@ -98,16 +105,22 @@ class Context:
 
     def move_teacher(self, weight: float | Tensor) -> None:
         """Move the teacher that far towards the student: 1 - momentum, as a number or on the device."""
+        if hasattr(self.teacher, "reshard"):  # FSDP: a pass that no backward followed has left its weights gathered
+            self.teacher.reshard()
         update(self.teacher, unwrapped(self.student), weight, buffers=self.ema.teacher_bn == "ema")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs besides the student."""
-        return {"teacher": unwrapped(self.teacher).state_dict(), "rng": self.rng.get_state(), "step": self.step}
+        state = {"teacher": unwrapped(self.teacher).state_dict(), "rng": self.rng.get_state(), "step": self.step}
+        own = {} if self.image_rng is self.rng else {"image_rng": self.image_rng.get_state()}
+        return state | own
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         unwrapped(self.teacher).load_state_dict(state["teacher"])
         self.rng.set_state(state["rng"].cpu())
+        if "image_rng" in state and self.image_rng is not self.rng:
+            self.image_rng.set_state(state["image_rng"].cpu())
         self.step = state["step"]
 
 
@@ -240,10 +253,19 @@ class MixMethod:
             y: class ids.
             draws: randomness of an earlier step to replay; drawn from `ctx.rng` if not given.
         """
+        self.check_context(ctx)
         draws = self.draw(len(x), ctx) if draws is None else draws
         mixed = self.mix(x, y, ctx, draws)
         loss = soft_cross_entropy(ctx.student(mixed.x).logits["one"], mixed.y)
         return StepOutput({"student": loss}, {"ce": loss}, (mixed.detach(),), draws)
+
+    def check_context(self, ctx: Context) -> None:
+        """Raise UserError for a teacher whose BatchNorm is moved by passes of its own, if this method makes none."""
+        if ctx.ema.teacher_bn == "batch" and not self.runs_teacher:
+            raise UserError(
+                f"ema.teacher_bn='batch' needs a method that runs the teacher; {type(self).__name__.lower()} does not, "
+                "use 'ema'"
+            )
 
 
 def draws_near(method: MixMethod, batch_size: int, ctx: Context, tries: int = 30, share: float = 0.65) -> Draws:

@@ -24,7 +24,7 @@ from adautomix.methods.ops.mixing import (
 )
 from adautomix.models.ema import RunningStatistics
 from adautomix.models.generator import scale_to
-from adautomix.models.modes import unwrapped
+from adautomix.models.modes import buffers_kept, unwrapped
 from adautomix.utils.errors import UserError
 
 
@@ -134,10 +134,8 @@ class GeneratorMethod(MixMethod):
         return self.mix_by_masks(x, targets, tap, draws.index, draws.lam)
 
     def mix(self, x: Tensor, y: Tensor, ctx: Context, draws: GeneratorDraws) -> Mixed:
-        """Return the mix that the student is shown, detached; makes a teacher pass of its own."""
-        with torch.no_grad():
-            tap = ctx.teacher(x, heads=(), tap=True).tap
-        return self.mix_for_student(x, ctx.targets(y), tap, draws)
+        """Return the mix that the student is shown, detached; makes a teacher pass of its own, and leaves no trace."""
+        return mix_as_seen(self, x, x, y, ctx, draws)
 
 
 @torch.no_grad()
@@ -151,8 +149,9 @@ def mix_as_seen(method: MixMethod, x: Tensor, seen: Tensor, y: Tensor, ctx: Cont
     """
     if not isinstance(method, GeneratorMethod):
         return method.mix(x, y, ctx, draws)
-    tap = ctx.teacher(seen, heads=(), tap=True).tap
-    return method.mix_for_student(x, ctx.targets(y), tap, draws)
+    with buffers_kept(ctx.teacher, method.generator):  # a look at a mix must not train anything
+        tap = ctx.teacher(seen, heads=(), tap=True).tap
+        return method.mix_for_student(x, ctx.targets(y), tap, draws)
 
 
 def step_output(

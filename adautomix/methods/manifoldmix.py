@@ -5,6 +5,7 @@ The input is one of the layers drawn from, so some of the batches are plain mixu
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from adautomix.methods.base import Context, Draws, MixMethod, StepOutput, check_alpha
 from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
+from adautomix.models.modes import eval_mode, unwrapped
 from adautomix.utils.errors import UserError
 
 
@@ -39,6 +41,11 @@ class ManifoldMix(MixMethod):
     ) -> None:
         if layers < 0:
             raise UserError(f"layers must be zero or more, got {layers}")
+        if layers and not stages:
+            raise UserError(
+                'manifoldmix mixes hidden features: give the Classifier a tap, e.g. tap="layer3"; with layers=0 it '
+                "mixes images alone, as mixup does"
+            )
         self.stages = stages[:layers]
         self.alpha, self.per_sample = check_alpha(alpha), per_sample
 
@@ -48,6 +55,20 @@ class ManifoldMix(MixMethod):
         if student.stages:
             return (student.stages[1:] if len(student.stages) == 5 else student.stages,)
         return ((student.tap,) if student.tap is not None else (),)
+
+    @classmethod
+    def build(cls, student: nn.Module, **options: Any) -> "ManifoldMix":
+        """Return a method that fits the student; raises UserError if the output of a stage cannot be mixed."""
+        method, network = super().build(student, **options), unwrapped(student)
+        blank = torch.zeros(2, network.mean.shape[1], *network.image_size, device=network.mean.device)
+        with eval_mode(network), torch.no_grad():
+            for stage in method.stages:
+                try:
+                    network(blank, heads=(), at=stage, edit=lambda hidden: hidden)
+                except UserError as error:
+                    message = f"manifoldmix cannot mix at the stage {stage!r}: {error}; or do with layers=0"
+                    raise UserError(message) from error
+        return method
 
     def draw(self, batch_size: int, ctx: Context) -> ManifoldMixDraws:
         """Return lam, one permutation of the batch, and the layer."""
@@ -61,6 +82,7 @@ class ManifoldMix(MixMethod):
 
     def step(self, x: Tensor, y: Tensor, ctx: Context, draws: ManifoldMixDraws | None = None) -> StepOutput:
         """Return the loss of one batch, mixed at the layer drawn."""
+        self.check_context(ctx)
         draws = self.draw(len(x), ctx) if draws is None else draws
         mixed = self.mix(x, y, ctx, draws)
         if draws.layer == 0:

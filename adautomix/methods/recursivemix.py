@@ -24,8 +24,9 @@ from adautomix.methods.cutmix import box_mask
 from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.methods.ops.mixing import Mixed, Outside
 from adautomix.methods.resizemix import resample
+from adautomix.models.ema import batch_norms
 from adautomix.models.maps import Layout
-from adautomix.models.modes import unwrapped
+from adautomix.models.modes import eval_mode, unwrapped
 from adautomix.utils.errors import UserError
 
 NO_MAP = "recursivemix's consistency loss reads the map before the average, and the network gives"
@@ -84,6 +85,11 @@ class RecursiveMix(MixMethod):
         method, network = super().build(student, **options), unwrapped(student)
         if method.omega and method.at == "output" and not network.gives_map:
             raise UserError(f"{NO_MAP} pooled features: {DO_WITHOUT}")
+        if method.omega and method.at != "output" and (norm := batch_norm_behind(network, method.at)):
+            raise UserError(
+                f"recursivemix's consistency loss sends the features of {method.at!r} on twice, and the BatchNorm "
+                f"{norm!r} behind it would average both: do without it, omega=0"
+            )
         return method
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -134,6 +140,7 @@ class RecursiveMix(MixMethod):
 
     def step(self, x: Tensor, y: Tensor, ctx: Context, draws: RecursiveMixDraws | None = None) -> StepOutput:
         """Return the losses of one batch; `state` is the batch as mixed now."""
+        self.check_context(ctx)
         draws = self.draw(len(x), ctx) if draws is None else draws
         mixed = self.mix(x, y, ctx, draws)
         terms = {}
@@ -161,6 +168,21 @@ class RecursiveMix(MixMethod):
 
         logits = ctx.student(mixed.x, heads=("one", "mix"), at=self.at, edit=with_boxes).logits
         return logits["one"][: len(mixed.x)], logits["mix"][len(mixed.x) :]
+
+
+def batch_norm_behind(student: nn.Module, at: str) -> str:
+    """Return the name of a BatchNorm that the student calls after its submodule `at`; "" if there is none."""
+    found, norms = [], batch_norms(student.net)
+    names = {module: name for name, module in student.net.named_modules()}
+    hooks = [norm.register_forward_hook(lambda module, given, made: found.append(names[module])) for norm in norms]
+    blank = torch.zeros(2, student.mean.shape[1], *student.image_size, device=student.mean.device)
+    try:
+        with eval_mode(student), torch.no_grad():
+            student(blank, heads=(), at=at, edit=lambda features: found.clear() or features)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found[0] if found else ""
 
 
 def pasted_boxes(side: Float[Tensor, " R"], centre: Float[Tensor, "R 2"], size: tuple[int, int]) -> Int[Tensor, "R 4"]:

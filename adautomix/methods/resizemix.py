@@ -85,10 +85,11 @@ def paste(x: Float[Tensor, "B C H W"], row: Int[Tensor, " B"], box: list[int]) -
 
 def resample(x: Float[Tensor, "B C H W"], box: Int[Tensor, "B 4"]) -> Float[Tensor, "B C H W"]:
     """Return every image resized bilinearly into its own box; values outside the box mean nothing."""
-    top, bottom, left, right = (side[:, None].to(x) for side in box.unbind(1))
-    (row, col) = (torch.arange(n, device=x.device).to(x)[None] for n in x.shape[2:])
+    exact = torch.promote_types(x.dtype, torch.float32)  # half precision cannot count the pixels of a side
+    top, bottom, left, right = (side[:, None].to(x.device, exact) for side in box.unbind(1))
+    (row, col) = (torch.arange(n, device=x.device, dtype=exact)[None] for n in x.shape[2:])
     # A pixel's centre at a share s of the box is at 2 s - 1 of the whole image, in grid_sample's coordinates.
     v, u = 2 * (row + 0.5 - top) / (bottom - top) - 1, 2 * (col + 0.5 - left) / (right - left) - 1
     shape = (len(x), v.shape[1], u.shape[1])
     grid = torch.stack([u[:, None, :].expand(shape), v[:, :, None].expand(shape)], dim=-1)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(x.to(exact), grid, mode="bilinear", padding_mode="border", align_corners=False).to(x.dtype)

@@ -7,7 +7,7 @@ see every pass.
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -75,12 +75,13 @@ class Classifier(nn.Module):
         self.stages = _stages(net)
         self.tap = tap if tap is not None else (self.stages[-2] if len(self.stages) > 1 else None)
         self.layout, self._kept = Layout.of(net, tap_grid), Kept()
+        self.image_size = _pair(image_size)
         if self.tap is not None and self.tap not in self.stages:
             self._submodule(self.tap).register_forward_hook(self._kept)
         device = next((p.device for p in net.parameters()), torch.device("cpu"))
         self.register_buffer("mean", torch.tensor(mean, device=device).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, device=device).view(1, -1, 1, 1))
-        features, self.tap_shape = self._measure(_pair(image_size))
+        features, self.tap_shape = self._measure(self.image_size)
         last = [module for module in net.modules() if not list(module.children())][-1]
         if isinstance(last, nn.Linear):
             warnings.warn(
@@ -104,8 +105,8 @@ class Classifier(nn.Module):
             x: images in [0,1]; not changed.
             at, edit: replace the output of submodule `at` (or the images, at="input"; or what the network gives,
                 at="output") by `edit(output)`. The batch is dimension 0; the layout of the others is the network's own.
-        Raises: UserError for an unknown head, a tap that was not set, images of whole numbers or of other channels, or
-            a batch too small for BatchNorm.
+        Raises: UserError for an unknown head, a tap that was not set, images of whole numbers or of other channels, a
+            batch too small for BatchNorm, or a submodule `at` that is not called once in a pass or gives no tensor.
         """
         if not x.is_floating_point():
             raise UserError(f"images must be float in [0,1], got {x.dtype}: divide by 255")
@@ -119,12 +120,7 @@ class Classifier(nn.Module):
         if at == "input":
             x = edit(x)
         elif at not in (None, "output"):
-            # First, so that a tap of the same submodule sees what the rest of the network sees.
-            hook = self._submodule(at).register_forward_hook(lambda module, i, output: edit(output), prepend=True)
-            try:
-                return self.forward(x, heads, tap)
-            finally:
-                hook.remove()
+            return self._edited(x, heads, tap, at, edit)
         try:
             if tap and not heads and not self.training and self.tap in self.stages:
                 return Output({}, self._stage(self._normalise(x)))
@@ -137,6 +133,28 @@ class Classifier(nn.Module):
                 "it one: give a larger batch (drop a last one that is too small) or larger images"
             ) from error
         return Output({name: self._head(name)(features) for name in heads}, tapped)
+
+    @torch.compiler.disable  # a graph compiled without the hook would be used with it: images unmixed, labels mixed
+    def _edited(self, x: Tensor, heads: Sequence[str], tap: bool, at: str, edit: Callable[[Tensor], Tensor]) -> Output:
+        calls = 0
+
+        def hook(module: nn.Module, given: tuple, output: Any) -> Tensor:
+            nonlocal calls
+            calls += 1
+            if not isinstance(output, Tensor):
+                raise UserError(f"submodule {at!r} gives a {type(output).__name__}, not a tensor; name another")
+            return edit(output)
+
+        # First, so that a tap of the same submodule sees what the rest of the network sees.
+        handle = self._submodule(at).register_forward_hook(hook, prepend=True)
+        try:
+            output = self.forward(x, heads, tap)
+        finally:
+            handle.remove()
+        if calls != 1:
+            why = "; compile the Classifier, not the network in it" if hasattr(self.net, "_orig_mod") else ""
+            raise UserError(f"submodule {at!r} was called {calls} times in one pass, once is needed{why}; name another")
+        return output
 
     def _normalise(self, x: Tensor) -> Tensor:
         if self.resize is not None and x.shape[-2:] != _pair(self.resize):
@@ -181,6 +199,12 @@ class Classifier(nn.Module):
                 self._find_layout(x)
             given: list[Tensor] = []
             features, tapped = self._features(x, self.tap is not None, lambda output: given.append(output) or output)
+            plain = features if self.tap is None else self._features(x, tap=False)[0]
+        if plain.shape != features.shape:
+            raise UserError(
+                f"the network gives {plain.shape[1]} outputs, and {features.shape[1]} features before its own "
+                "classifier: take that away first, net.reset_classifier(0)"
+            )
         self.gives_map = given[0].ndim == 4
         if features.ndim != 2:
             raise UserError(

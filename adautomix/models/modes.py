@@ -49,6 +49,19 @@ def passes_counted_at_once(module: nn.Module) -> Iterator[None]:
             torch._foreach_add_(counts, passes)
 
 
+@contextmanager
+def buffers_kept(*modules: nn.Module) -> Iterator[None]:
+    """Put back, at the end, what passes in train mode wrote into buffers: BatchNorm's running statistics."""
+    buffers = [buffer for module in modules for buffer in module.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+
+
 def unwrapped(module: nn.Module) -> nn.Module:
     """Return the network inside DistributedDataParallel, DataParallel or torch.compile, whose weights it shares."""
     while True:

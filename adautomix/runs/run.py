@@ -183,13 +183,14 @@ def create(run: Run, config: TrainConfig, dataset: dict[str, Any]) -> None:
         write_json(run.path / "config.json", info)
 
 
-def find_runs(root: str | Path, *, unfinished: bool = False, **where: Any) -> list[Run]:
+def find_runs(root: str | Path, /, *, unfinished: bool = False, **where: Any) -> list[Run]:
     """Return the runs below a folder, sorted by path.
 
     Args:
         root: any folder above runs, e.g. outputs/quick.
         unfinished: also return runs whose training has not finished.
-        where: config fields and the value wanted, or a list of values; None asks for nothing.
+        where: config fields and the value wanted, or a list of values; None asks for nothing. A run that is older
+            than a field has its default.
     Raises: UserError for an unknown field.
     """
     fields = TrainConfig.__dataclass_fields__
@@ -221,10 +222,9 @@ def environment() -> dict[str, Any]:
 
 
 def _matches(config: dict[str, Any], where: dict[str, Any]) -> bool:
-    return all(
-        wanted is None or (config[key] in wanted if isinstance(wanted, (list, tuple)) else config[key] == wanted)
-        for key, wanted in where.items()
-    )
+    asked = {key: wanted for key, wanted in where.items() if wanted is not None}
+    values = {key: config[key] if key in config else getattr(TrainConfig(), key) for key in asked}
+    return all(values[k] in v if isinstance(v, (list, tuple)) else values[k] == v for k, v in asked.items())
 
 
 def _commit() -> str | None:

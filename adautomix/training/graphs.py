@@ -69,7 +69,8 @@ class StepGraphs:
         method, context = training.method, training.context
         drawn = method.draw(len(x), context)
         if type(method).step is MixMethod.step:
-            mixed = method.mix(x, y, context, drawn)
+            with training.precision():
+                mixed = method.mix(x, y, context, drawn)
             inputs, draws, method = {"x": mixed.x, "y": mixed.y}, Draws(), MixedBefore()
         else:
             inputs, draws = {"x": x, "y": y}, method.decided(drawn, context.step)

@@ -83,7 +83,7 @@ class Training:
         student = student.to(device, memory_format=layout).train()
         method = make_method(config.method, student, config.options)
         trained = {"student": student} | {k: m.to(device) for k, m in method.trainable_modules().items()}
-        require_fit(config, method, trained)
+        require_fit(config, trained)
         optimizers = {k: make_optimizer(m, config.optim_for(k)) for k, m in trained.items()}
 
         where = {"device": device, "workers": config.workers, "share": ranks.share}
@@ -96,6 +96,7 @@ class Training:
 
         steps, seed = config.epochs * len(batches), seed_for(config.seed, "mixing")
         context = Context.start(student, steps, seed, ema=config.ema, label_smoothing=config.label_smoothing)
+        method.check_context(context)
         if ranks.count > 1:
             context.image_rng = torch.Generator()
         graphs = StepGraphs(device) if config.cuda_graphs and device.type == "cuda" else None
@@ -164,8 +165,7 @@ class Training:
             rates: each optimiser's learning rate.
             weight: how far the teacher moves, 1 - momentum.
         """
-        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
-        with precision, passes_counted_at_once(self.student):
+        with self.precision(), passes_counted_at_once(self.student):
             out = method.step(x, y, self.context, draws)
         backward(out, self.optimizers)
         self.ranks.mean_gradients([p for name in out.losses for p in parameters_of(self.optimizers[name])])
@@ -178,6 +178,10 @@ class Training:
             optimizer.step()
         self.context.move_teacher(weight)
         return out
+
+    def precision(self) -> torch.autocast:
+        """Return the context in which a step mixes and makes its passes."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
     def evaluate(self) -> dict[str, float]:
         """Return top-1 (percent) and loss of student and teacher on test and validation images; modes are kept.
@@ -234,11 +238,7 @@ class Training:
             load(optimizer, state["optimizers"][name])
 
 
-def require_fit(config: TrainConfig, method: MixMethod, trained: dict[str, nn.Module]) -> None:
-    """Raise UserError for a teacher or an optimiser that the method has no use for."""
-    if config.ema.teacher_bn == "batch" and not method.runs_teacher:
-        raise UserError(
-            f"ema.teacher_bn='batch' needs a method that runs the teacher; {config.method} does not, use 'ema'"
-        )
+def require_fit(config: TrainConfig, trained: dict[str, nn.Module]) -> None:
+    """Raise UserError for an optimiser that the method has no use for."""
     if stray := set(config.optim) - set(trained):
         raise UserError(f"optim names {sorted(stray)}, but {config.method} trains {sorted(trained)}")

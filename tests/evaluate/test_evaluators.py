@@ -8,9 +8,16 @@ import pytest
 import torch
 from helpers.hooks import strays
 from helpers.tiny import tiny_batch
+from torch import nn
 
 from adautomix.evaluate import ALL_EVALUATORS, EVALUATORS, SETTINGS
+from adautomix.evaluate.accuracy import predict
+from adautomix.evaluate.attacks import fgsm
+from adautomix.evaluate.cam import grad_cam
 from adautomix.evaluate.corruption_source import MadeOnDemand
+from adautomix.evaluate.occlusion import patchdrop
+from adautomix.evaluate.pgd import pgd
+from adautomix.models.classifier import Classifier
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json, write_json
 
@@ -79,3 +86,16 @@ def test_settings_are_known_before_the_evaluation(student, batches, name):
 
 def test_the_default_set_needs_no_extra():
     assert set(ALL_EVALUATORS) - set(EVALUATORS) == {"autoattack"}
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_networks_of_other_channels_are_evaluated_where_colour_does_not_matter(channels):
+    net = nn.Sequential(nn.Conv2d(channels, 6, 3, 2, 1), nn.ReLU())
+    model = Classifier(net, 5, mean=[0.5] * channels, std=[0.5] * channels, tap="0", image_size=16).eval()
+    x, y = torch.rand(4, channels, 16, 16), torch.arange(4)
+    assert predict(model, [(x, y)]).logits.shape == (4, 5)
+    assert fgsm(model, x, y).shape == pgd(model, x, y, steps=1).shape == x.shape
+    assert patchdrop(x, 0.5, grid=4, index=y).shape == x.shape
+    assert grad_cam(model, x).shape == (4, 16, 16)
+    with pytest.raises(UserError, match=rf"images must be float \[B,{channels},H,W\]"):
+        predict(model, [(torch.rand(4, 3, 16, 16), y)])

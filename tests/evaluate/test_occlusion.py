@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.tiny import TinyNet
 from torch import nn
 
 from adautomix import Classifier
@@ -127,3 +128,9 @@ def test_the_released_occlusion_does_not_depend_on_the_loaders_batches(student):
     results = [released(student, zip(x.split(size), y.split(size), strict=True)) for size in (230, 100, 64, 1)]
     assert all(result == results[0] for result in results)
     assert results[0]["settings"]["batch_size"] == 100
+
+
+def test_the_grid_recorded_is_that_of_images_that_are_not_square():
+    model = Classifier(TinyNet(), 5, image_size=(64, 96)).eval()
+    batches = [(torch.rand(2, 3, 64, 96), torch.arange(2))]
+    assert evaluate(model, batches)["settings"]["grid"] == default_grid(64, 96) == 8

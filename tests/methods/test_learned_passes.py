@@ -8,6 +8,8 @@ from helpers.learned import EVERY, begin, middling
 from helpers.tiny import tiny_batch, tiny_classifier
 
 from adautomix.config import EmaConfig
+from adautomix.methods import make_method
+from adautomix.methods.base import Context
 from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
 from adautomix.models.ema import RunningStatistics, make_teacher
@@ -145,3 +147,41 @@ def test_targets_are_smoothed_once_for_every_term():
     out = method.step(*tiny_batch(6), ctx)
     for mixed in out.mixed:
         assert mixed.y.min().item() == pytest.approx(0.1 / 5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["automix", "adautomix"])
+def test_a_look_at_a_mix_leaves_all_networks_as_they_were(name):
+    """Also the teacher whose BatchNorm is moved by passes of its own, whose accuracy is the one that is published."""
+    student = tiny_classifier()
+    method = make_method(name, student, {"norm": "batch"} if name == "adautomix" else {})
+    ctx = Context.start(student, steps=10, ema=EmaConfig(teacher_bn="batch"))
+    networks = {"student": student, "teacher": ctx.teacher, "generator": method.generator}
+    before = {k: {n: t.clone() for n, t in m.state_dict().items()} for k, m in networks.items()}
+    x, y = tiny_batch()
+    method.mix(x, y, ctx, method.draw(len(x), ctx))
+    for k, module in networks.items():
+        assert [n for n, t in module.state_dict().items() if not torch.equal(t, before[k][n])] == [], k
+
+
+@pytest.mark.parametrize("name", ["vanilla", "mixup", "manifoldmix", "recursivemix"])
+def test_a_teacher_of_its_own_statistics_needs_a_method_that_runs_it(name):
+    student = tiny_classifier()
+    method, ctx = make_method(name, student), Context.start(student, steps=10, ema=EmaConfig(teacher_bn="batch"))
+    with pytest.raises(UserError, match=f"{name} does not, use 'ema'"):
+        method.step(*tiny_batch(), ctx)
+
+
+def test_processes_of_one_run_agree_on_lam_and_differ_in_partners():
+    student = tiny_classifier()
+    method = make_method("adautomix", student, {"random_n": True, "switch_off": 0.5})
+    contexts = [Context.start(student, steps=10, seed=3, image_seed=rank) for rank in range(2)]
+    one, other = ([method.draw(16, ctx) for _ in range(8)] for ctx in contexts)
+    for a, b in zip(one, other, strict=True):
+        assert torch.equal(a.lam, b.lam)
+        assert a.trains_generator == b.trains_generator
+    assert any(not torch.equal(a.index, b.index) for a, b in zip(one, other, strict=True))
+    kept = contexts[0].state_dict()
+    following = method.draw(16, contexts[0])
+    restored = Context.start(student, steps=10, seed=3, image_seed=0)
+    restored.load_state_dict(kept)
+    assert torch.equal(method.draw(16, restored).index, following.index)

@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 import torch
-from helpers.tiny import tiny_batch
+from helpers.tiny import TinyNet, tiny_batch, tiny_classifier
 
 from adautomix.methods import make_method
 from adautomix.methods.base import Context, Draws
-from adautomix.methods.manifoldmix import ManifoldMixDraws, blend_hidden
+from adautomix.methods.manifoldmix import ManifoldMix, ManifoldMixDraws, blend_hidden
 from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
@@ -65,3 +65,19 @@ def test_features_of_any_layout_are_blended(shape):
 def test_a_negative_number_of_layers_is_refused(student):
     with pytest.raises(UserError, match="layers must be zero or more, got -1"):
         make_method("manifoldmix", student, {"layers": -1})
+
+
+def test_a_network_without_stages_is_refused_unless_images_alone_are_mixed():
+    student = Classifier(TinyNet(), 5, image_size=8)
+    with pytest.raises(UserError, match="give the Classifier a tap"):
+        make_method("manifoldmix", student)
+    assert make_method("manifoldmix", student, {"layers": 0}).stages == ()
+
+
+def test_a_stage_that_no_pass_calls_is_refused():
+    """timm names modules of CoaT as stages that its forward does not call: images would stay unmixed, labels not."""
+    student = tiny_classifier()
+    student.net.idle = torch.nn.Identity()
+    student.stages = ("body", "idle")
+    with pytest.raises(UserError, match=r"cannot mix at the stage 'idle': .* called 0 times"):
+        ManifoldMix.build(student)

@@ -152,3 +152,12 @@ def test_images_of_another_size_begin_anew(start):
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(UserError, match=r"alpha must be in \(0,1\]"):
         make_method("recursivemix", tiny_classifier(), options)
+
+
+def test_a_batch_norm_behind_the_last_stage_is_refused_unless_there_is_no_consistency_loss():
+    """Features sent on twice would move its statistics, and with them the logits of the images themselves."""
+    net, _ = build_backbone("mobilenetv2_050", image_size=32)
+    student = Classifier(net, 5, heads=("one", "mix"), image_size=32)
+    with pytest.raises(UserError, match=r"BatchNorm 'bn2' behind it .* omega=0"):
+        make_method("recursivemix", student)
+    assert make_method("recursivemix", student, {"omega": 0.0}).omega == 0

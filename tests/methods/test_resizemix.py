@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from helpers.tiny import tiny_batch
 
 from adautomix.methods import make_method
-from adautomix.methods.resizemix import ResizeMixDraws, resized_boxes
+from adautomix.methods.resizemix import ResizeMixDraws, resample, resized_boxes
 from adautomix.utils.errors import UserError
 
 INDEX = torch.tensor([[0, 1, 2, 3], [2, 3, 1, 0]])
@@ -61,3 +61,15 @@ def test_side_ratios_are_uniform_between_their_bounds(start):
 def test_bounds_in_the_wrong_order_are_refused(student):
     with pytest.raises(UserError, match=r"need 0 < ratio_min <= ratio_max <= 1, got 0\.9 and 0\.8"):
         make_method("resizemix", student, {"ratio_min": 0.9})
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_places_are_exact_in_half_precision(dtype):
+    """bfloat16 counts to 256 in ones: coordinates computed in it would read other pixels."""
+    x = torch.rand(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    box = torch.tensor([[10, 101, 3, 200], [0, 224, 100, 180], [55, 91, 150, 223]])
+    exact, half = resample(x, box), resample(x.to(dtype), box)
+    assert half.dtype == dtype
+    for image, near, (top, bottom, left, right) in zip(exact, half.float(), box.tolist(), strict=True):
+        inside = (slice(None), slice(top, bottom), slice(left, right))
+        torch.testing.assert_close(near[inside], image[inside], atol=0.01, rtol=0)

@@ -8,7 +8,7 @@ from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from adautomix.methods.ops.saliency import gradient_saliency
+from adautomix.methods.ops.saliency import gradient_saliency, spectral_residual
 from adautomix.models.classifier import Classifier
 from adautomix.utils.errors import UserError
 
@@ -86,3 +86,12 @@ def test_it_works_under_no_grad_and_autocast_and_with_frozen_weights(batch):
     assert rough.dtype == torch.float32
     assert not rough.requires_grad
     torch.testing.assert_close(rough, expected, rtol=0.2, atol=0.1 * float(expected.max()))
+
+
+@pytest.mark.parametrize("side", [32, 96])
+def test_autocast_changes_no_map(side):
+    """In bfloat16 maps had ties and other peaks, and above 64 px an operation that it does not have."""
+    x = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = spectral_residual(x)
+    assert torch.equal(found, spectral_residual(x))

@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import timm
 import torch
 from helpers.tiny import CLASSES, TinyNet, tiny_batch, tiny_classifier
 from torch import nn
@@ -162,3 +163,33 @@ def test_images_of_whole_numbers_are_refused(student):
     x, _ = tiny_batch()
     with pytest.raises(UserError, match=r"images must be float in \[0,1\], got torch.uint8: divide by 255"):
         student((255 * x).byte())
+
+
+class Unused(TinyNet):
+    """A network with a submodule that no pass calls, and one that gives a pair."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused, self.pair = nn.Identity(), Pair()
+
+    def forward(self, x):
+        return super().forward(self.pair(x)[0])
+
+
+class Pair(nn.Module):
+    def forward(self, x):
+        return x, x
+
+
+@pytest.mark.parametrize(("at", "message"), [("unused", "called 0 times in one pass"), ("pair", "gives a tuple")])
+def test_an_edit_that_would_not_happen_is_refused(at, message):
+    model = Classifier(Unused(), 5, image_size=8)
+    with pytest.raises(UserError, match=message):
+        model(torch.rand(2, 3, 8, 8), at=at, edit=lambda hidden: hidden)
+    assert model(torch.rand(2, 3, 8, 8)).logits["one"].shape == (2, 5)
+
+
+def test_a_timm_network_with_its_classifier_left_in_is_refused():
+    net = timm.create_model("resnet10t", num_classes=10)
+    with pytest.raises(UserError, match="reset_classifier"):
+        Classifier(net, 5, image_size=32)

@@ -11,6 +11,7 @@ from adautomix.evaluate.accuracy import evaluate
 from adautomix.runs.networks import load_classifier, load_method
 from adautomix.runs.run import ROLES, find_runs
 from adautomix.training.loop import train
+from adautomix.utils.files import read_json, write_json
 
 FOLDER = ROOT / "tests" / "golden" / "run"
 
@@ -40,3 +41,14 @@ def test_training_it_again_finds_it_done(run, tmp_path):
     lines = []
     assert train(run.config, tmp_path / "runs", log=lines.append).path == folder
     assert "already trained" in lines[0]
+
+
+def test_runs_that_are_older_than_a_field_are_found_by_its_default(tmp_path):
+    folder = shutil.copytree(FOLDER, tmp_path / "runs")
+    (run,) = find_runs(folder, method="adautomix")
+    kept = read_json(run.path / "config.json")
+    kept["config"].pop("eval_precision", None)
+    write_json(run.path / "config.json", kept)
+    assert [found.path for found in find_runs(folder, method="adautomix", eval_precision="float32")] == [run.path]
+    assert find_runs(folder, eval_precision=["bfloat16"], method="adautomix") == []
+    assert len(find_runs(folder, root=run.config.root, method="adautomix")) == 1

@@ -8,6 +8,8 @@ happen, or a method that only looks would train another student than one that do
 """
 
 import math
+from collections.abc import Callable
+from functools import wraps
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +26,19 @@ BLUR_SIGMA, BLUR_SIDE = 2.5, 9
 """Final Gaussian, px at the map's size."""
 
 
+def in_float32(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a function of images that autocast leaves alone: in bfloat16 maps have ties, and peaks elsewhere."""
+
+    @wraps(function)
+    def exact(x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return function(x)
+
+    return exact
+
+
 @torch.no_grad()
+@in_float32
 def spectral_residual(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
     """Return how much each pixel stands out from its image, zero or more, by batched FFT; nothing but x is read.
 
