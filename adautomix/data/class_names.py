@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,13 @@ def part_named(words: Sequence[str]) -> str | None:
         if word in TEST:
             return word
     return None
+
+
+def left_out(parts: Iterable[str | None], where: object) -> list[str]:
+    """Return a remark on test parts beyond the one that is taken, of the parts that were found; none: no remark."""
+    there = {part.lower() for part in parts if part}
+    first, *others = [name for name in TEST if name in there] or [""]
+    return [f"{', '.join(others)} of {where} is left out: {first} is what is tested on"] if others else []
 
 
 def parts_of(found: dict[str | None, Any], where: object) -> tuple[Any, Any | None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adautomix.data.base import Dataset
 from adautomix.data.class_folders import READ, others_told, suffix
-from adautomix.data.class_names import Named, part_named, parts_of, splits_of
+from adautomix.data.class_names import Named, left_out, part_named, parts_of, splits_of
 from adautomix.data.equal_files import equal_files
 from adautomix.data.fingerprints import file_parts, fingerprint
 from adautomix.data.folder import DEFAULT_SIZE, own_images, own_label
@@ -55,7 +55,7 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     labels = [*splits.train.labels.tolist(), *splits.test.labels.tolist()]
     parts = file_parts([written[path] for path in paths], paths, content=True)
     known = fingerprint([*parts, *(splits.classes[k] for k in labels)])
-    remarks = equal_files(parts, labels, len(splits.train), paths)
+    remarks = [*left_out(found, root), *equal_files(parts, labels, len(splits.train), paths)]
     return own_images("csv", own_label("csv", root.with_suffix("")), splits, size or DEFAULT_SIZE, known, remarks)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, Dataset
 from adautomix.data.class_folders import READ, files_below, folders_in, others_told, scan, suffix
-from adautomix.data.class_names import TEST, TRAIN, Named, Splits, held_out, splits_of
+from adautomix.data.class_names import TEST, TRAIN, Named, Splits, held_out, left_out, splits_of
 from adautomix.data.equal_files import equal_files
 from adautomix.data.fingerprints import file_parts, fingerprint
 from adautomix.data.images import EXTENSIONS
@@ -40,7 +40,8 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     paths = [*splits.train.paths, *splits.test.paths]
     labels = [*splits.train.labels.tolist(), *splits.test.labels.tolist()]
     files = file_parts([path.relative_to(root).as_posix() for path in paths], paths, content=True)
-    remarks = [*others, *equal_files(files, labels, len(splits.train), paths)]
+    more = left_out([part.name for part in folders_in(root)], root) if len(parts) > 1 else []
+    remarks = [*others, *more, *equal_files(files, labels, len(splits.train), paths)]
     label = own_label("folder", root)
     return own_images("folder", label, splits, size or DEFAULT_SIZE, fingerprint(files), remarks)
 

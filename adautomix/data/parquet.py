@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adautomix.data.base import Dataset
-from adautomix.data.class_names import Named, part_named, parts_of, splits_of
+from adautomix.data.class_names import Named, left_out, part_named, parts_of, splits_of
 from adautomix.data.equal_files import equal_files
 from adautomix.data.fingerprints import fingerprint
 from adautomix.data.folder import DEFAULT_SIZE, own_images, own_label, require_folder
@@ -51,7 +51,7 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     labels = [*splits.train.labels.tolist(), *splits.test.labels.tolist()]
     parts = [(image.name, len(image.content), hashlib.sha256(image.content).hexdigest()) for image in images]
     known = fingerprint([*((size, digest) for _, size, digest in parts), *(splits.classes[k] for k in labels)])
-    remarks = equal_files(parts, labels, len(splits.train))
+    remarks = [*left_out(found, root), *equal_files(parts, labels, len(splits.train))]
     return own_images("parquet", own_label("parquet", root), splits, size or DEFAULT_SIZE, known, remarks)
 
 

@@ -45,7 +45,9 @@ def test_folder_accepts_the_usual_names_of_the_parts(tree, train, test):
 
 def test_of_several_test_parts_the_one_called_test_is_taken(tree):
     shutil.copytree(tree / "test", tree / "Valid")
-    assert {path.parts[-3] for path in load_dataset("folder", root=tree).test.files.paths} == {"test"}
+    found = load_dataset("folder", root=tree)
+    assert {path.parts[-3] for path in found.test.files.paths} == {"test"}
+    assert f"valid of {tree} is left out: test is what is tested on" in found.remarks
 
 
 def test_parts_of_a_split_are_not_taken_for_classes(tree):

@@ -53,6 +53,13 @@ def test_a_csv_a_part_or_one_without_parts_will_do(tree):
     assert [len(alone.train), len(alone.test)] == [8, 4]
 
 
+def test_of_several_test_parts_of_a_csv_the_others_are_told(tree):
+    rows = rows_of(tree, "train", "test")
+    again = [(path, name, "val") for path, name, part in rows if part == "test"]
+    write(tree / "all.csv", ("path", "label", "split"), [*rows, *again])
+    assert f"val of {tree} is left out: test is what is tested on" in DATASETS["csv"](root=tree).remarks
+
+
 def test_a_csvs_fingerprint_follows_images_and_labels(tree):
     rows = rows_of(tree, "train", "test")
     write(tree / "all.csv", ("path", "label", "split"), rows)
