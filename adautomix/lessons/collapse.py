@@ -26,7 +26,7 @@ def collapse_told(entropy: Mapping[str, float], top1: Mapping[str, float], shown
     best = max(top1, key=lambda label: top1[label], default=None)
     if best in collapsed:
         lines += [f"{best} is the most accurate all the same ({top1[best]:.1f} %): its network was trained on"]
-        lines += ["clean images with a softened label, and that is what has led here, not a mixing"]
+        lines += ["clean images with a softened label; that is what leads here, not mixing"]
     elif best is not None:
         lines += [f"the most accurate, {best} ({top1[best]:.1f} %), has not collapsed"]
     return "\n".join(lines)
