@@ -1,5 +1,6 @@
 """Values against the epoch: of one run, of many, and of single loss terms."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +10,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adautomix.figures.style import ROLE_COLORS, line_style, name_lines, panels
+from adautomix.figures.style import GREY, ROLE_COLORS, line_colors, line_style, name_lines, panels
 
 COSINE = "loss_cosine"
 """AdAutoMix's L_cosine in a history: a mean cosine in [-1,1], to be high, among losses in nats."""
+FURTHER = ("#D55E00", "#00795C", "0.25")
+"""Hues for the further labels of a method: vermilion, green and dark grey, far from AutoMix's purple and the blues."""
 
 
 def learning_curves(histories: pd.DataFrame) -> Figure:
@@ -60,17 +63,34 @@ def run_curves(history: pd.DataFrame) -> Figure:
 def term_curves(epochs: pd.DataFrame, terms: Mapping[str, str], *, columns: int = 2) -> Figure:
     """Draw loss terms and metrics against the epoch, a panel each, one line a label; the band is the range over seeds.
 
+    The legend stands above all panels. A method's second and third label have other hues, not darker ones: here they
+    are what is compared.
+
     Args:
         epochs: what `results.epochs` returns.
         terms: columns of it to draw, with the name and unit for the axis.
     """
-    figure, axes = panels(len(terms), columns, (4.75, 3.0))
+    figure, axes = panels(len(terms), columns, (7.2 / columns, 2.3), (0, 0.5))
+    style = _marked(epochs) | {"palette": hues(epochs)}
     for i, (axis, (term, name)) in enumerate(zip(axes.flat, terms.items(), strict=False)):
         part = epochs.dropna(subset=[term])
-        sns.lineplot(part, x="epoch", y=term, ax=axis, legend=i == 0, **_marked(epochs))
-        epoch_axis(axis, ylabel=name)
-    axes[0, 0].legend(title=None, frameon=True)
+        sns.lineplot(part, x="epoch", y=term, ax=axis, legend=i == 0, **style)
+        epoch_axis(axis)
+        axis.set_ylabel(name, fontsize=9)
+    lines, names = axes[0, 0].get_legend_handles_labels()
+    axes[0, 0].get_legend().remove()
+    figure.legend(lines, names, loc="outside upper left", ncols=1 if max(map(len, names)) > 40 else 2, frameon=False)
     return figure
+
+
+def hues(named: pd.DataFrame) -> dict[str, Any]:
+    """Return `line_colors`, but for the second label of a method on: those get the colours of FURTHER in turn."""
+    colors, further, met = line_colors(named), itertools.cycle(FURTHER), set()
+    methods = named.drop_duplicates("label").set_index("label")["method"]
+    for label in (label for label in colors if colors[label] != GREY):
+        colors[label] = next(further) if methods[label] in met else colors[label]
+        met.add(methods[label])
+    return colors
 
 
 def _marked(values: pd.DataFrame) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import importlib.util
 import io
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -26,6 +27,8 @@ def explore(
     draw: Draw,
     size: tuple[float, float] = (2.2, 2.4),
     still: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    legend: bool = False,
     **choices: Sequence[Any],
 ) -> None:
     """Show a still figure for the values of one or two settings, and below it, in JupyterLab, sliders over all of them.
@@ -35,22 +38,24 @@ def explore(
             choice. Sliders call it after later cells have run: none may give another meaning to a name it reads.
         size: of one still figure, in inches.
         still: values of a choice that the still figure shows; by default four, evenly chosen.
+        legend: one below the whole figure, of what has a label in the first axes.
         choices: a name, and its values: the first runs from left to right, the second from top to bottom.
     Raises: UserError unless there are one or two choices.
     """
     from IPython.display import Markdown, display
 
-    display(drawn := small_multiples(draw, size, **choices | dict(still or {})))
+    display(drawn := small_multiples(draw, size, legend=legend, **choices | dict(still or {})))
     plt.close(drawn)
     place = display(Markdown(HERE.format(" and ".join(SYMBOLS.get(k, k) for k in choices))), display_id=True)
     if watched() and importlib.util.find_spec("ipywidgets"):
         from comm import create_comm
 
         # Jupyter's protocol: who is sent a comm of a kind it does not know must close it. Nobody there, no answer.
-        create_comm(target_name="adautomix").on_close(lambda _: place.update(sliders(draw, size, **choices)))
+        widget = partial(sliders, draw, size, legend=legend, **choices)
+        create_comm(target_name="adautomix").on_close(lambda _: place.update(widget()))
 
 
-def small_multiples(draw: Draw, size: tuple[float, float], **choices: Sequence[Any]) -> Figure:
+def small_multiples(draw: Draw, size: tuple[float, float], *, legend: bool = False, **choices: Sequence[Any]) -> Figure:
     """Return one figure with a panel for each combination of values: of more than four, four evenly chosen ones."""
     if not 1 <= len(choices) <= 2:
         raise UserError(f"one or two choices can be laid out side by side, got {len(choices)}: {', '.join(choices)}")
@@ -62,10 +67,17 @@ def small_multiples(draw: Draw, size: tuple[float, float], **choices: Sequence[A
         chosen = dict(zip(choices, values[::-1], strict=True))
         draw(panel, **chosen)
         panel.suptitle(", ".join(f"{SYMBOLS.get(k, k)} = {_text(v)}" for k, v in chosen.items()), fontsize=9)
+    if legend:
+        _name(figure)
     return figure
 
 
-def sliders(draw: Draw, size: tuple[float, float], **choices: Sequence[Any]) -> Any:
+def _name(figure: Figure) -> None:
+    look = {"fontsize": 8, "columnspacing": 1, "handlelength": 1, "frameon": False}
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, **look)
+
+
+def sliders(draw: Draw, size: tuple[float, float], *, legend: bool = False, **choices: Sequence[Any]) -> Any:
     """Return a widget: a control for each choice above the figure for what is chosen, half as large again."""
     import ipywidgets
     from IPython.display import Image
@@ -73,6 +85,8 @@ def sliders(draw: Draw, size: tuple[float, float], **choices: Sequence[Any]) -> 
     def show(**chosen: Any) -> Image:
         figure, file = Figure(figsize=(1.5 * size[0], 1.5 * size[1]), layout="constrained"), io.BytesIO()
         draw(figure, **chosen)
+        if legend:
+            _name(figure)
         with plt.rc_context({"savefig.bbox": None}):  # "tight" would make the picture jump from value to value
             figure.savefig(file, format="png", dpi=110)
         return Image(file.getvalue())

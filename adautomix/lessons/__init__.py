@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "answers": "check_clipping check_divided check_forgotten check_honest check_interval check_plateau check_seeds "
         "check_sure check_without_relu",
+        "collapse": "collapse_told",
         "contract": "NOT_TRIED Verdict check_method verdicts_on",
         "game": "Terms frozen_game measures mixed_by seen_by",
         "mixers": "check_blob check_cutmix check_mixblock check_mixup check_mixup_loss",

@@ -53,6 +53,16 @@ def test_the_still_figure_has_a_panel_for_every_combination_the_first_choice_fro
     assert titles[-1] == "λ = 1, N = 3"
 
 
+def test_all_panels_share_one_legend(drawn):
+    def draw(figure, lam, N):
+        figure.subplots().plot([0, lam], [0, N], label="a line")
+
+    figure = sliders.small_multiples(draw, (2, 2), legend=True, lam=LAMS, N=(2, 3))
+    assert [text.get_text() for legend in figure.legends for text in legend.get_texts()] == ["a line"]
+    assert not any(panel.legends for panel in figure.subfigs)
+    plt.close(figure)
+
+
 def test_one_choice_is_one_row_and_three_are_refused(drawn):
     draw, calls = drawn
     sliders.small_multiples(lambda figure, lam: draw(figure, lam, 2), (2, 2), lam=[0.1, 0.9])

@@ -1,7 +1,10 @@
 """Tables of runs: which runs are averaged, what are rows and columns called, and what is drawn of them?"""
 
+import itertools
+
 import pytest
 from helpers.run_folders import DATASET, make_run
+from matplotlib.colors import rgb_to_hsv, to_rgb
 
 from adautomix import figures
 from adautomix.config import OptimConfig
@@ -122,6 +125,19 @@ def test_epochs_hold_every_column_of_the_histories_and_term_curves_draw_them(tmp
     assert [axis.get_ylabel() for axis in figure.axes] == ["student (%)", "teacher (%)"]
     assert len(figure.axes[0].get_lines()) >= 1
     assert epochs([]).empty
+
+
+def test_term_curves_tell_labels_of_one_method_apart_by_hue_and_have_one_legend(tmp_path):
+    for objective in ("released", "paper"):
+        make_run(tmp_path, 50.0, method="adautomix", options={"objective": objective})
+    make_run(tmp_path, 50.0, method="automix")
+    frame = epochs(find_runs(tmp_path))
+    figure = figures.term_curves(frame, {"student_top1": "student (%)", "teacher_top1": "teacher (%)"})
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 3
+    assert not any(axis.get_legend() for axis in figure.axes)
+    drawn = [rgb_to_hsv(to_rgb(line.get_color())) for line in legend.get_lines()]
+    assert all(abs(a[0] - b[0]) > 0.05 for a, b in itertools.combinations(drawn, 2))
 
 
 def test_histories_are_long_tables_of_both_roles(tmp_path):
