@@ -57,7 +57,7 @@ def replayed_windows(rows: pd.DataFrame, names: Mapping[str, str]) -> Figure:
         rows: columns iteration, value, theirs, ours and bar, as benchmarks/log_replay.py writes them.
         names: values to draw, with the name and unit for the axis.
     """
-    figure, axes = panels(len(names), 2, (4.75, 2.6))
+    figure, axes = panels(len(names), 3, (3.2, 2.8))
     for axis, (value, name) in zip(axes.flat, names.items(), strict=False):
         part = rows[rows["value"] == value]
         low, high = part["theirs"] - part["bar"], part["theirs"] + part["bar"]
