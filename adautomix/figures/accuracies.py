@@ -78,7 +78,7 @@ def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3
         ran = _measured(axis, part, methods)
         axis.set_title(names[column] + (f"\n{ran}" if cells["mean"].notna().any() else ""), fontsize=9)
         axis.xaxis.set_major_locator(MaxNLocator(4))
-        axis.grid(visible=False, axis="y")
+        axis.grid(axis="y", color="0.92")
     axes[0, 0].set_yticks(range(len(methods)), methods)
     axes[0, 0].invert_yaxis()
     measured = "; measured: mean, ± sd from three seeds on" if cells["mean"].notna().any() else ""
@@ -92,7 +92,7 @@ def _published(axis: Axes, part: pd.DataFrame, methods: list[str]) -> None:
     own = part[part["role"] == part["paper_role"]].drop_duplicates("method").set_index("method").reindex(methods)
     axis.plot(own["paper"], range(len(methods)), **PAPER, label="paper")
     if "adautomix" in methods:
-        axis.plot(own.at["adautomix", "paper"], methods.index("adautomix"), **PAPER | {"fillstyle": "full"})
+        axis.plot(own.at["adautomix", "paper"], methods.index("adautomix"), **PAPER | {"fillstyle": "full", "markerfacecolor": "0.75"})
     if "vanilla" in methods:
         axis.axvline(own.at["vanilla", "paper"], color="0.35", linewidth=1, linestyle=":", label="paper, no mixing")
     if own["log"].notna().any():

@@ -28,7 +28,8 @@ def ablation_table(runs: Iterable[Run]) -> pd.DataFrame:
     Columns: setting (data, backbone, epochs), factor ("base" for the base), value, base_value (of that factor), role;
     n, mean and sd (%, over seeds; no sd of fewer than three); pairs (seeds shared with the base); difference to the
     base over those (points), low, high and p of its 95 % paired t interval (missing for fewer than three pairs);
-    mask_entropy (nats) and mask_area_gap at the last epoch, and mask_share, the entropy's part of log N: 1 is mixing in equal parts.
+    mask_entropy (nats) and mask_area_gap at the last epoch, and mask_share, the entropy's part of log N: 1 is mixing in
+    equal parts.
 
     Raises: UserError if no setting has an evaluated base run.
     """
