@@ -92,7 +92,11 @@ def _published(axis: Axes, part: pd.DataFrame, methods: list[str]) -> None:
     own = part[part["role"] == part["paper_role"]].drop_duplicates("method").set_index("method").reindex(methods)
     axis.plot(own["paper"], range(len(methods)), **PAPER, label="paper")
     if "adautomix" in methods:
-        axis.plot(own.at["adautomix", "paper"], methods.index("adautomix"), **PAPER | {"fillstyle": "full", "markerfacecolor": "0.75"})
+        axis.plot(
+            own.at["adautomix", "paper"],
+            methods.index("adautomix"),
+            **PAPER | {"fillstyle": "full", "markerfacecolor": "0.75"},
+        )
     if "vanilla" in methods:
         axis.axvline(own.at["vanilla", "paper"], color="0.35", linewidth=1, linestyle=":", label="paper, no mixing")
     if own["log"].notna().any():

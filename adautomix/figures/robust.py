@@ -33,8 +33,8 @@ def robustness_curves(
 ) -> Figure:
     """Draw accuracy against the strength of a disturbance, a panel for each value of `by`, a line for each label.
 
-    With more than six labels those of three methods are in colour (see `style.line_colors`), and the highest of the
-    others is named. Lines are means over seeds, bands the range
+    With more than six labels those of three methods are in colour (see `style.line_colors`), and one of the others is
+    named where it is above all. Lines are means over seeds, bands the range
     over seeds. The scale starts at 0 if any point lies below 50 %; where all are higher it is enlarged, and guessing is
     out of sight.
 

@@ -112,14 +112,17 @@ def name_lines(axis: Axes, named: pd.DataFrame) -> None:
 
 
 def name_top_grey(axis: Axes, part: pd.DataFrame, x: str, y: str, colors: dict[str, Any]) -> None:
-    """Darken the grey line that is highest at the middle of the axis, and write its label beside it."""
-    grey = part[part["label"].map(lambda label: colors.get(label) == GREY)]
-    if grey.empty:
+    """Darken the grey line that is above all others at the middle of the axis, and write its label beside it.
+
+    Nothing is done where the highest line there has a colour, or is not alone.
+    """
+    means = part.pivot_table(index=x, columns="label", values=y)
+    middle = min(means.index, key=lambda place: abs(2 * place - means.index[0] - means.index[-1]))
+    ordered = means.loc[middle].sort_values(ascending=False)
+    top = ordered.index[0]
+    if colors.get(top) != GREY or (ordered == ordered.iloc[0]).sum() > 1:
         return
-    means = grey.pivot_table(index=x, columns="label", values=y)
-    middle = means.index[len(means) // 2]
-    top = means.loc[middle].idxmax()
-    axis.plot(means.index, means[top], color="0.4", linewidth=1.5, label="_top", zorder=1.9)
+    axis.plot(means.index, means[top], color="0.4", linewidth=1.5, label="_top")
     place = {"xytext": (5, 5), "textcoords": "offset points", "ha": "left", "va": "bottom"}
     axis.annotate(plain(top), (middle, means.at[middle, top]), color="0.25", fontsize=9, **place)
 

@@ -40,8 +40,8 @@ def leader(percents: pd.Series, n: int, *, lower: bool = False) -> str:
     Args:
         percents: a share of n images by name, in percent.
         lower: the lowest is the best, as of errors.
-    Returns: "automix, 91 [76, 97] %, not distinguishable on 32 images from the next, fmix (88 [72, 95] %); the
-        intervals of 9 of 12 others overlap with its own"; "alone" where there is no other.
+    Returns: such as "automix, 91 [76, 97] %, not distinguishable on 32 images from 9 of 12 others (next: fmix, 88
+        [72, 95] %)".
     """
     ordered = percents.sort_values(ascending=lower, kind="stable")
     (best, top), others = next(iter(ordered.items())), ordered.iloc[1:]
@@ -49,11 +49,13 @@ def leader(percents: pd.Series, n: int, *, lower: bool = False) -> str:
     if others.empty:
         return f"{told}, alone"
     alike = sum(_overlap(top, other, n) for other in others)
-    after = f"{others.index[0]} ({share_text(others.iloc[0], n)} %)"
+    after = f"{others.index[0]}, {share_text(others.iloc[0], n)} %"
     if not alike:
-        return f"{told}, clearly ahead of the next, {after}, on {n} images"
-    rest = f"; the intervals of {alike} of {len(others)} others overlap with its own" if len(others) > 1 else ""
-    return f"{told}, not distinguishable on {n} images from the next, {after}{rest}"
+        return f"{told}, clearly ahead of the next on {n} images ({after})"
+    many = "the other" if len(others) == 1 else f"any of {len(others)} others" if alike == len(others) else ""
+    return (
+        f"{told}, not distinguishable on {n} images from {many or f'{alike} of {len(others)} others'} (next: {after})"
+    )
 
 
 def _overlap(one: float, other: float, n: int) -> bool:

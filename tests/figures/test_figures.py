@@ -233,7 +233,10 @@ def test_of_many_lines_three_keep_their_colour_and_the_legend_counts_the_rest():
     axis = figures.robustness_curves(points, x="ratio", name="ratio").axes[0]
     texts = [text.get_text() for text in axis.get_legend().get_texts()]
     assert sorted(texts) == ["7 others", "adautomix", "automix", "vanilla"]
-    assert len(axis.texts) == 1  # the highest of the others is named beside its line
+    assert not axis.texts
+    points.loc[points["label"] == "fmix", "top1"] += 5
+    axis = figures.robustness_curves(points, x="ratio", name="ratio").axes[0]
+    assert [text.get_text() for text in axis.texts] == ["fmix"]  # above all others, and grey
     few = points[points["method"].isin(methods[:4])]
     axis = figures.robustness_curves(few, x="ratio", name="ratio").axes[0]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == methods[:4]

@@ -44,7 +44,15 @@ def test_the_reproducing_notebooks_leave_their_figures_and_tables(smoke):
     names = {p.name for p in (outputs / "figures").iterdir()}
     own = ("03_masks", "33_mixed_images", "35_figure3_occlusion", "35_occlusion_released")
     stems_of_tables = ("30_table1", "30_table2")
-    network = ("32_corruptions", "32_fgsm", "32_protocols", "36_reliability", "38_accuracy", "38_learning_curves", "38_rules")
+    network = (
+        "32_corruptions",
+        "32_fgsm",
+        "32_protocols",
+        "36_reliability",
+        "38_accuracy",
+        "38_learning_curves",
+        "38_rules",
+    )
     stems = [f"{stem}_digits" for stem in own] + [
         "33_five_methods",
         "33_other_methods",

@@ -22,10 +22,11 @@ def test_a_share_has_the_digits_that_its_images_give_it():
 def test_the_best_of_few_images_is_not_told_from_the_next():
     errors = pd.Series({"fmix": 12.5, "automix": 9.375, "resizemix": 50.0})
     assert leader(errors, 32, lower=True) == (
-        "automix, 9 [3, 24] %, not distinguishable on 32 images from the next, fmix (12 [5, 28] %); "
-        "the intervals of 1 of 2 others overlap with its own"
+        "automix, 9 [3, 24] %, not distinguishable on 32 images from 1 of 2 others (next: fmix, 12 [5, 28] %)"
     )
-    assert "clearly ahead of the next, fmix (12.50 [12.30, 12.71] %), on 100000 images" in leader(
+    assert "clearly ahead of the next on 100000 images (fmix, 12.50 [12.30, 12.71] %)" in leader(
         errors, 100_000, lower=True
     )
+    assert "from any of 2 others" in leader(errors, 2, lower=True)
+    assert "from the other (next: fmix" in leader(errors[:2], 32, lower=True)
     assert leader(errors[:1], 32) == "fmix, 12 [5, 28] %, alone"
