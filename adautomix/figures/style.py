@@ -179,9 +179,8 @@ def format_table(
     frame = frame.infer_objects()
     alike = [name for name in once if name in frame and frame[name].nunique(dropna=False) == 1]
     if alike:
-        told = ", ".join(
-            f"{frame[name].iloc[0]} {name}" if name == "epochs" else str(frame[name].iloc[0]) for name in alike
-        )
+        first = [(name, frame[name].iloc[0]) for name in alike]
+        told = ", ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in first)
         caption = told if caption is None else f"{caption}: {told}"
         frame = frame.drop(columns=alike)
     places = {name: digits if isinstance(digits, int) else digits.get(name, 2) for name in frame}
