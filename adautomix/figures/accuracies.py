@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -16,6 +17,8 @@ LOG = {"marker": "x", "color": "black", "linestyle": "none"}
 def accuracy_bars(table: pd.DataFrame) -> Figure:
     """Draw mean accuracy and its standard deviation over seeds, student beside teacher, the best label on top.
 
+    Where there is no standard deviation, of fewer than three seeds, every seed is a dot of its own, without a bar.
+
     Args:
         table: what `results.table` returns, of one data set and backbone.
     """
@@ -23,11 +26,16 @@ def accuracy_bars(table: pd.DataFrame) -> Figure:
     figure, axis = plt.subplots(figsize=(7, 1.0 + 0.28 * len(best)), layout="constrained")
     for shift, (role, color) in zip((-0.16, 0.16), ROLE_COLORS.items(), strict=True):
         rows = table[table["role"] == role].set_index("label").reindex(best.index)
-        place = np.arange(len(best)) + shift
-        axis.errorbar(rows["mean"], place, xerr=rows["sd"].fillna(0), fmt="o", capsize=3, color=color, label=role)
+        spread, place = rows["sd"].notna().to_numpy(), np.arange(len(best)) + shift
+        axis.plot([], [], "o", color=color, label=role)
+        axis.errorbar(rows["mean"][spread], place[spread], xerr=rows["sd"][spread], fmt="o", capsize=3, color=color)
+        for y, values in zip(place[~spread], rows["values"][~spread], strict=True):
+            axis.plot(values, np.full(np.shape(values), y), "o", color=color)  # nan where the role was not measured
     axis.set_yticks(np.arange(len(best)), best.index)
     axis.invert_yaxis()
-    axis.set(xlabel="top-1 accuracy on test images (%), mean ± sd over seeds", ylabel=None)
+    told = ["mean ± sd over seeds"] * bool(table["sd"].notna().any())
+    told += ["a dot a seed"] * bool(table["sd"].isna().any())
+    axis.set(xlabel=f"top-1 accuracy on test images (%): {'; '.join(told)}", ylabel=None)
     axis.legend(frameon=True)
     return figure
 
@@ -43,6 +51,7 @@ def per_class_heatmap(values: pd.DataFrame) -> Figure:
     bar = {"label": "accuracy (%)"}
     sns.heatmap(values, annot=annotate, fmt=".0f", cmap="viridis", vmin=low, vmax=100, cbar_kws=bar, ax=axis)
     axis.set(xlabel="class", ylabel=None)
+    axis.tick_params(axis="y", rotation=0)
     if max(map(len, map(str, values.columns))) > 4:
         plt.setp(axis.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
     return figure
@@ -51,36 +60,61 @@ def per_class_heatmap(values: pd.DataFrame) -> Figure:
 def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3) -> Figure:
     """Draw a table of the paper, a panel a column: published top-1, the authors' log, and measured mean ± sd.
 
-    Each panel has a scale of its own. Of several budgets the largest is drawn, of several kinds of run that nearest
-    to the recipe (no images held out, float32); a title says on how many epochs.
+    Each panel has a scale of its own; a dotted line stands at the paper's number for no mixing, and AdAutoMix's diamond
+    is filled. Methods without any number have no row, and the legend names what is drawn. Of several budgets the
+    largest is drawn, of several kinds of run that nearest to the recipe (no images held out, float32); a title says on
+    how many epochs, if any column was run.
 
     Args:
         cells: what `results.cells` returns.
         names: title of every column.
     """
-    order, methods = list(dict.fromkeys(cells["column"])), list(dict.fromkeys(cells["method"]))
-    figure, axes = panels(len(order), columns, (3.4, 2.5), (0, 0.9), sharey=True)
+    order = list(dict.fromkeys(cells["column"]))
+    methods = list(dict.fromkeys(cells.dropna(subset=["paper", "log", "mean"], how="all")["method"]))
+    figure, axes = panels(len(order), columns, (3.4, 0.7 + 0.19 * len(methods)), (0, 0.7), sharey=True)
     for axis, column in zip(axes.flat, order, strict=False):
         part = cells[cells["column"] == column].sort_values(["held_out", "precision"], ascending=[True, False])
-        published = part.drop_duplicates("method").set_index("method")["paper"].reindex(methods)
-        axis.plot(published, range(len(methods)), **PAPER, label="paper")
-        own_role = part[part["role"] == part["paper_role"]].drop_duplicates("method").set_index("method")
-        axis.plot(own_role["log"].reindex(methods), range(len(methods)), **LOG, label="the authors' log")
-        most = part["epochs"].max()
-        for role, color in ROLE_COLORS.items():
-            own = part[(part["role"] == role) & (part["epochs"] == most)].drop_duplicates("method")
-            own = own.set_index("method").reindex(methods)
-            spread = own["sd"].fillna(0)
-            axis.errorbar(own["mean"], range(len(methods)), xerr=spread, fmt="o", ms=4, color=color, label=role)
-        budget = part.loc[part["epochs"] == most, "budget"].max()
-        ran = "not run" if pd.isna(most) else "all epochs" if budget == 1 else f"{most:.0f} epochs"
-        axis.set_title(f"{names[column]}\n{ran}", fontsize=9)
+        _published(axis, part, methods)
+        ran = _measured(axis, part, methods)
+        axis.set_title(names[column] + (f"\n{ran}" if cells["mean"].notna().any() else ""), fontsize=9)
         axis.xaxis.set_major_locator(MaxNLocator(4))
+        axis.grid(axis="y", color="0.92")
     axes[0, 0].set_yticks(range(len(methods)), methods)
     axes[0, 0].invert_yaxis()
-    figure.supxlabel("top-1 (%); measured: mean ± sd over seeds", fontsize=9)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
+    measured = "; measured: mean, ± sd from three seeds on" if cells["mean"].notna().any() else ""
+    figure.supxlabel(f"top-1 (%){measured}", fontsize=9)
+    entries = {k: v for axis in axes.flat for v, k in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(entries.values(), entries, loc="outside upper right", ncols=5, frameon=False)
     return figure
+
+
+def _published(axis: Axes, part: pd.DataFrame, methods: list[str]) -> None:
+    own = part[part["role"] == part["paper_role"]].drop_duplicates("method").set_index("method").reindex(methods)
+    axis.plot(own["paper"], range(len(methods)), **PAPER, label="paper")
+    if "adautomix" in methods:
+        axis.plot(
+            own.at["adautomix", "paper"],
+            methods.index("adautomix"),
+            **PAPER | {"fillstyle": "full", "markerfacecolor": "0.75"},
+        )
+    if "vanilla" in methods:
+        axis.axvline(own.at["vanilla", "paper"], color="0.35", linewidth=1, linestyle=":", label="paper, no mixing")
+    if own["log"].notna().any():
+        axis.plot(own["log"], range(len(methods)), **LOG, label="the authors' log")
+
+
+def _measured(axis: Axes, part: pd.DataFrame, methods: list[str]) -> str:
+    """Draw the measured numbers of the most epochs, and return on how many."""
+    most = part["epochs"].max()
+    ran = part[(part["epochs"] == most) & part["mean"].notna()]
+    for role, color in ROLE_COLORS.items():
+        own = ran[ran["role"] == role].drop_duplicates("method").set_index("method").reindex(methods)
+        if own["mean"].notna().any():
+            spread = own["sd"].fillna(0)
+            axis.errorbar(own["mean"], range(len(methods)), xerr=spread, fmt="o", ms=4, color=color, label=role)
+    if ran.empty:
+        return "not run"
+    return "all epochs" if ran["budget"].max() == 1 else f"{most:.0f} epochs"
 
 
 def rule_offsets(values: pd.DataFrame) -> Figure:

@@ -11,7 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from adautomix.figures.style import BESIDE, ROLE_COLORS, label_colors, line_style, name_lines, panels, short_labels
+from adautomix.figures.style import (
+    BESIDE,
+    ROLE_COLORS,
+    label_colors,
+    line_colors,
+    line_style,
+    name_lines,
+    name_top_grey,
+    panels,
+    short_labels,
+)
 
 RIGHT, OVER, UNDER = "#0072B2", "#D55E00", "#7CC7EF"
 """Accuracy; confidence above it; confidence below it."""
@@ -23,7 +33,8 @@ def robustness_curves(
 ) -> Figure:
     """Draw accuracy against the strength of a disturbance, a panel for each value of `by`, a line for each label.
 
-    With more than six labels three are in colour (see `style.line_colors`). Lines are means over seeds, bands the range
+    With more than six labels those of three methods are in colour (see `style.line_colors`), and one of the others is
+    named where it is above all. Lines are means over seeds, bands the range
     over seeds. The scale starts at 0 if any point lies below 50 %; where all are higher it is enlarged, and guessing is
     out of sight.
 
@@ -41,6 +52,7 @@ def robustness_curves(
     for axis, panel in zip(axes.flat, shown, strict=True):
         part = points[points[by] == panel]
         sns.lineplot(part, x=x, y="top1", ax=axis, legend=panel == shown[-1], **line_style(points))
+        name_top_grey(axis, part, x, "top1", line_colors(points))
         axis.set(title=panel, xlabel=name, ylabel="top-1 accuracy (%)", ylim=(0 if low else None, None))
         if guess is not None and low:
             axis.axhline(guess, color="0.5", linewidth=1, linestyle=":")
@@ -110,7 +122,7 @@ def reliability_grid(networks: Mapping[str, Bins], *, columns: int = 5) -> Figur
             axis.set_ylabel(None)
             axis.child_axes[0].set_ylabel(None)
         axis.child_axes[0].set_xlabel(None)
-    figure.supxlabel("confidence", x=0.99, ha="right", fontsize="medium")  # an inset's label gets no room of its own
+    figure.supxlabel("\nconfidence", x=0.99, ha="right", fontsize="medium")  # below the insets' tick labels
     names = (("accuracy", RIGHT, None), ("too confident by", OVER, "///"), ("too modest by", UNDER, "///"))
     handles = [Patch(facecolor=color, hatch=hatch, edgecolor="white", label=name) for name, color, hatch in names]
     figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False)  # the title is on top

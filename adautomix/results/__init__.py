@@ -12,7 +12,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "printed": "best_of our_block paper_block with_gain",
         "regimes": "REGIME gains gains_by_seed main_regime regime_robustness regime_scores",
         "robustness": "corruption_cells curves differences reliability table3_values table3_wide",
+        "samples": "leader places share_text wilson",
         "selection": "RULES conventions score scores",
-        "tables": "best_methods class_accuracies counted epochs histories named table wide_table",
+        "statistics": "seed_sd",
+        "tables": "best_methods class_accuracies counted epochs histories mean_sd named table wide_table",
     },
 )

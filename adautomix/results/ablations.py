@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from adautomix.results.factors import BASE, by_factor, by_setting, default_options, factors_of
-from adautomix.results.statistics import holm, paired_t
+from adautomix.results.statistics import holm, paired_t, seed_sd
 from adautomix.results.tables import mean_sd
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import UserError
@@ -26,9 +26,10 @@ def ablation_table(runs: Iterable[Run]) -> pd.DataFrame:
     """Return top-1 accuracy for every value of every factor, a row a value and role; a setting's base comes first.
 
     Columns: setting (data, backbone, epochs), factor ("base" for the base), value, base_value (of that factor), role;
-    n, mean and sd (%, over seeds; no sd of one); pairs (seeds shared with the base); difference to the base over those
-    (points), low, high and p of its 95 % paired t interval (missing for fewer than three pairs); mask_entropy (nats)
-    and mask_area_gap at the last epoch, and mask_share, the entropy's part of log N: 1 is mixing in equal parts.
+    n, mean and sd (%, over seeds; no sd of fewer than three); pairs (seeds shared with the base); difference to the
+    base over those (points), low, high and p of its 95 % paired t interval (missing for fewer than three pairs);
+    mask_entropy (nats) and mask_area_gap at the last epoch, and mask_share, the entropy's part of log N: 1 is mixing in
+    equal parts.
 
     Raises: UserError if no setting has an evaluated base run.
     """
@@ -67,7 +68,7 @@ def wide_ablations(table: pd.DataFrame) -> pd.DataFrame:
     wide = table[[*KEYS, "n", "mask_share"]].drop_duplicates(KEYS).rename(columns={"n": "seeds"})
     for role in ROLES:
         part = table[table["role"] == role]
-        texts = pd.DataFrame({role: map(mean_sd, part["mean"], part["sd"], part["n"])}, index=part.index)
+        texts = pd.DataFrame({role: map(mean_sd, part["mean"], part["sd"])}, index=part.index)
         texts[f"{role} − base"] = list(map(_interval_text, part["difference"], part["low"], part["high"]))
         wide = wide.merge(part[KEYS].join(texts), on=KEYS, how="left")
     wide["value"] = list(map(_value_text, wide["value"]))
@@ -108,7 +109,7 @@ def _compared(group: list[Run], base: list[Run], role: str) -> dict[str, float]:
         pd.Series({run.config.seed: run.metrics("accuracy", role)["value"]["top1"] for run in runs})
         for runs in (group, base)
     )
-    result = {"n": len(ours), "mean": ours.mean(), "sd": ours.std()} | paired_t(ours, theirs)
+    result = {"n": len(ours), "mean": ours.mean(), "sd": seed_sd(ours)} | paired_t(ours, theirs)
     return result | (dict.fromkeys(("difference", "low", "high", "p"), math.nan) if group is base else {})
 
 

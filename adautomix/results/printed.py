@@ -31,7 +31,10 @@ def paper_block(number: int) -> pd.DataFrame:
 
 
 def with_gain(block: pd.DataFrame) -> pd.DataFrame:
-    """Return a block of numbers by method with AdAutoMix's lead over the best other in a last row, in points."""
+    """Return a block of numbers by method with AdAutoMix's lead over the best other in a last row, in points.
+
+    None where another method's number is missing: the lead over the rest would be taken for that over all.
+    """
     block = block.astype(float)
     if "adautomix" not in block.index or len(block) < 2:
         return block
@@ -39,7 +42,8 @@ def with_gain(block: pd.DataFrame) -> pd.DataFrame:
     ahead = {}
     for name, values in others.items():
         ours = block.at["adautomix", name]
-        ahead[name] = values.min() - ours if lower_is_better(name) else ours - values.max()
+        lead = values.min() - ours if lower_is_better(name) else ours - values.max()
+        ahead[name] = float("nan") if values.isna().any() else lead
     return pd.concat([block, pd.DataFrame(ahead, index=[GAIN])]).rename_axis("method")
 
 

@@ -13,6 +13,7 @@ from adautomix.recipes import METHODS, RECIPES, Match, recognise
 from adautomix.results.comparable import RECIPE, settings
 from adautomix.results.logged import logged_value
 from adautomix.results.selection import score
+from adautomix.results.statistics import seed_sd
 from adautomix.results.tables import mean_sd
 from adautomix.runs.identity import NUMERICS_VERSION
 from adautomix.runs.run import ROLES, Run
@@ -122,7 +123,7 @@ def _measured(runs: Iterable[Run], fair: bool, rule: str) -> pd.DataFrame:
     keys = [*CELL, *SETTINGS]
     frame = pd.DataFrame(rows, columns=[*keys, "seed", "top1"]).astype({"top1": float})
     by_kind = frame.drop_duplicates([*keys, "seed"], keep="last").groupby(keys, dropna=False)["top1"]
-    return by_kind.agg(n="count", mean="mean", sd="std").reset_index()
+    return by_kind.agg(n="count", mean="mean", sd=seed_sd).reset_index()
 
 
 def match_of(run: Run) -> Match | None:
@@ -158,7 +159,7 @@ def _gains(made: pd.DataFrame) -> list[float]:
 def _text(row) -> str:
     if not row.n:
         return "not run" if pd.isna(row.epochs) else "no held-out images"
-    return f"{mean_sd(row.mean, row.sd, row.n)} (n={row.n})"
+    return f"{mean_sd(row.mean, row.sd)} (n={row.n})"
 
 
 def departure(row) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from adautomix.results.statistics import FEWEST_SEEDS, paired_t
-from adautomix.results.tables import measured, named, widened
+from adautomix.results.samples import places, share_text
+from adautomix.results.statistics import FEWEST_SEEDS, paired_t, seed_sd
+from adautomix.results.tables import mean_sd, measured, named, widened
 from adautomix.runs.run import Run
 
 GROUPS = {
@@ -86,13 +87,21 @@ def table3_values(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def table3_wide(values: pd.DataFrame) -> pd.DataFrame:
-    """Return `table3_values` with a row a label and role, and "mean ± sd" in a column for every column and protocol.
+    """Return `table3_values` with a row a label and role, and a text in a column for every column and protocol.
 
-    With fewer than three seeds no standard deviation is shown.
+    That is "mean ± sd" over seeds, and with fewer than three the mean and the 95 % interval of so many images; in
+    percent, with the digits that the number of images allows (`samples`).
     """
     keys = ["data", "backbone", "method", "label", "role"]
     values = values.assign(entry=values["column"] + ", " + values["protocol"])
-    stats = values.groupby([*keys, "entry"], sort=False)["value"].agg(mean="mean", sd="std", n="count").reset_index()
+    groups = values.groupby([*keys, "entry"], sort=False)
+    stats = (
+        groups["value"].agg(mean="mean", sd=seed_sd, n="count").assign(images=groups["n_images"].min()).reset_index()
+    )
+    stats["text"] = [
+        share_text(row.mean, row.images) if pd.isna(row.sd) else mean_sd(row.mean, row.sd, places(row.images))
+        for row in stats.itertuples(index=False)
+    ]
     return widened(stats, keys, "entry")
 
 

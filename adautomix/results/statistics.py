@@ -11,7 +11,15 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 FEWEST_SEEDS = 3
-"""Pairs below which no p-value is given: two differences leave one degree of freedom to guess their spread."""
+"""Below it no p-value and no standard deviation is given: two numbers leave one degree of freedom for their spread."""
+
+
+def seed_sd(numbers: pd.Series) -> float:
+    """Return the standard deviation (ddof=1) over seeds, nan for fewer than three: two may agree by luck.
+
+    All tables and figures take theirs from here, so that none shows a spread that the others withhold.
+    """
+    return float(numbers.std()) if numbers.count() >= FEWEST_SEEDS else math.nan
 
 
 def paired_t(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from adautomix.results.comparable import each_once, group_key, settings
-from adautomix.results.statistics import FEWEST_SEEDS
+from adautomix.results.statistics import seed_sd
 from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import unknown
 
@@ -20,7 +20,9 @@ ALWAYS = ("data", "method", "backbone", "epochs")
 
 
 def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1") -> pd.DataFrame:
-    """Return mean, standard deviation (ddof=1) and number of seeds of one value, a row a group and role.
+    """Return mean, standard deviation (ddof=1), number of seeds and the `values` of all, a row a group and role.
+
+    With fewer than three seeds there is no standard deviation (nan).
 
     The columns name data set, method, backbone and epochs, every other setting in which the groups differ, and a
     `label` that is unique among the groups of a data set. The same run found twice counts once.
@@ -35,7 +37,8 @@ def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1")
             raise unknown(f"value of {evaluator}", value, result["value"])
         rows.append({"key": keys[run.id], "role": role, "value": result["value"][value]})
     values = pd.DataFrame(rows, columns=["key", "role", "value"])
-    stats = values.groupby(["key", "role"], sort=False)["value"].agg(mean="mean", sd="std", n="count").reset_index()
+    stats = values.groupby(["key", "role"], sort=False)["value"]
+    stats = stats.agg(mean="mean", sd=seed_sd, n="count", values=tuple).reset_index()
     groups = _groups((run for run, *_ in found), keys).loc[stats.pop("key")]
     return pd.concat([groups.reset_index(drop=True), stats], axis=1)
 
@@ -61,9 +64,9 @@ def counted(runs: Iterable[Run]) -> str:
     return "\n".join(lines)
 
 
-def mean_sd(mean: float, sd: float, n: int) -> str:
-    """Return "mean ± sd" with two decimals; of fewer than three seeds the mean alone: two may agree by luck."""
-    return f"{mean:.2f}" if math.isnan(sd) or n < FEWEST_SEEDS else f"{mean:.2f} ± {sd:.2f}"
+def mean_sd(mean: float, sd: float, digits: int = 2) -> str:
+    """Return "mean ± sd", or the mean alone where there is no sd (`statistics.seed_sd`)."""
+    return f"{mean:.{digits}f}" + ("" if math.isnan(sd) else f" ± {sd:.{digits}f}")
 
 
 def wide_table(stats: pd.DataFrame) -> pd.DataFrame:
@@ -71,14 +74,14 @@ def wide_table(stats: pd.DataFrame) -> pd.DataFrame:
 
     With fewer than three seeds no standard deviation is shown.
     """
-    rest = ("label", "role", "mean", "sd", "n")
-    return widened(stats, [column for column in stats if column not in rest], "role")
+    rest = ("label", "role", "mean", "sd", "n", "values")
+    stats = stats.assign(text=list(map(mean_sd, stats["mean"], stats["sd"])))
+    return widened(stats, [column for column in stats if column not in (*rest, "text")], "role")
 
 
 def widened(stats: pd.DataFrame, index: list[str], columns: str) -> pd.DataFrame:
-    """Return a row for every `index`, with the most seeds of any column and "mean ± sd" in a column a value."""
-    wide = stats.assign(text=list(map(mean_sd, stats["mean"], stats["sd"], stats["n"])))
-    wide = wide.pivot(index=index, columns=columns, values="text")[list(stats[columns].unique())]
+    """Return a row for every `index`, with the most seeds (`n`) of any column and the `text` in a column a value."""
+    wide = stats.pivot(index=index, columns=columns, values="text")[list(stats[columns].unique())]
     wide.insert(0, "seeds", stats.groupby(index)["n"].max())
     return wide.reset_index().rename_axis(columns=None)
 

@@ -124,6 +124,13 @@ def test_a_table_has_a_true_minus_left_text_and_dashes_for_gaps():
     assert sides == [("0", "left"), ("1", "right"), ("2", "left"), ("3", "right")]
 
 
+def test_columns_that_hold_one_value_stand_in_the_caption():
+    frame = pd.DataFrame({"data": "digits", "backbone": ["a", "b"], "epochs": 8, "x": [1.0, 2.0]})
+    html = format_table(frame, caption="ECE", once=("data", "backbone", "epochs")).to_html()
+    assert "<caption>ECE: digits, epochs 8</caption>" in html
+    assert [name in html for name in (">data<", ">backbone<", ">epochs<")] == [False, True, False]
+
+
 @pytest.mark.parametrize("networks", [1, 2, 5])
 def test_the_legend_of_reliability_diagrams_leaves_the_title_room_and_stays_in_the_figure(networks):
     figure = figures.reliability_grid({str(k): BINS for k in range(networks)})
@@ -204,7 +211,19 @@ def test_of_many_lines_adautomix_keeps_its_colour_on_every_network_whatever_it_i
     colors = line_colors(pd.DataFrame(rows, columns=["backbone", "method", "label"]).assign(data="digits"))
     own = figures.method_colors()["adautomix"]
     assert colors["adautomix"] == colors["adautomix, objective released"] == own
-    assert colors["adautomix, objective paper"] == colors["mixup"] == GREY
+    assert colors["mixup"] == GREY
+    assert colors["adautomix, objective paper"] not in (own, GREY)
+
+
+def test_objectives_differ_in_their_lines_and_the_released_one_is_named_once():
+    labels = ["adautomix, objective released", "adautomix, objective paper", "vanilla"]
+    rows = [named(*labels, backbone="cnn"), named("adautomix", "vanilla", backbone="vit")]
+    points = pd.concat(part.assign(ratio=r, top1=90.0 - r) for r in (0, 50) for part in rows)
+    axis = figures.robustness_curves(points, x="ratio", name="ratio", by="backbone").axes[-1]
+    texts = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert sorted(texts) == ["adautomix, objective paper", "adautomix, objective released", "vanilla"]
+    dashed = {handle.get_label(): handle.is_dashed() for handle in axis.get_legend().get_lines()}
+    assert dashed == {text: "paper" in text for text in texts}
 
 
 def test_of_many_lines_three_keep_their_colour_and_the_legend_counts_the_rest():
@@ -214,6 +233,10 @@ def test_of_many_lines_three_keep_their_colour_and_the_legend_counts_the_rest():
     axis = figures.robustness_curves(points, x="ratio", name="ratio").axes[0]
     texts = [text.get_text() for text in axis.get_legend().get_texts()]
     assert sorted(texts) == ["7 others", "adautomix", "automix", "vanilla"]
+    assert not axis.texts
+    points.loc[points["label"] == "fmix", "top1"] += 5
+    axis = figures.robustness_curves(points, x="ratio", name="ratio").axes[0]
+    assert [text.get_text() for text in axis.texts] == ["fmix"]  # above all others, and grey
     few = points[points["method"].isin(methods[:4])]
     axis = figures.robustness_curves(few, x="ratio", name="ratio").axes[0]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == methods[:4]

@@ -120,11 +120,20 @@ def test_the_figure_shows_the_papers_numbers_and_ours_and_says_what_was_run(runs
     panel, empty = figure.axes[0], figure.axes[1]
     assert panel.get_title() == "CIFAR-100, ResNet-18\n8 epochs"
     assert empty.get_title() == "CIFAR-100, ResNeXt-50\nnot run"
-    paper, log, student, teacher = (line.get_xdata() for line in panel.get_lines()[:4])
-    place = list(METHODS).index("adautomix")
-    assert (paper[place], log[place]) == (82.32, pytest.approx(82.32))
-    assert np.isnan(paper[list(METHODS).index("manifoldmix")])
-    assert (student[place], teacher[place]) == (48, 56)
+    rows = [tick.get_text() for tick in panel.get_yticklabels()]
+    place = rows.index("adautomix")
+    drawn = {line.get_label(): line.get_xdata() for line in panel.get_lines()}
+    assert (drawn["paper"][place], drawn["the authors' log"][place]) == (82.32, pytest.approx(82.32))
+    measured = {bars.get_label(): bars[0].get_xdata() for bars in panel.containers}
+    assert (measured["student"][place], measured["teacher"][place]) == (48, 56)
+
+
+def test_the_figure_of_a_table_that_was_not_run_has_no_empty_row_and_no_empty_entry():
+    figure = figures.paper_panels(cells([], 1), COLUMN_NAMES)
+    assert "manifoldmix" not in [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["paper", "paper, no mixing", "the authors' log"]
+    assert "not run" not in figure.axes[0].get_title()
 
 
 def test_the_published_study_has_every_method_of_the_paper_with_three_seeds():

@@ -6,11 +6,17 @@ import warnings
 import pandas as pd
 import pytest
 
-from adautomix.results.statistics import holm, paired_t
+from adautomix.results.statistics import holm, paired_t, seed_sd
 
 
 def paired(ours, theirs):
     return paired_t(pd.Series(ours), pd.Series(theirs))
+
+
+def test_two_seeds_have_no_standard_deviation_anywhere():
+    assert math.isnan(seed_sd(pd.Series([50.0, 50.0])))
+    assert math.isnan(seed_sd(pd.Series([50.0, 51.0, float("nan")])))
+    assert seed_sd(pd.Series([50.0, 51.0, 52.0])) == pytest.approx(1)
 
 
 def test_paired_t_agrees_with_a_table_worked_by_hand():

@@ -50,7 +50,7 @@ def test_settings_that_follow_from_data_or_method_are_no_columns(tmp_path):
     make_run(tmp_path, 50.0, method="mixup")
     make_run(tmp_path, 60.0, method="automix", optim={"student": OptimConfig(), "generator": OptimConfig(lr=0.2)})
     make_run(tmp_path, 70.0, method="mixup", batch_size=20, dataset=DATASET | {"label": "other", "fingerprint": "g"})
-    assert set(table(find_runs(tmp_path)).columns) == {*ALWAYS, "label", "role", "mean", "sd", "n"}
+    assert set(table(find_runs(tmp_path)).columns) == {*ALWAYS, "label", "role", "mean", "sd", "n", "values"}
 
 
 def test_another_backbone_has_another_recipe_and_its_name_says_enough(tmp_path):
@@ -58,7 +58,7 @@ def test_another_backbone_has_another_recipe_and_its_name_says_enough(tmp_path):
     make_run(tmp_path, 70.0, method="mixup", backbone="vit_tiny_patch16_224", epochs=24, batch_size=20)
     stats = table(find_runs(tmp_path))
     assert set(stats["label"]) == {"mixup, backbone resnet18", "mixup, backbone vit_tiny_patch16_224"}
-    assert set(stats.columns) == {*ALWAYS, "label", "role", "mean", "sd", "n"}
+    assert set(stats.columns) == {*ALWAYS, "label", "role", "mean", "sd", "n", "values"}
 
 
 def test_the_same_run_found_twice_is_one_seed(tmp_path):
@@ -76,6 +76,19 @@ def test_figures_draw_every_setting_of_a_method_by_itself(tmp_path):
     assert ticks == ["cutmix", "mixup, lr 0.2", "mixup, lr 0.1"]
     legend = figures.learning_curves(histories(runs)).axes[1].get_legend()
     assert {text.get_text() for text in legend.get_texts()} == set(ticks)
+
+
+def test_fewer_than_three_seeds_are_drawn_as_dots_without_a_bar(tmp_path):
+    for seed, top1 in enumerate((50.0, 54.0, 55.0)):
+        make_run(tmp_path, top1, method="mixup", seed=seed)
+        if seed < 2:
+            make_run(tmp_path, top1, method="cutmix", seed=seed)
+    axis = figures.accuracy_bars(table(find_runs(tmp_path))).axes[0]
+    bars = [part for part in axis.collections if len(part.get_segments())]
+    assert [len(part.get_segments()) for part in bars] == [1, 1]  # mixup's, of student and teacher
+    dots = [list(line.get_xdata()) for line in axis.get_lines()]
+    assert [50.0, 54.0] in dots  # cutmix
+    assert "a dot a seed" in axis.get_xlabel()
 
 
 def test_a_method_has_one_colour_everywhere(tmp_path):
