@@ -72,7 +72,7 @@ def reference_pages() -> dict[str, str]:
     """Return, by path, a page of docstrings for every room of the package, and `api/index.md` that lists them."""
     summary = "\n   ".join(f"~adautomix.{room}" for room in ROOMS)
     index = (
-        "# The package\n\nThe packages of `adautomix`, most basic first: each imports only from itself and from those above "
+        "# The package\n\nThe packages of `adautomix`, most basic first: each imports only from itself and those above "
         f"it.\n\n```{{eval-rst}}\n.. autosummary::\n\n   {summary}\n```\n\n"
         "```{toctree}\n:hidden:\n\n" + "\n".join(ROOMS) + "\n```\n"
     )
