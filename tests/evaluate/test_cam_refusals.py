@@ -36,8 +36,8 @@ class Odd(nn.Module):
     [
         ("nowhere", "'nowhere'"),
         ("flat", r"'flat' .*got \(4, 144\)"),
-        ("idle", "'idle' ran 0 times"),
-        ("twice", "'twice' ran 2 times"),
+        ("idle", "'idle' was called 0 times"),
+        ("twice", "'twice' was called 2 times"),
         ("aside", "'aside'; name one on the way"),
         (None, "name a submodule"),
     ],
