@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "config": "EmaConfig OptimConfig TrainConfig",
         "data": "DATASETS load_dataset",
+        "evaluate.new_images": "classify",
         "evaluate.runs": "evaluate_run",
         "methods": "METHODS make_method",
         "methods.adautomix": "AdAutoMix",

@@ -101,7 +101,8 @@ def _result_table(runs: list[Run]) -> str:
     if stats.empty:
         return "No network was evaluated in it yet."
     wide = wide_table(stats).rename(columns=lambda name: name.removeprefix("options.")).fillna("")
-    wide["method"] = pd.Categorical(wide["method"], list(METHODS))
+    gone = sorted(set(wide["method"]) - set(METHODS))  # of Runs of a method that was somebody's own
+    wide["method"] = pd.Categorical(wide["method"], [*METHODS, *gone])
     last = ["seeds", "backbone", "epochs"]
     rows = wide.sort_values(["data", "backbone", "method"])[[*wide.columns.drop(last), *last]]
     told = "Top-1 accuracy on test images in %, last epoch; mean ± standard deviation over seeds."

@@ -20,14 +20,17 @@ from adautomix.cli.arguments import (
     Import,
     Notebooks,
     PlanChoice,
+    Predict,
     Recipes,
     RunPlan,
+    Table,
     Train,
 )
 from adautomix.cli.demo import demo as show
 from adautomix.cli.grade import grade as give_points
 from adautomix.cli.handout import write_handout
 from adautomix.cli.notebooks import copy_notebooks
+from adautomix.cli.table import show_table
 from adautomix.data import DATASETS
 from adautomix.evaluate import ALL_EVALUATORS
 from adautomix.methods import METHODS
@@ -56,6 +59,8 @@ def _guarded(argv: list[str]) -> int:
                     default=runs.train_defaults(argv),
                 ),
                 "evaluate": _command(Evaluate, runs.evaluate, f"Evaluators: {', '.join(ALL_EVALUATORS)}."),
+                "predict": _command(Predict, runs.predict),
+                "table": _command(Table, show_table),
                 "import": _command(Import, runs.import_one, "Nothing but tensors is read from the file."),
                 "recipes": _command(Recipes, runs.recipes),
                 "run": _command(RunPlan, plans.run),

@@ -36,8 +36,8 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    runs: tyro.conf.Positional[str] = "outputs/runs"
-    """Folder of one run, or any folder above runs."""
+    runs: tyro.conf.Positional[tuple[str, ...]] = ("outputs/runs",)
+    """Folders of runs, or any folders above runs."""
     evaluators: tuple[str, ...] = ("accuracy",)
     """What to evaluate; autoattack too, with the extra 'attacks' installed."""
     root: str | None = None
@@ -50,6 +50,34 @@ class Evaluate:
     """Test images for evaluators of many passes, drawn once for all (default: all; pgd and autoattack: 1,000)."""
     corrupted: str | None = None
     """Folder of published CIFAR-C files, for CIFAR runs (default: data/CIFAR-10-C or -100-C if there, or made anew)."""
+
+
+@dataclass(frozen=True)
+class Predict:
+    run: tyro.conf.Positional[str]
+    """Folder of one finished run."""
+    files: tyro.conf.Positional[tuple[str, ...]]
+    """Image files, or folders of them."""
+    role: Literal["student", "teacher"] | None = None
+    """Whose answer (default: the student's, of a published run the teacher's)."""
+    top: int = 3
+    """Classes an image, the most probable first."""
+    csv: str | None = None
+    """Write a CSV with columns file, rank, class and probability (0 to 1) instead of printing."""
+    device: str = "auto"
+    """auto (GPU if there is one), cpu, cuda, cuda:1, mps."""
+
+
+@dataclass(frozen=True)
+class Table:
+    runs: tyro.conf.Positional[tuple[str, ...]] = ("outputs/runs",)
+    """Folders of runs, or any folders above runs."""
+    evaluator: str = "accuracy"
+    """Whose results: those that `adautomix evaluate` has stored."""
+    value: str | None = None
+    """Which of its numbers (default: top1, of calibration ece, of occlusion mean)."""
+    format: Literal["text", "csv", "markdown", "latex"] = "text"
+    """csv has all digits; the others are rounded to two decimals."""
 
 
 @dataclass(frozen=True)

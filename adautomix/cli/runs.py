@@ -1,13 +1,14 @@
-"""The subcommands about runs: train, evaluate, recipes. What they need is imported when they are called."""
+"""The subcommands about runs: train, evaluate, predict, import, recipes. Each imports what it needs when called."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adautomix.cli.arguments import FAILED, Evaluate, Import, Recipes, Train, setting
+from adautomix.cli.arguments import FAILED, Evaluate, Import, Predict, Recipes, Train, setting
 from adautomix.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,17 +79,42 @@ def require_recipe_epochs(args: Train) -> None:
 def evaluate(args: Evaluate) -> int:
     """Evaluate trained runs, student and teacher; results go into the runs."""
     from adautomix.evaluate.runs import require_request
-    from adautomix.runs.run import find_runs
     from adautomix.utils.seeding import choose_device
 
     # What is wrong for every run is one message, not one a run.
     require_request(args.evaluators, args.sample)
     choose_device(args.device)
-    runs = find_runs(args.runs)
-    if not runs:
-        raise UserError(f"there are no finished runs in {args.runs}")
-    evaluated = [_evaluated(run, args) for run in runs]
+    evaluated = [_evaluated(run, args) for run in finished(args.runs)]
     return 0 if all(evaluated) else FAILED
+
+
+def finished(folders: Sequence[str]) -> "list[Run]":
+    """Return the finished runs below folders; raises UserError for a folder that is not there, or has none."""
+    from adautomix.runs.run import find_runs
+
+    runs = []
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise UserError(f"there is no folder {folder}")
+        if not (found := find_runs(folder)):
+            raise UserError(f"there are no finished runs in {folder}")
+        runs += found
+    return list({run.path.resolve(): run for run in runs}.values())
+
+
+def predict(args: Predict) -> int:
+    """Say of new image files what a trained run takes them for."""
+    from adautomix.evaluate.new_images import classify
+    from adautomix.utils.files import write_atomic
+
+    told = classify(args.run, args.files, role=args.role, top=args.top, device=args.device)
+    if args.csv is not None:
+        write_atomic(Path(args.csv), lambda path: told.to_csv(path, index=False))
+        print(f"{told['file'].nunique()} images: {args.csv}")
+        return 0
+    for file, rows in told.groupby("file", sort=False):
+        print(f"{file}: " + ", ".join(f"{row[2]} {100 * row[3]:.1f} %" for row in rows.itertuples(index=False)))
+    return 0
 
 
 def _evaluated(run: "Run", args: Evaluate) -> bool:

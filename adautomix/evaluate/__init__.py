@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "accuracy": "accuracy_metrics predict",
         "calibration": "calibration_metrics",
         "cam": "grad_cam",
+        "new_images": "classify",
         "occlusion": "patchdrop",
         "runs": "evaluate_run",
         "temperature": "cross_fit fit_temperature",

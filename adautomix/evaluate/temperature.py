@@ -42,9 +42,12 @@ def fit_temperature(logits: Float[Tensor, "M K"], labels: Int[Tensor, " _"]) -> 
             "the network knows next to nothing, or its logits are huge; train it longer, or with a smaller lr"
         )
     if _slope(ahead, low) <= 0:
+        right = int((logits.argmax(dim=1) == labels).sum())
+        sure = right == len(labels)
+        why = "take more images, with some that are hard" if sure else "its logits are all but equal: train longer"
         raise UserError(
-            f"no temperature fits: the lower, the better, down to {LIMITS[0]}. All of these {len(labels)} images "
-            "are right, or nearly; take more, with some that are hard"
+            f"no temperature fits: the lower, the better, down to {LIMITS[0]}. {right} of {len(labels)} images are "
+            f"answered right; {why}"
         )
     for _ in range(HALVINGS):
         middle = (low + high) / 2

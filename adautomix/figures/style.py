@@ -66,13 +66,18 @@ def label_colors(named: pd.DataFrame) -> dict[str, Any]:
     Labels of one method come in alphabetical order, so that rows in another order get the same colours; the released
     objective first, so that AdAutoMix as it comes has its own colour also beside `paper`.
     """
+    order = list(METHODS)
+
+    def place(method: str) -> int:
+        return order.index(method) if method in order else len(order)  # a Run of a method that is gone
+
     pairs = named[["method", "label"]].drop_duplicates()
     pairs = pairs.sort_values("label", key=lambda labels: labels.str.replace("objective released", "objective"))
-    pairs = pairs.sort_values("method", key=lambda names: names.map(list(METHODS).index), kind="stable")
+    pairs = pairs.sort_values("method", key=lambda names: names.map(place), kind="stable")
     colors = {}
     for method, labels in pairs.groupby("method", sort=False)["label"]:
         shades = np.linspace(1, 0.45, len(labels))[:, None]  # lighter ones would vanish on white
-        own = np.array(to_rgb(method_colors()[method]))
+        own = np.array(to_rgb(method_colors().get(method, "0.5")))
         colors |= dict(zip(labels, map(tuple, shades * own), strict=True))
     return colors
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from adautomix.config import EmaConfig
@@ -88,8 +88,15 @@ class Context:
         """Return the generator of what is drawn for every image, or once for the whole batch."""
         return self.image_rng if per_sample else self.rng
 
-    def targets(self, y: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
-        """Return class ids as one-hot targets, smoothed: the one place where ids become targets."""
+    def targets(self, y: Shaped[Tensor, "..."]) -> Float[Tensor, "_ K"]:
+        """Return class ids as one-hot targets, smoothed: the one place where ids become targets.
+
+        Raises: UserError for labels that are no class ids [B].
+        """
+        if y.ndim != 1 or y.is_floating_point() or y.dtype == torch.bool:
+            raise UserError(
+                f"labels must be class ids [B], whole numbers, one an image; got {y.dtype} {tuple(y.shape)}"
+            )
         rest = self.label_smoothing / self.num_classes
         targets = torch.full((len(y), self.num_classes), rest, device=y.device)
         return targets.scatter_(1, y[:, None], 1 - self.label_smoothing + rest)

@@ -76,6 +76,8 @@ class Classifier(nn.Module):
         self.tap = tap if tap is not None else (self.stages[-2] if len(self.stages) > 1 else None)
         self.layout, self._kept = Layout.of(net, tap_grid), Kept()
         self.image_size = _pair(image_size)
+        # With mean 0 and std 1 somebody else normalises: nothing is known of the pixels.
+        self.seen_pixels = not any(mean) and all(value == 1 for value in std)
         if self.tap is not None and self.tap not in self.stages:
             self._submodule(self.tap).register_forward_hook(self._kept)
         device = next((p.device for p in net.parameters()), torch.device("cpu"))
@@ -115,6 +117,8 @@ class Classifier(nn.Module):
                 f"images have {x.shape[1]} channels, and mean and std are of {self.mean.shape[1]}: give the Classifier "
                 "a mean and a std of as many numbers as the images have channels"
             )
+        if not (self.seen_pixels or torch.compiler.is_compiling()):
+            self._look_at(x)
         if (at is None) != (edit is None):
             raise UserError("at and edit go together")
         if at == "input":
@@ -133,6 +137,17 @@ class Classifier(nn.Module):
                 "it one: give a larger batch (drop a last one that is too small) or larger images"
             ) from error
         return Output({name: self._head(name)(features) for name in heads}, tapped)
+
+    def _look_at(self, x: Tensor) -> None:
+        """Warn of pixels outside [0,1] in the first pass; a look at every batch would have a GPU waited for."""
+        self.seen_pixels = True
+        low, high = x.detach().aminmax()
+        if x.numel() and not (low >= -0.01 and high <= 1.01):
+            warnings.warn(
+                f"pixels from {float(low):.2f} to {float(high):.2f} were given, and [0,1] is wanted: the Classifier "
+                "normalises images itself. If yours are normalised already, make it with mean=(0, 0, 0), std=(1, 1, 1)",
+                stacklevel=3,
+            )
 
     @torch.compiler.disable  # a graph compiled without the hook would be used with it: images unmixed, labels mixed
     def _edited(self, x: Tensor, heads: Sequence[str], tap: bool, at: str, edit: Callable[[Tensor], Tensor]) -> Output:

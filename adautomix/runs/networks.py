@@ -1,5 +1,6 @@
 """The networks of a Run: made new from its config, or as training left them."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,14 +45,16 @@ def build_classifier(
 
 
 def load_classifier(
-    run: Run, role: str = "student", device: torch.device | str = "cpu", *, unfinished: bool = False
+    run: Run | str | Path, role: str = "student", device: torch.device | str = "cpu", *, unfinished: bool = False
 ) -> Classifier:
     """Return a run's student or teacher in eval mode, without gradients.
 
     Args:
+        run: or its folder.
         unfinished: accept a run whose training has not finished.
     Raises: UserError for an unknown role, or a run without a finished checkpoint.
     """
+    run = run if isinstance(run, Run) else Run(Path(run))
     if role not in ROLES:
         raise UserError(f"role must be student or teacher, got {role!r}")
     if role not in run.roles:
@@ -63,13 +66,14 @@ def load_classifier(
     return model.eval().requires_grad_(False)
 
 
-def load_method(run: Run, device: torch.device | str = "cpu", *, unfinished: bool = False) -> MixMethod:
+def load_method(run: Run | str | Path, device: torch.device | str = "cpu", *, unfinished: bool = False) -> MixMethod:
     """Return a run's method with what it trained beside the student: AutoMix's and AdAutoMix's generator.
 
     And with its state, RecursiveMix's last mixed batch; a published run has none.
 
     Args and errors as for `load_classifier`.
     """
+    run = run if isinstance(run, Run) else Run(Path(run))
     state = _state(run, unfinished)
     method = make_method(run.config.method, build_classifier(run.config, _images(run)), run.config.options)
     for name, module in method.trainable_modules().items():

@@ -4,6 +4,7 @@ import shlex
 import sys
 
 import pytest
+from helpers import ROOT
 from helpers.checkpoints import in_their_layout, small_networks, write_checkpoint
 from helpers.plans import command, write_notebook, write_plan
 from helpers.trees import write_tree
@@ -125,6 +126,64 @@ def test_help_says_what_every_flag_does(capsys, name):
         assert all(flag in shown for flag in ("--data", "--method", "--epochs", "--seed", "--lr", "--devices"))
         assert "cutmix" in shown
         assert "digits" in shown
+
+
+GOLDEN = str(ROOT / "tests" / "golden" / "run")
+
+
+def test_predict_prints_or_writes_what_a_run_takes_images_for(tmp_path, capsys):
+    (run,) = find_runs(GOLDEN, method="adautomix")
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(tmp_path / "red.png")
+    assert call("predict", str(run.path), str(tmp_path / "red.png"), "--top", "2") == 0
+    line = capsys.readouterr().out.strip()
+    assert line.startswith(f"{tmp_path / 'red.png'}: ")
+    assert line.count(" %") == 2
+    assert call("predict", str(run.path), str(tmp_path / "red.png"), "--csv", str(tmp_path / "told.csv")) == 0
+    rows = (tmp_path / "told.csv").read_text().splitlines()
+    assert rows[0] == "file,rank,class,probability"
+    assert len(rows) == 4
+    assert call("predict", str(run.path), str(tmp_path / "blue.png")) == 2
+    assert "there is no file or folder" in capsys.readouterr().err
+
+
+def test_table_shows_what_was_evaluated_in_each_format(capsys):
+    shown = {}
+    for form in ("text", "csv", "markdown", "latex"):
+        assert call("table", GOLDEN, "--format", form) == 0
+        shown[form] = capsys.readouterr().out
+    first = shown["csv"].splitlines()[0].split(",")
+    assert first[:2] == ["data", "method"]
+    assert {"role", "top1", "sd", "seeds"} <= set(first)
+    assert shown["markdown"].splitlines()[1].replace(" ", "") == "|" + "---|" * len(first)
+    assert "\\toprule" in shown["latex"]
+    assert all("adautomix" in text for text in shown.values())
+    assert len({len(text.splitlines()) for text in (shown["text"], shown["csv"])}) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["nowhere"], "there is no folder nowhere"),
+        ([GOLDEN, "--evaluator", "acuracy"], "did you mean"),
+        ([GOLDEN, "--evaluator", "pgd"], "none of these runs has results of pgd"),
+        ([GOLDEN, "--value", "per_class"], "is no number"),
+    ],
+)
+def test_a_table_that_cannot_be_had_is_told(asked, message, capsys):
+    assert call("table", *asked) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_evaluate_takes_several_folders(tmp_path, capsys):
+    flags = shlex.split("--data digits --epochs 1 --width 4 --per-class 5 --batch-size 10")
+    folders = [str(tmp_path / name) for name in "ab"]
+    for folder in folders:
+        assert call("train", *flags, "--runs", folder) == 0
+    capsys.readouterr()
+    assert call("evaluate", *folders, "--evaluators", "calibration") == 0
+    assert capsys.readouterr().out.count("calibration of the student") == 2
+    assert call("evaluate", folders[0], str(tmp_path / "c")) == 2
+    assert "there is no folder" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_not_finite_is_a_message_and_code_1(tmp_path, capsys):

@@ -73,7 +73,7 @@ def test_a_class_that_no_validation_image_shows_is_no_obstacle():
 
 
 def test_images_that_are_all_right_have_no_temperature():
-    with pytest.raises(UserError, match=r"0\.01.* 3 images are right"):
+    with pytest.raises(UserError, match=r"0\.01\. 3 of 3 images are answered right; take more"):
         fit_temperature(5 * torch.eye(3), torch.arange(3))
 
 
@@ -114,3 +114,13 @@ def test_each_half_is_divided_by_the_temperature_of_the_other():
 def test_halves_need_two_images():
     with pytest.raises(UserError, match="got 1"):
         cross_fit(torch.ones(1, 2), torch.zeros(1, dtype=torch.long))
+
+
+def test_images_that_are_wrong_are_not_called_right():
+    """Logits that are all but equal ask for a low temperature, too."""
+    rng = torch.Generator().manual_seed(0)
+    labels = torch.arange(200) % 4
+    logits = 0.002 * torch.randn(200, 4, generator=rng)
+    logits[torch.arange(140), labels[:140]] += 0.01
+    with pytest.raises(UserError, match=r"1\d\d of 200 images are answered right; its logits are all but equal"):
+        fit_temperature(logits, labels)

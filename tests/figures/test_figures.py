@@ -240,3 +240,10 @@ def test_of_many_lines_three_keep_their_colour_and_the_legend_counts_the_rest():
     few = points[points["method"].isin(methods[:4])]
     axis = figures.robustness_curves(few, x="ratio", name="ratio").axes[0]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == methods[:4]
+
+
+def test_a_run_of_a_method_that_is_gone_is_grey_and_last():
+    rows = pd.DataFrame({"method": ["stripes", "mixup", "vanilla"], "label": ["stripes", "mixup", "vanilla"]})
+    colors = figures.label_colors(rows)
+    assert list(colors) == ["vanilla", "mixup", "stripes"]
+    assert colors["stripes"] == (0.5, 0.5, 0.5)

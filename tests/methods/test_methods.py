@@ -266,3 +266,10 @@ def test_a_batch_shares_its_draws_and_images_have_partners_of_their_own(any_meth
     for name, value in one.items():
         equal = torch.equal(value, other[name]) if isinstance(value, torch.Tensor) else value == other[name]
         assert equal != (name.startswith("index") and value is not None), name
+
+
+@pytest.mark.parametrize("labels", [torch.rand(4), torch.eye(5)[:4], torch.ones(4, dtype=torch.bool)], ids=str)
+def test_labels_that_are_no_class_ids_are_refused(start, labels):
+    method, ctx = start("mixup")
+    with pytest.raises(UserError, match=r"labels must be class ids \[B\]"):
+        method.mix(tiny_batch()[0], labels, ctx, method.draw(4, ctx))

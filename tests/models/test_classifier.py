@@ -1,6 +1,7 @@
 """The Classifier: does it normalise, resize, tap and edit inside, with any network of a user's own?"""
 
 import copy
+import warnings
 
 import pytest
 import timm
@@ -193,3 +194,16 @@ def test_a_timm_network_with_its_classifier_left_in_is_refused():
     net = timm.create_model("resnet10t", num_classes=10)
     with pytest.raises(UserError, match="reset_classifier"):
         Classifier(net, 5, image_size=32)
+
+
+def test_pixels_outside_0_to_1_are_told_once_unless_somebody_else_normalises():
+    student = tiny_classifier()
+    x = tiny_batch()[0] * 4 - 2
+    with pytest.warns(UserWarning, match=r"pixels from -\d.* normalised already, make it with mean=\(0, 0, 0\)"):
+        student(x)
+    others = [student, Classifier(TinyNet(), 5, mean=(0, 0, 0), std=(1, 1, 1), image_size=8)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for model in others:
+            model(x)
+        tiny_classifier()(tiny_batch()[0])

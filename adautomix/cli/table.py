@@ -1,0 +1,46 @@
+"""`adautomix table`: what was evaluated of many runs, for a terminal, a spreadsheet, a README or a paper."""
+
+from adautomix.cli.arguments import Table
+from adautomix.cli.runs import finished
+from adautomix.utils.errors import UserError
+
+VALUES = {"calibration": "ece", "occlusion": "mean", "released": "fgsm_top1", "temperature": "temperature"}
+"""What is shown of an evaluator that gives no top1."""
+
+
+def show_table(args: Table) -> int:
+    """Print a row a setting and network: mean and standard deviation over seeds, of three or more."""
+    from adautomix.evaluate import ALL_EVALUATORS
+    from adautomix.results.tables import table
+    from adautomix.utils.errors import unknown
+
+    known = [*ALL_EVALUATORS, "temperature"]
+    if args.evaluator not in known:
+        raise unknown("evaluator", args.evaluator, known)
+    value = args.value or VALUES.get(args.evaluator, "top1")
+    rows = table(finished(args.runs), args.evaluator, value).drop(columns=["label", "values"])
+    if rows.empty:
+        more = f"--evaluators {args.evaluator}"
+        raise UserError(f"none of these runs has results of {args.evaluator}: adautomix evaluate {more}")
+    if not all(isinstance(mean, float | int) for mean in rows["mean"]):
+        raise UserError(f"{value} of {args.evaluator} is no number, and has no mean; choose another --value")
+    rows = rows.rename(columns={"mean": value, "n": "seeds"})
+    if args.format == "csv":
+        print(rows.to_csv(index=False), end="")
+        return 0
+    shown = rows.map(_cell)
+    if args.format == "latex":
+        print(shown.to_latex(index=False, escape=True), end="")
+    elif args.format == "markdown":
+        lines = [list(map(str, shown.columns)), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
+        print("\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines))
+    else:
+        print(shown.to_string(index=False))
+    return 0
+
+
+def _cell(value: object) -> str:
+    """Return a cell as it is read: two decimals, and a dash for a standard deviation of too few seeds."""
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.2f}"
+    return str(value)

@@ -1,0 +1,71 @@
+"""What a trained Run says of new image files: its classes and how sure it is of them.
+
+Files are read as the evaluators read test images. A temperature that was chosen for the Run (notebook 11, or
+`fit_temperature`) makes it as sure as it should be; without one a network is as sure as it was trained to be.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from adautomix.data.images import EXTENSIONS, read_for_test
+from adautomix.evaluate.batching import BATCH, logits_of
+from adautomix.runs.networks import load_classifier
+from adautomix.runs.run import Run
+from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import choose_device
+
+
+@torch.no_grad()
+def classify(
+    run: Run | str | Path,
+    files: Iterable[str | Path],
+    *,
+    role: str | None = None,
+    top: int = 3,
+    device: str = "auto",
+) -> pd.DataFrame:
+    """Return the most probable classes of image files, a row a file and class, the first ones first.
+
+    Args:
+        run: a finished Run, or its folder, which may have been copied from elsewhere.
+        files: image files, or folders, of which all images are taken, those in folders below too.
+        role: student or teacher; default: the student, of a Run that is published without one the teacher.
+        top: classes a file.
+    Returns: columns file, rank (1 is the most probable), class, probability (0 to 1).
+    Raises: UserError for no image, a file that cannot be read, or a Run that is not trained to its end.
+    """
+    run = run if isinstance(run, Run) else Run(Path(run))
+    if top < 1:
+        raise UserError(f"top must be 1 or more, got {top}")
+    paths = list(_images(files))
+    role, where = role or run.roles[0], choose_device(device)
+    network = load_classifier(run, role, where)
+    classes, side = run.info["dataset"]["classes"], run.info["dataset"]["size"]
+    chosen = run.metrics("temperature", role)
+    temperature = 1.0 if chosen is None else chosen["value"]["temperature"]
+    rows = []
+    for part in (paths[start : start + BATCH] for start in range(0, len(paths), BATCH)):
+        x = torch.stack([read_for_test(path, side) for path in part]).to(where).float() / 255
+        best = (logits_of(network, x).float() / temperature).softmax(dim=1).cpu().topk(min(top, len(classes)))
+        for path, values, ids in zip(part, best.values.tolist(), best.indices.tolist(), strict=True):
+            named = zip(values, ids, strict=True)
+            rows += [(str(path), rank, classes[k], value) for rank, (value, k) in enumerate(named, 1)]
+    return pd.DataFrame(rows, columns=["file", "rank", "class", "probability"])
+
+
+def _images(files: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield image files, and those below folders; raises UserError for a path that is neither, and for none at all."""
+    count = 0
+    for path in map(Path, files):
+        if not path.exists():
+            raise UserError(f"there is no file or folder {path}")
+        below = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS) if path.is_dir() else [path]
+        if not below:
+            raise UserError(f"the folder {path} holds no image file ({', '.join(sorted(EXTENSIONS))})")
+        count += len(below)
+        yield from below
+    if not count:
+        raise UserError("no image file was given")

@@ -1,0 +1,74 @@
+"""New image files: a Run says what it takes them for, as the evaluators read them."""
+
+import shutil
+
+import pytest
+import torch
+from helpers import ROOT
+from PIL import Image
+
+from adautomix import classify
+from adautomix.data.images import read_for_test
+from adautomix.runs.networks import load_classifier
+from adautomix.runs.run import find_runs
+from adautomix.utils.errors import UserError
+
+
+@pytest.fixture
+def run():
+    return find_runs(ROOT / "tests" / "golden" / "run", method="adautomix")[0]
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "below").mkdir()
+    rng = torch.Generator().manual_seed(0)
+    for name in ("b.png", "a.PNG", "below/c.png"):
+        pixels = torch.randint(0, 256, (20, 30, 3), dtype=torch.uint8, generator=rng)
+        Image.fromarray(pixels.numpy()).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+@pytest.mark.parametrize("role", ["student", "teacher"])
+def test_classes_are_those_of_the_network_most_probable_first(run, files, role):
+    told = classify(run, [files], role=role, top=2)
+    assert [(file.removeprefix(f"{files}/"), rank) for file, rank in zip(told["file"], told["rank"], strict=True)] == [
+        (name, rank) for name in ("a.PNG", "b.png", "below/c.png") for rank in (1, 2)
+    ]
+    images, classes = run.info["dataset"]["size"], run.info["dataset"]["classes"]
+    x = torch.stack([read_for_test(file, images) for file in dict.fromkeys(told["file"])]) / 255
+    shares, ids = load_classifier(run, role)(x).logits["one"].softmax(dim=1).topk(2)
+    assert told["class"].tolist() == [classes[k] for row in ids for k in row]
+    assert told["probability"].tolist() == pytest.approx(shares.flatten().tolist(), abs=1e-6)
+
+
+def test_a_folder_of_a_run_will_do_and_a_chosen_temperature_is_used(run, files, tmp_path_factory):
+    copied = shutil.copytree(run.path, tmp_path_factory.mktemp("copied") / "run")
+    plain = classify(copied, [files / "b.png"])
+    (kept,) = find_runs(copied)
+    kept.write_metrics("temperature", "student", {"value": {"temperature": 50.0}, "n_images": 3})
+    calm = classify(copied, [files / "b.png"])
+    assert plain["class"].tolist() == calm["class"].tolist()
+    assert calm["probability"][0] < plain["probability"][0]
+    assert calm["probability"][0] == pytest.approx(1 / len(kept.info["dataset"]["classes"]), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "no image file was given"),
+        (["nowhere.png"], "there is no file or folder"),
+        (["empty"], "holds no image file"),
+        (["notes.txt"], "notes.txt"),
+    ],
+)
+def test_what_is_no_image_is_told(run, files, given, message):
+    (files / "empty").mkdir()
+    with pytest.raises(UserError, match=message):
+        classify(run, [files / name for name in given])
+
+
+def test_at_least_one_class_is_asked_for(run, files):
+    with pytest.raises(UserError, match="top must be 1 or more"):
+        classify(run, [files], top=0)
