@@ -13,7 +13,7 @@ import pandas as pd
 from adautomix.results.comparable import each_once, group_key, settings
 from adautomix.results.statistics import seed_sd
 from adautomix.runs.run import ROLES, Run
-from adautomix.utils.errors import unknown
+from adautomix.utils.errors import UserError, unknown
 
 ALWAYS = ("data", "method", "backbone", "epochs")
 """Columns every table has; further settings appear where groups differ in them."""
@@ -27,7 +27,7 @@ def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1")
     The columns name data set, method, backbone and epochs, every other setting in which the groups differ, and a
     `label` that is unique among the groups of a data set. The same run found twice counts once.
 
-    Raises: UserError if the evaluator does not give that value.
+    Raises: UserError if the evaluator does not give that value, or it is no number.
     """
     found = measured(runs, evaluator)
     keys = _keys(run for run, *_ in found)
@@ -35,6 +35,9 @@ def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1")
     for run, role, result in found:
         if value not in result["value"]:
             raise unknown(f"value of {evaluator}", value, result["value"])
+        if not isinstance(result["value"][value], int | float):
+            numbers = [name for name, number in result["value"].items() if isinstance(number, int | float)]
+            raise UserError(f"{value} of {evaluator} is no number, and has no mean; take {', '.join(numbers)}")
         rows.append({"key": keys[run.id], "role": role, "value": result["value"][value]})
     values = pd.DataFrame(rows, columns=["key", "role", "value"])
     stats = values.groupby(["key", "role"], sort=False)["value"]
