@@ -1,6 +1,7 @@
 """New image files: a Run says what it takes them for, as the evaluators read them."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def test_classes_are_those_of_the_network_most_probable_first(run, files, role):
         (name, rank) for name in ("a.PNG", "b.png", "below/c.png") for rank in (1, 2)
     ]
     images, classes = run.info["dataset"]["size"], run.info["dataset"]["classes"]
-    x = torch.stack([read_for_test(file, images) for file in dict.fromkeys(told["file"])]) / 255
+    x = torch.stack([read_for_test(Path(file), images) for file in dict.fromkeys(told["file"])]) / 255
     shares, ids = load_classifier(run, role)(x).logits["one"].softmax(dim=1).topk(2)
     assert told["class"].tolist() == [classes[k] for row in ids for k in row]
     assert told["probability"].tolist() == pytest.approx(shares.flatten().tolist(), abs=1e-6)
