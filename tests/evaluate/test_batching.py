@@ -33,7 +33,7 @@ def test_right_answers_are_counted_by_version_and_images_without_an_index_are_nu
     counts = count_right(student.eval(), cut(2, x, y), versions)
     assert counts.right == {"zeros": 2, "ones": 3}
     assert counts.top1("ones") == 60
-    assert (counts.n, counts.side) == (5, 4)
+    assert (counts.n, counts.size) == (5, (4, 4))
     assert numbers == [0, 1, 2, 3, 4]
     count_right(student, cut(2, x, y, torch.arange(7, 12)), versions)
     assert numbers[5:] == [7, 8, 9, 10, 11]
