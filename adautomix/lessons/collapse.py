@@ -1,4 +1,4 @@
-"""What notebook 03 says of runs whose masks show one image alone: that they have collapsed, and what it means to lead.
+"""What notebook 03 says of runs whose masks show one image alone: that they collapsed, and what a lead does not show.
 
 A collapsed generator leaves its network clean images, under a label that also names an image which is not there.
 """
@@ -10,7 +10,7 @@ COLLAPSED = 0.05
 
 
 def collapse_told(entropy: Mapping[str, float], top1: Mapping[str, float], shown: Mapping[str, float]) -> str:
-    """Return sentences on which generators have collapsed, and what it means if a network of theirs is the best.
+    """Return sentences on which generators have collapsed, and what a lead of such a network does not show.
 
     Args:
         entropy: of the masks at the end of a run, in nats, by the run's label; a cut by boxes would be low as well.
@@ -25,8 +25,8 @@ def collapse_told(entropy: Mapping[str, float], top1: Mapping[str, float], shown
         lines += [f"{label} has collapsed: at equal shares of the label image 1 has {shown[label]:.2f} of the pixels"]
     best = max(top1, key=lambda label: top1[label], default=None)
     if best in collapsed:
-        lines += [f"{best} is the most accurate all the same ({top1[best]:.1f} %): its network was trained on"]
-        lines += ["clean images with a softened label; that is what leads here, not mixing"]
+        lines += [f"{best} is the most accurate all the same ({top1[best]:.1f} %): by the end its network was shown"]
+        lines += ["clean images with a softened label, so its lead is no evidence that mixing helped"]
     elif best is not None:
         lines += [f"the most accurate, {best} ({top1[best]:.1f} %), has not collapsed"]
     return "\n".join(lines)

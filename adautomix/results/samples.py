@@ -15,6 +15,7 @@ Z = 1.959964
 def wilson(percent: float, n: int) -> tuple[float, float]:
     """Return low and high of the 95 % interval of a share of n images, all in percent, within 0 and 100.
 
+    Not scipy's, which takes whole counts: a mean over corruptions is none.
     Source: Wilson 1927, the score interval; unlike mean ± 1.96 standard errors it holds near 0 and 100 % as well.
     """
     share, wide = percent / 100, Z**2 / n

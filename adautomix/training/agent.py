@@ -18,12 +18,16 @@ from typing import Any
 
 STORE = "ADAUTOMIX_STORE"
 """Environment variable: the file by which ranks on one machine find each other, with no port that others can reach."""
+PARENT = "ADAUTOMIX_PARENT"
+"""Environment variable: the process id of who started this one, which may be gone before this one can ask."""
 TASK, LINES, EXITS = "task.json", "lines", "exits.json"
 """Files of the folder: what is to be trained, what the first rank says, and every failed rank's exit code."""
 
 
 def main(folder: Path, ranks: int) -> int:
     """Start the ranks, wait for them, and end all of them as soon as one failed; return an exit code."""
+    # Until torch's launcher has handlers of its own, which takes seconds: whoever started us may end meanwhile.
+    signal.signal(signal.SIGTERM, lambda *_: (shutil.rmtree(folder, ignore_errors=True), os._exit(1)))
     follow_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -31,7 +35,7 @@ def main(folder: Path, ranks: int) -> int:
 
     from adautomix.utils.files import write_json
 
-    os.environ |= environment(folder)
+    os.environ |= environment(folder) | {PARENT: str(os.getpid())}
     tempfile.tempdir = str(folder)  # the launcher makes a folder for logs, and forgets it when it is ended
     config = LaunchConfig(
         min_nodes=1,
@@ -69,7 +73,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 def follow_parent(act: Callable[[], Any]) -> None:
     """Act as soon as the parent process is gone, killed maybe: nothing is left behind."""
-    parent = os.getppid()
+    parent = int(os.environ.get(PARENT, os.getppid()))
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -20,7 +20,7 @@ import torch
 
 import adautomix
 from adautomix.config import TrainConfig
-from adautomix.training.agent import EXITS, LINES, TASK
+from adautomix.training.agent import EXITS, LINES, PARENT, TASK
 from adautomix.utils.errors import RankError, UserError
 from adautomix.utils.files import read_json, write_json
 
@@ -72,6 +72,7 @@ def start_agent(folder: Path, devices: int, noise: TextIO) -> subprocess.Popen:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
         "OMP_NUM_THREADS": str(threads),
+        PARENT: str(os.getpid()),
     }
     command = [sys.executable, "-m", "adautomix.training.agent", str(folder), str(devices)]
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": noise, "stderr": noise}

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -93,6 +94,30 @@ def test_an_interrupt_ends_all_processes_and_leaves_the_callers_signals_alone(fo
     assert processes(folder) == {}
     assert not [*folder.glob("adautomix-*"), *folder.glob("torchelastic*")]
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+@linux
+@pytest.mark.slow
+def test_a_command_that_is_killed_at_once_leaves_neither_an_agent_nor_its_folder(folder):
+    """Before the agent could ask who started it, or torch's launcher could clean up."""
+    own = folder / "adautomix-own"
+    own.mkdir()
+    script = f"""
+import os
+from pathlib import Path
+from adautomix.training.launch import start_agent
+from adautomix.utils.files import write_json
+own = Path({str(own)!r})
+write_json(own / "task.json", {{}})
+start_agent(own, 2, (own / "noise").open("w"))
+os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    deadline = time.monotonic() + 120
+    while processes(folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes(folder) == {}
+    assert not own.exists()
 
 
 def test_ranks_that_torchrun_started_find_each_other_by_its_variables():

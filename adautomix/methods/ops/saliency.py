@@ -8,8 +8,6 @@ happen, or a method that only looks would train another student than one that do
 """
 
 import math
-from collections.abc import Callable
-from functools import wraps
 
 import torch
 import torch.nn.functional as F
@@ -26,28 +24,21 @@ BLUR_SIGMA, BLUR_SIDE = 2.5, 9
 """Final Gaussian, px at the map's size."""
 
 
-def in_float32(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return a function of images that autocast leaves alone: in bfloat16 maps have ties, and peaks elsewhere."""
-
-    @wraps(function)
-    def exact(x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return function(x)
-
-    return exact
-
-
 @torch.no_grad()
-@in_float32
 def spectral_residual(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
     """Return how much each pixel stands out from its image, zero or more, by batched FFT; nothing but x is read.
 
     Args:
         x: images in [0,1]; what three channels weigh is known, of other numbers of them all weigh the same.
     """
+    with torch.autocast(x.device.type, enabled=False):  # in bfloat16 maps have ties, and peaks elsewhere
+        return _spectral_residual(x.float())
+
+
+def _spectral_residual(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
     height, width = x.shape[-2:]
     weights = LUMA if x.shape[1] == 3 else [1 / x.shape[1]] * x.shape[1]
-    grey = torch.einsum("bchw,c->bhw", x.float(), torch.tensor(weights, device=x.device))
+    grey = torch.einsum("bchw,c->bhw", x, torch.tensor(weights, device=x.device))
     if max(height, width) > LARGEST:
         ratio = LARGEST / max(height, width)
         small = (max(1, round(height * ratio)), max(1, round(width * ratio)))
