@@ -268,7 +268,11 @@ def test_a_batch_shares_its_draws_and_images_have_partners_of_their_own(any_meth
         assert equal != (name.startswith("index") and value is not None), name
 
 
-@pytest.mark.parametrize("labels", [torch.rand(4), torch.eye(5)[:4], torch.ones(4, dtype=torch.bool)], ids=str)
+@pytest.mark.parametrize(
+    "labels",
+    [torch.rand(4), torch.eye(5)[:4], torch.ones(4, dtype=torch.bool)],
+    ids=["fractions", "one_hot", "bool"],  # a drawn number in a name is another test in every process
+)
 def test_labels_that_are_no_class_ids_are_refused(start, labels):
     method, ctx = start("mixup")
     with pytest.raises(UserError, match=r"labels must be class ids \[B\]"):
