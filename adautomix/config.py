@@ -135,6 +135,8 @@ class TrainConfig(_Checked):
     """Start from timm's ImageNet weights."""
     drop_path: float | None = None
     """Rate of stochastic depth (default: timm's for that network; released Swin-T 0.2, ConvNeXt-T 0.3)."""
+    flip: bool | None = None
+    """Mirror every other training image (default: as is usual for the data set; False where left and right matter)."""
     rand_augment: str | None = None
     """RandAugment of training images in timm's words, e.g. rand-m7-mstd0.5 (released transformers; default: none)."""
     epochs: int = 10

@@ -19,7 +19,8 @@ from train_step import random_images
 from adautomix.config import OptimConfig, TrainConfig
 from adautomix.data.base import Dataset, describe
 from adautomix.methods import METHODS, make_method, resolve_options
-from adautomix.methods.base import Context, MixMethod
+from adautomix.methods.base import MixMethod
+from adautomix.methods.context import Context
 from adautomix.models.generator import MixBlock
 from adautomix.runs.networks import build_classifier
 from adautomix.training.graphs import WARM_UP, StepGraphs

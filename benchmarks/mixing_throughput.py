@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from adautomix.methods import METHODS, make_method
-from adautomix.methods.base import Context
+from adautomix.methods.context import Context
 from adautomix.methods.ops.mixing import draw_index, sample_lam
 from adautomix.methods.puzzlemix.method import PuzzleDraws, PuzzleMix
 from adautomix.models.backbones import build_backbone

@@ -17,7 +17,7 @@ from helpers.tiny import CLASSES, tiny_classifier
 
 from adautomix.data.base import Dataset, MemorySplit
 from adautomix.methods import METHODS, make_method
-from adautomix.methods.base import Context
+from adautomix.methods.context import Context
 
 torch.set_num_threads(1)
 # Most plans of the tests are of notebooks of a line or two: their kernels need no torch, which costs seconds a worker.

@@ -76,7 +76,7 @@ def test_the_hash_covers_every_field_but_where_the_run_happens():
         "ema": EmaConfig(warmup=False), "precision": "bfloat16", "channels_last": True, "seed": 1,
         "validation": 0.1, "drop_path": 0.1, "rand_augment": "rand-m7-mstd0.5",
         "eval_precision": "bfloat16", "decode": "gpu", "tap": "layer2",
-        "sync_bn": True,
+        "sync_bn": True, "flip": False,
     }  # fmt: skip
     same = {
         "root": "elsewhere",

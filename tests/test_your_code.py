@@ -1,8 +1,10 @@
 """The page "In your own training code": every snippet is executed as it stands."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import warnings
 
 import pytest
@@ -11,9 +13,12 @@ from helpers import ROOT
 from helpers.your_code import PAGE, SNIPPETS, Small, batches, execute, moved, names
 from torch import nn
 
+from adautomix import UserError
+from adautomix.utils.lazy import LazyTable
+
 
 def test_the_page_has_a_snippet_in_every_section():
-    assert len(SNIPPETS) == 13
+    assert len(SNIPPETS) == 14
     assert all(len(snippets) == 1 for snippets in SNIPPETS.values())
     assert max(len(line) for line in PAGE.splitlines() if not line.startswith("|")) <= 125
 
@@ -186,6 +191,49 @@ def test_hugging_faces_trainer(tmp_path):
     before = execute("Hugging Face Trainer", values)
     assert values["ctx"].step == 4
     assert moved(values["student"], before)
+
+
+def test_a_method_of_an_installed_package(tmp_path):
+    """As pip leaves it: the file, and its entry point in the package's metadata. It is trained, evaluated, tabled."""
+    (toml,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    project = tomllib.loads(toml)
+    (tmp_path / "my_mixing.py").write_text(SNIPPETS["A method of your own"][0])
+    held = tmp_path / "my_mixing-0.1.dist-info"
+    held.mkdir()
+    (held / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['project']['name']}\nVersion: 0.1\n")
+    groups = project["project"]["entry-points"].items()
+    lines = [f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for name, points in groups]
+    (held / "entry_points.txt").write_text("".join(lines))
+
+    def run(*arguments):
+        answer = subprocess.run(
+            [sys.executable, "-m", "adautomix", *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    few = ("--width", "4", "--epochs", "1", "--per-class", "5", "--batch-size", "10", "--device", "cpu")
+    assert "student" in run("train", "--method", "mine", "--option", "alpha=0.5", "--runs", "runs", *few)
+    run("evaluate", "runs", "--evaluators", "calibration")
+    assert "mine" in run("table", "runs", "--evaluator", "calibration")
+    assert "mine" in run("train", "--help")
+
+
+def test_a_package_that_is_broken_or_takes_our_name_is_told(tmp_path, monkeypatch):
+    held = tmp_path / "theirs-1.dist-info"
+    held.mkdir()
+    (held / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
+    (held / "entry_points.txt").write_text("[adautomix.methods]\nmixup = theirs:MixUp\ngone = no_such_module:Gone\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    table = LazyTable("method", "adautomix.methods", {"mixup": "mixup:MixUp"})
+    with pytest.warns(UserWarning, match="theirs has a method 'mixup', which is one of ours"):
+        assert table["mixup"].__module__ == "adautomix.methods.mixup"
+    with pytest.raises(UserError, match="method 'gone' of the package theirs cannot be imported from no_such_module"):
+        table["gone"]
 
 
 def test_timms_training_script():

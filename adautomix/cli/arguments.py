@@ -20,6 +20,9 @@ class Train:
     """Peak learning rate, short for --optim.student.lr."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """An option of the method, as name=value; may be given several times (--option alpha=0.4)."""
+    generator: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A setting of the optimiser of AutoMix's and AdAutoMix's generators, as name=value (--generator lr=0.01); may be
+    given several times (default: all as the student's)."""
     recipe: str | None = None
     """Start from a cell of the paper's tables, such as cifar100_resnet18/adautomix; other flags then change it."""
     budget: float = 1.0

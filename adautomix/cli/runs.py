@@ -3,12 +3,13 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adautomix.cli.arguments import FAILED, Evaluate, Import, Predict, Recipes, Train, setting
+from adautomix.config import OptimConfig, TrainConfig, from_dict
 from adautomix.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def train_one(args: Train) -> int:
     if args.lr is not None:
         student = replace(config.optim["student"], lr=args.lr)
         config = replace(config, optim=config.optim | {"student": student})
+    if args.generator:
+        config = with_generator(config, dict(map(setting, args.generator)))
     run = train(config, args.runs, devices=args.devices, max_restarts=args.max_restarts)
     if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes says it
         return 0
@@ -62,6 +65,21 @@ def train_one(args: Train) -> int:
 
         print(outcome(args.recipe, run.config, run.info["dataset"]))
     return 0
+
+
+def with_generator(config: TrainConfig, settings: Mapping[str, Any]) -> TrainConfig:
+    """Return a config whose generator has these settings of its own, and else the student's.
+
+    Raises: UserError for a setting that no optimiser has, a wrong value, and a method without a generator.
+    """
+    from adautomix.methods import METHODS
+    from adautomix.methods.learned import GeneratorMethod
+
+    if not issubclass(METHODS[config.method], GeneratorMethod):
+        raise UserError(f"--generator is for methods that train one, such as adautomix; {config.method} does not")
+    optim = config.optim_for("generator")
+    own = from_dict(OptimConfig, asdict(optim) | settings)
+    return replace(config, optim=config.optim | {"generator": own})
 
 
 def require_recipe_epochs(args: Train) -> None:

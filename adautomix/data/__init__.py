@@ -1,7 +1,10 @@
-"""Data sets, their augmentation, and the loaders that batch them. A new set is a file here and a line in DATASETS."""
+"""Data sets, their augmentation, and the loaders that batch them. A new set is a file here and a line in
+DATASETS, or an entry point of a package of your own.
+"""
 
 import functools
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +67,8 @@ def load_dataset(
 def dataset_for(config: "TrainConfig") -> "Dataset":
     """Return the data set that a training config names; its remarks are for the caller to tell."""
     fields = ("data", "root", "size", "per_class", "validation", "allow_missing_classes")
-    return _loaded(*(getattr(config, name) for name in fields))
+    dataset = _loaded(*(getattr(config, name) for name in fields))
+    return dataset if config.flip is None else replace(dataset, flip=config.flip)
 
 
 def _loaded(

@@ -75,9 +75,10 @@ def predict_finite(model: nn.Module, batches: Iterable[Any]) -> Predictions:
 
 
 def accuracy_metrics(predictions: Predictions) -> dict[str, Any]:
-    """Return `top1`, `top5` and `per_class` in percent, and the mean cross-entropy `loss` in nats.
+    """Return `top1`, `top5`, `balanced` and `per_class` in percent, and the mean cross-entropy `loss` in nats.
 
-    A class without test images has None. With fewer than five classes top5 is of all of them, so 100.
+    `balanced` is the mean over classes, each counting alike however many images it has. A class without test images
+    has None, and is not in it. With fewer than five classes top5 is of all of them, so 100.
     """
     logits, labels = predictions.logits, predictions.labels
     classes = logits.shape[1]
@@ -85,9 +86,11 @@ def accuracy_metrics(predictions: Predictions) -> dict[str, Any]:
     correct = ranked[:, 0].double()
     total, right = (torch.bincount(labels, weights=w, minlength=classes) for w in (None, correct))
     per_class = [100 * r / t if t else None for r, t in zip(right.tolist(), total.tolist(), strict=True)]
+    there = [value for value in per_class if value is not None]
     return {
         "top1": 100 * correct.mean().item(),
         "top5": 100 * ranked.any(dim=1).double().mean().item(),
+        "balanced": sum(there) / len(there),
         "loss": F.cross_entropy(logits, labels).item(),
         "per_class": per_class,
     }

@@ -15,8 +15,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "diagram": "framework",
         "evidence": "curves_and_rates gain_curves ours_and_theirs replayed_windows",
         "pictures": "image_row label_text mixed_pictures paint picture_grid",
+        "printed": "format_table paper_table",
         "robust": "corruption_heatmap ece_scatter protocol_dots reliability_diagram reliability_grid robustness_curves",
         "sliders": "explore",
-        "style": "by_method format_table label_colors method_colors paper_table save set_style short_labels",
+        "style": "by_method label_colors method_colors save set_style short_labels",
     },
 )

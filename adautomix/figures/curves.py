@@ -10,7 +10,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adautomix.figures.style import GREY, ROLE_COLORS, line_colors, line_style, name_lines, panels
+from adautomix.figures.lines import GREY, line_colors, line_style, name_lines
+from adautomix.figures.style import ROLE_COLORS, panels
 
 COSINE = "loss_cosine"
 """AdAutoMix's L_cosine in a history: a mean cosine in [-1,1], to be high, among losses in nats."""
@@ -21,7 +22,7 @@ FURTHER = ("#D55E00", "#00795C", "0.25")
 def learning_curves(histories: pd.DataFrame) -> Figure:
     """Draw accuracy against the epoch, one panel a role, one line a label; the band is the range over seeds.
 
-    With more than six labels three are in colour (see `style.line_colors`).
+    With more than six labels three are in colour (see `lines.line_colors`).
 
     Args:
         histories: what `results.histories` returns.

@@ -11,17 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from adautomix.figures.style import (
-    BESIDE,
-    ROLE_COLORS,
-    label_colors,
-    line_colors,
-    line_style,
-    name_lines,
-    name_top_grey,
-    panels,
-    short_labels,
-)
+from adautomix.figures.lines import line_colors, line_style, name_lines, name_top_grey
+from adautomix.figures.style import BESIDE, ROLE_COLORS, label_colors, panels, short_labels
 
 RIGHT, OVER, UNDER = "#0072B2", "#D55E00", "#7CC7EF"
 """Accuracy; confidence above it; confidence below it."""
@@ -33,7 +24,7 @@ def robustness_curves(
 ) -> Figure:
     """Draw accuracy against the strength of a disturbance, a panel for each value of `by`, a line for each label.
 
-    With more than six labels those of three methods are in colour (see `style.line_colors`), and one of the others is
+    With more than six labels those of three methods are in colour (see `lines.line_colors`), and one of the others is
     named where it is above all. Lines are means over seeds, bands the range
     over seeds. The scale starts at 0 if any point lies below 50 %; where all are higher it is enlarged, and guessing is
     out of sight.

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from adautomix.methods.base import Context, MixMethod, StepOutput
+from adautomix.methods.base import MixMethod, StepOutput
+from adautomix.methods.context import Context
 from adautomix.methods.ops.mixing import Mixed
 from adautomix.models.classifier import Classifier
 

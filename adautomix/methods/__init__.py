@@ -1,4 +1,4 @@
-"""The mixup methods. A new one is a file here and a line in METHODS; nothing else changes."""
+"""The mixup methods. A new one is a file here and a line in METHODS, or an entry point of a package of your own."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "automix": "AutoMix",
         "batch_mixer": "BatchMixer",
         "learned": "GeneratorDraws mix_as_seen within_margin",
-        "base": "Context Draws MixMethod StepOutput draws_near paired",
+        "base": "Draws MixMethod StepOutput draws_near paired",
+        "context": "Context",
         "cutmix": "CutMixDraws",
         "fmix": "FMixDraws",
         "gridmix": "GridMixDraws",

@@ -10,7 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from adautomix.methods.base import Context, StepOutput
+from adautomix.methods.base import StepOutput
+from adautomix.methods.context import Context
 from adautomix.methods.learned import (
     GeneratorDraws,
     GeneratorMethod,

@@ -7,7 +7,8 @@ detached, so the student's loss never trains the generator.
 
 from torch import Tensor
 
-from adautomix.methods.base import Context, StepOutput
+from adautomix.methods.base import StepOutput
+from adautomix.methods.context import Context
 from adautomix.methods.learned import (
     GeneratorDraws,
     GeneratorMethod,

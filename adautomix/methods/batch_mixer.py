@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from adautomix.config import EmaConfig
 from adautomix.methods import METHODS
-from adautomix.methods.base import Context, MixMethod
+from adautomix.methods.base import MixMethod
+from adautomix.methods.context import Context
 from adautomix.utils.errors import UserError
 
 

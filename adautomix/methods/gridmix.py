@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
+from adautomix.methods.base import Draws, MixMethod, check_alpha
+from adautomix.methods.context import Context
 from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_mask, sample_lam
 from adautomix.utils.errors import UserError
 

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.methods.base import Context, Draws, MixMethod, StepOutput, check_alpha
+from adautomix.methods.base import Draws, MixMethod, StepOutput, check_alpha
+from adautomix.methods.context import Context
 from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
 from adautomix.models.modes import eval_mode, unwrapped

@@ -6,7 +6,8 @@ The paper and the released benchmark draw one lam a batch, not one an image.
 
 from torch import Tensor
 
-from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
+from adautomix.methods.base import Draws, MixMethod, check_alpha
+from adautomix.methods.context import Context
 from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
 
 

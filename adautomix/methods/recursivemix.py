@@ -19,7 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from adautomix.methods.base import Context, Draws, MixMethod, StepOutput
+from adautomix.methods.base import Draws, MixMethod, StepOutput
+from adautomix.methods.context import Context
 from adautomix.methods.cutmix import box_mask
 from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.methods.ops.mixing import Mixed, Outside

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from adautomix.methods.base import Context, Draws, MixMethod
+from adautomix.methods.base import Draws, MixMethod
+from adautomix.methods.context import Context
 from adautomix.methods.cutmix import box_mask
 from adautomix.methods.ops.mixing import Mixed, blend, draw_index
 from adautomix.utils.errors import UserError

@@ -7,7 +7,8 @@ one image, for the whole batch. Here every image has its own.
 
 from torch import Tensor
 
-from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
+from adautomix.methods.base import Draws, MixMethod, check_alpha
+from adautomix.methods.context import Context
 from adautomix.methods.cutmix import box_mask, boxes
 from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_mask, sample_lam
 from adautomix.methods.ops.saliency import most_salient, spectral_residual

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adautomix.methods.base import Context, Draws, MixMethod
+from adautomix.methods.base import Draws, MixMethod
+from adautomix.methods.context import Context
 from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_mask
 from adautomix.utils.errors import UserError
 

@@ -15,12 +15,10 @@ from jaxtyping import Shaped
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
+from adautomix.models.inputs import Size, batch_too_small, check_images, pair, warn_of_pixels
 from adautomix.models.maps import Kept, Layout, tensor_of
 from adautomix.models.modes import eval_mode
 from adautomix.utils.errors import UserError
-
-Size = int | tuple[int, int]
-"""A side, or height and width, in px."""
 
 
 class Output(NamedTuple):
@@ -75,7 +73,7 @@ class Classifier(nn.Module):
         self.stages = _stages(net)
         self.tap = tap if tap is not None else (self.stages[-2] if len(self.stages) > 1 else None)
         self.layout, self._kept = Layout.of(net, tap_grid), Kept()
-        self.image_size = _pair(image_size)
+        self.image_size = pair(image_size)
         # With mean 0 and std 1 somebody else normalises: nothing is known of the pixels.
         self.seen_pixels = not any(mean) and all(value == 1 for value in std)
         if self.tap is not None and self.tap not in self.stages:
@@ -110,15 +108,10 @@ class Classifier(nn.Module):
         Raises: UserError for an unknown head, a tap that was not set, images of whole numbers or of other channels, a
             batch too small for BatchNorm, or a submodule `at` that is not called once in a pass or gives no tensor.
         """
-        if not x.is_floating_point():
-            raise UserError(f"images must be float in [0,1], got {x.dtype}: divide by 255")
-        if x.shape[1] != self.mean.shape[1]:
-            raise UserError(
-                f"images have {x.shape[1]} channels, and mean and std are of {self.mean.shape[1]}: give the Classifier "
-                "a mean and a std of as many numbers as the images have channels"
-            )
+        check_images(x, self.mean.shape[1])
         if not (self.seen_pixels or torch.compiler.is_compiling()):
-            self._look_at(x)
+            self.seen_pixels = True
+            warn_of_pixels(x, stacklevel=2)
         if (at is None) != (edit is None):
             raise UserError("at and edit go together")
         if at == "input":
@@ -130,24 +123,10 @@ class Classifier(nn.Module):
                 return Output({}, self._stage(self._normalise(x)))
             features, tapped = self._features(self._normalise(x), tap, edit if at == "output" else None)
         except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise UserError(
-                f"BatchNorm needs more than one value a channel, and a batch of {'x'.join(map(str, x.shape))} leaves "
-                "it one: give a larger batch (drop a last one that is too small) or larger images"
-            ) from error
+            if told := batch_too_small(error, x):
+                raise told from error
+            raise
         return Output({name: self._head(name)(features) for name in heads}, tapped)
-
-    def _look_at(self, x: Tensor) -> None:
-        """Warn of pixels outside [0,1] in the first pass; a look at every batch would have a GPU waited for."""
-        self.seen_pixels = True
-        low, high = x.detach().aminmax()
-        if x.numel() and not (low >= -0.01 and high <= 1.01):
-            warnings.warn(
-                f"pixels from {float(low):.2f} to {float(high):.2f} were given, and [0,1] is wanted: the Classifier "
-                "normalises images itself. If yours are normalised already, make it with mean=(0, 0, 0), std=(1, 1, 1)",
-                stacklevel=3,
-            )
 
     @torch.compiler.disable  # a graph compiled without the hook would be used with it: images unmixed, labels mixed
     def _edited(self, x: Tensor, heads: Sequence[str], tap: bool, at: str, edit: Callable[[Tensor], Tensor]) -> Output:
@@ -172,8 +151,8 @@ class Classifier(nn.Module):
         return output
 
     def _normalise(self, x: Tensor) -> Tensor:
-        if self.resize is not None and x.shape[-2:] != _pair(self.resize):
-            x = F.interpolate(x, size=_pair(self.resize), mode="bilinear", align_corners=False)
+        if self.resize is not None and x.shape[-2:] != pair(self.resize):
+            x = F.interpolate(x, size=pair(self.resize), mode="bilinear", align_corners=False)
         return (x - self.mean) / self.std
 
     def _stage(self, x: Tensor) -> Tensor:
@@ -261,10 +240,6 @@ def _stages(net: nn.Module) -> tuple[str, ...]:
     if hasattr(net, "feature_info") and hasattr(net, "forward_intermediates"):
         return tuple(stage["module"] for stage in net.feature_info)
     return ()
-
-
-def _pair(size: Size) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def _linear(features: int, num_classes: int) -> nn.Linear:

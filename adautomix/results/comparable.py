@@ -7,13 +7,13 @@ column of the paper's tables (apart from RECIPE).
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from adautomix.config import TrainConfig
 from adautomix.recipes import FREE
-from adautomix.runs.identity import UNHASHED, counted
+from adautomix.runs.identity import UNHASHED, counted, flat
 from adautomix.runs.run import Run
 
 METHOD = ("method", "options", "optim", "ema", "tap")
@@ -40,7 +40,7 @@ def settings(run: Run, *, apart: tuple[str, ...] = ()) -> dict[str, Any]:
     dataset = run.info["dataset"]
     config = asdict(run.config)
     config["options"] = counted(config["options"])
-    values = _flat(config) | {"data": dataset["label"], "fingerprint": dataset["fingerprint"]}
+    values = flat(config) | {"data": dataset["label"], "fingerprint": dataset["fingerprint"]}
     values |= {"numerics": run.info.get("numerics_version")}
     left_out = tuple(f"{name}." for name in ("seed", *UNHASHED, *apart))
     return {name: value for name, value in values.items() if not f"{name}.".startswith(left_out)}
@@ -54,13 +54,3 @@ def group_key(run: Run, *, apart: tuple[str, ...] = ()) -> str:
 def comparable_key(run: Run) -> str:
     """Return 8 hex digits, equal for runs that may be compared as methods."""
     return hashlib.sha256(group_key(run, apart=METHOD).encode()).hexdigest()[:8]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = tuple(value) if isinstance(value, list) else value
-    return flat

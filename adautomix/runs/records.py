@@ -25,7 +25,7 @@ IMAGES = {
     "remarks": list[str],
 }
 """What it may say of its images."""
-NUMBERS = ("top1", "top5", "loss", "error", "ece", "released_top1")
+NUMBERS = ("top1", "top5", "balanced", "loss", "error", "ece", "released_top1")
 """What is a number wherever an evaluator found it."""
 LARGEST = 2**14
 """Px and classes beyond which a number is damaged, not meant."""

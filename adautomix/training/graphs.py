@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from adautomix.methods.base import Context, Draws, MixMethod, StepOutput
+from adautomix.methods.base import Draws, MixMethod, StepOutput
+from adautomix.methods.context import Context
 from adautomix.methods.ops.losses import soft_cross_entropy
 
 if TYPE_CHECKING:

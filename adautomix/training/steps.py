@@ -21,7 +21,8 @@ from adautomix.data.batches import Batch
 from adautomix.data.loader import eval_loader, train_loader
 from adautomix.evaluate.accuracy import Predictions, accuracy_result, predict_each
 from adautomix.methods import make_method
-from adautomix.methods.base import Context, Draws, MixMethod, StepOutput
+from adautomix.methods.base import Draws, MixMethod, StepOutput
+from adautomix.methods.context import Context
 from adautomix.models.modes import eval_mode, passes_counted_at_once
 from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import Run

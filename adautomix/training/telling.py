@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from adautomix.runs.identity import UNHASHED, flat
 from adautomix.runs.run import ROLES, Run
 from adautomix.training.ranks import ALONE, Ranks
+from adautomix.utils.errors import UserError
 
 if TYPE_CHECKING:
     from adautomix.training.steps import Training
@@ -21,7 +24,43 @@ def begin(run: Run, training: "Training", log: Callable[[str], None]) -> None:
         run.write_history(training.history)  # the kill may have come before it was
         log(f"{run.id}: goes on after epoch {training.epoch}")
         note_other_sums(run, now, log)
+    else:
+        log(first_line(run, training))
+        note_unfinished(run, log)
     run.add_session({"from_epoch": training.epoch, "device": device_name(training.device)} | now)
+
+
+def first_line(run: Run, training: "Training") -> str:
+    """Return what is trained, on what, for how long, and where it lies."""
+    images, steps = run.info["dataset"], len(training.train_batches)
+    what = f"{images['n_train']:,} training images of {images['size']} px, {len(images['classes'])} classes"
+    return f"{what}; {run.config.epochs} epochs of {steps} steps on {device_name(training.device)}; in {run.path}"
+
+
+def note_unfinished(run: Run, log: Callable[[str], None]) -> None:
+    """Say so if there is a run that was cut off and differs in settings alone: it does not go on, this one begins anew.
+
+    Of several the one that differs least. Data, method, network and seed are the same: they are in the name.
+    """
+    near, own = {}, hashed(run)
+    for path in run.path.parent.glob(f"{run.id.rpartition('-')[0]}-*/config.json"):
+        other = Run(path.parent)
+        if other.done or other.id == run.id:
+            continue
+        with (
+            suppress(UserError, OSError),
+            other.lock(seconds=0),
+        ):  # is one being trained, it is passed over
+            theirs = hashed(other)
+            near[other.id] = [f"{k} {theirs[k]}, here {own[k]}" for k in own if theirs.get(k, own[k]) != own[k]]
+    if near:
+        name = min(near, key=lambda other: len(near[other]))
+        log(f"{name} was cut off and is another run ({'; '.join(near[name]) or 'of other images'}): it stays as it is")
+
+
+def hashed(run: Run) -> dict[str, Any]:
+    """Return the settings that tell a run from others, under dotted names."""
+    return {name: value for name, value in flat(run.info["config"]).items() if name not in UNHASHED}
 
 
 def note_other_sums(run: Run, now: dict[str, int], log: Callable[[str], None]) -> None:

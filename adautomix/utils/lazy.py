@@ -1,11 +1,14 @@
 """Names whose values are imported on first use: tables of them, and the exports of a room.
 
 `METHODS` and `DATASETS` are such tables: the runner and the command line can list and check names without
-importing torch.
+importing torch. Installed packages add to them by entry points of the group of the same name (`adautomix.methods`).
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from adautomix.utils.errors import UserError, unknown
@@ -13,11 +16,26 @@ from adautomix.utils.extras import import_or_tell
 
 
 class LazyTable(Mapping[str, Any]):
-    """Mapping from a name to the object at `package.module:attribute`; only `lent` adds to it, for a while."""
+    """Mapping from a name to the object at `package.module:attribute`; `lent` adds to it, for a while.
+
+    Args:
+        what: what its values are, in errors.
+        package: the room whose files they lie in; also the group of other packages' entry points.
+        entries: names and places, "module:attribute".
+    """
 
     def __init__(self, what: str, package: str, entries: dict[str, str]) -> None:
-        self._what, self._package, self._entries = what, package, entries
+        self._what, self._package, self._own = what, package, entries
         self._lent: dict[str, Any] = {}
+
+    @cached_property
+    def _entries(self) -> dict[str, str | EntryPoint]:
+        """The table's own entries, and those of installed packages under names of their own."""
+        found = {point.name: point for point in entry_points(group=self._package)}
+        for name in found.keys() & self._own.keys():
+            package = found.pop(name).dist.name
+            warnings.warn(f"{package} has a {self._what} {name!r}, which is one of ours: not used", stacklevel=3)
+        return {**self._own, **found}
 
     @contextmanager
     def lent(self, name: str, value: Any) -> Iterator[None]:
@@ -36,8 +54,18 @@ class LazyTable(Mapping[str, Any]):
             return self._lent[name]
         if name not in self._entries:
             raise unknown(self._what, name, self._entries)
-        module, attribute = self._entries[name].split(":")
+        place = self._entries[name]
+        if isinstance(place, EntryPoint):
+            return self._loaded(place)
+        module, attribute = place.split(":")
         return getattr(import_or_tell(f"{self._package}.{module}"), attribute)
+
+    def _loaded(self, point: EntryPoint) -> Any:
+        try:
+            return point.load()
+        except (ImportError, AttributeError) as error:
+            told = f"{self._what} {point.name!r} of the package {point.dist.name} cannot be imported from {point.value}"
+            raise UserError(f"{told}: {error}") from error
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries or name in self._lent

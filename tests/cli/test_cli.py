@@ -38,12 +38,25 @@ def test_train_then_evaluate(tmp_path, capsys):
     assert "already trained" in capsys.readouterr().out
 
 
+def test_a_generator_has_the_students_optimiser_but_for_what_is_given(tmp_path):
+    flags = shlex.split("--method automix --epochs 1 --width 4 --per-class 5 --lr 0.05 --optim.student.nesterov --flip True")
+    assert call("train", *flags, "--generator", "lr=0.01", "--generator", "momentum=0.5", "--runs", str(tmp_path)) == 0
+    (run,) = find_runs(tmp_path)
+    assert run.config.flip is True
+    student, generator = (run.config.optim[name] for name in ("student", "generator"))
+    assert (student.lr, student.momentum, student.nesterov) == (0.05, 0.9, True)
+    assert (generator.lr, generator.momentum, generator.nesterov) == (0.01, 0.5, True)
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["train", "--method", "mixpu"], "unknown method 'mixpu'; did you mean 'mixup'"),
         (["train", "--data", "digts"], "unknown data set 'digts'; did you mean 'digits'"),
         (["train", "--data", "folder", "--root", "nowhere"], "there is no directory nowhere"),
+        (["train", "--generator", "lr=0.1"], "--generator is for methods that train one, such as adautomix; mixup does"),
+        (["train", "--method", "automix", "--generator", "rl=0.1"], "unknown OptimConfig setting 'rl'"),
+        (["train", "--method", "automix", "--generator", "lr=0"], "lr must be positive, got 0"),
         (["train", "--option", "alpha"], "expected name=value, got 'alpha'"),
         (["train", "--option", "aplha=1"], "did you mean 'alpha'"),
         (["train", "--epochs", "0"], "epochs must be 1 or more, got 0"),
@@ -62,7 +75,7 @@ def test_train_then_evaluate(tmp_path, capsys):
         (["evaluate", "--recipe", "foo"], "--recipe"),
         (["run", "quick", "--name", "../elsewhere"], "--name is a folder in outputs"),
         (["recipes", "imagnet"], "no recipe's name contains 'imagnet'"),
-        (["evaluate", "nowhere"], "there are no finished runs in nowhere"),
+        (["evaluate", "nowhere"], "there is no folder nowhere"),
         (["run", "quikc"], "unknown plan 'quikc'; did you mean 'quick'"),
         (["run", "quick", "--set", "epcohs=3"], "no notebook of this plan has a parameter 'epcohs'"),
         (["run", "quick", "--only", "trian"], "unknown step 'trian'; did you mean 'train'"),

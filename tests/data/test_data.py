@@ -7,7 +7,8 @@ import torch
 from helpers.trees import any_checksum, cifar_tree
 from torchvision import datasets
 
-from adautomix.data import load_dataset
+from adautomix.config import TrainConfig
+from adautomix.data import dataset_for, load_dataset
 from adautomix.data.base import IN_MEMORY, MemorySplit
 from adautomix.data.photos import whole_photos
 from adautomix.utils.errors import UserError
@@ -23,6 +24,11 @@ def test_packaged_sets_have_their_sizes_and_are_the_same_every_time(name, train,
     assert torch.equal(first.train.images, second.train.images)
     assert torch.bincount(first.test.labels).min() > 0
     assert first.train.images.float().std() > 20  # pictures, not blanks
+
+
+@pytest.mark.parametrize(("asked", "given"), [(None, False), (True, True), (False, False)])
+def test_mirroring_is_the_sets_own_choice_unless_asked_for(asked, given):
+    assert dataset_for(TrainConfig(data="digits", flip=asked)).flip is given
 
 
 def test_digits_statistics_are_those_of_the_training_images():

@@ -25,6 +25,13 @@ def test_accuracy_counts_ranks_and_classes():
     assert result["top1"] == 50.0
     assert result["top5"] == 75.0
     assert result["per_class"] == [50.0, 100.0, 0.0, None, None, None, None]
+    assert result["balanced"] == 50.0
+
+
+def test_balanced_counts_every_class_alike_however_many_images_it_has():
+    labels = torch.tensor([0] * 8 + [1, 1])
+    result = accuracy_metrics(Predictions(logits_with_rank(labels, [0] * 8 + [1, 1], 3), labels))
+    assert (result["top1"], result["balanced"]) == (80.0, 50.0)
 
 
 def test_loss_is_the_mean_cross_entropy():

@@ -12,7 +12,7 @@ import torch
 
 from adautomix import figures
 from adautomix.figures import by_method, format_table, short_labels
-from adautomix.figures.style import GREY, line_colors
+from adautomix.figures.lines import GREY, line_colors
 from adautomix.methods import METHODS, Mixed, Outside
 
 BINS = [{"count": 2, "accuracy": 0.5, "confidence": 0.4}, {"count": 0}]

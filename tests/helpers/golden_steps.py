@@ -6,7 +6,7 @@ from torch import nn
 from adautomix.config import EmaConfig
 from adautomix.methods.adautomix import AdAutoMix
 from adautomix.methods.automix import AutoMix
-from adautomix.methods.base import Context
+from adautomix.methods.context import Context
 from adautomix.methods.learned import GeneratorDraws
 from adautomix.models.classifier import Classifier
 from helpers.golden_arrays import load_generator, tensor

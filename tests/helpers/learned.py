@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adautomix.methods import make_method
-from adautomix.methods.base import Context
+from adautomix.methods.context import Context
 from helpers.tiny import tiny_classifier
 
 LEARNED = [

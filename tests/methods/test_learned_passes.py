@@ -9,7 +9,7 @@ from helpers.tiny import tiny_batch, tiny_classifier
 
 from adautomix.config import EmaConfig
 from adautomix.methods import make_method
-from adautomix.methods.base import Context
+from adautomix.methods.context import Context
 from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
 from adautomix.models.ema import RunningStatistics, make_teacher

@@ -7,7 +7,8 @@ import torch
 from helpers.tiny import TinyNet, tiny_batch, tiny_classifier
 
 from adautomix.methods import make_method
-from adautomix.methods.base import Context, Draws
+from adautomix.methods.base import Draws
+from adautomix.methods.context import Context
 from adautomix.methods.manifoldmix import ManifoldMix, ManifoldMixDraws, blend_hidden
 from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.models.backbones import build_backbone

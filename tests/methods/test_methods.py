@@ -9,7 +9,8 @@ from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 from torch import nn
 
 from adautomix.methods import METHODS, make_method, resolve_options
-from adautomix.methods.base import Context, draws_near, paired
+from adautomix.methods.base import draws_near, paired
+from adautomix.methods.context import Context
 from adautomix.models.classifier import Classifier
 from adautomix.utils.errors import UserError
 

@@ -7,7 +7,7 @@ import torch
 from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 
 from adautomix.methods import make_method
-from adautomix.methods.base import Context
+from adautomix.methods.context import Context
 from adautomix.methods.puzzlemix.method import PuzzleDraws, PuzzleMix
 from adautomix.utils.errors import UserError
 

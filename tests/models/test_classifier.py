@@ -201,7 +201,7 @@ def test_pixels_outside_0_to_1_are_told_once_unless_somebody_else_normalises():
     x = tiny_batch()[0] * 4 - 2
     with pytest.warns(UserWarning, match=r"pixels from -\d.* normalised already, make it with mean=\(0, 0, 0\)"):
         student(x)
-    others = [student, Classifier(TinyNet(), 5, mean=(0, 0, 0), std=(1, 1, 1), image_size=8)]
+    others = [student, Classifier(TinyNet(), 5, mean=(0.0,) * 3, std=(1.0,) * 3, image_size=8)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for model in others:

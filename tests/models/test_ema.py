@@ -8,7 +8,7 @@ import torch
 from helpers.tiny import tiny_batch, tiny_classifier
 
 from adautomix.config import EmaConfig, OptimConfig
-from adautomix.methods.base import Context
+from adautomix.methods.context import Context
 from adautomix.models.ema import make_teacher, momentum, update
 from adautomix.training.optim import lr_at
 

@@ -8,7 +8,7 @@ from helpers.tiny import tiny_batch, tiny_classifier
 
 from adautomix.config import OptimConfig
 from adautomix.methods import METHODS, make_method
-from adautomix.methods.base import Context
+from adautomix.methods.context import Context
 from adautomix.training.optim import backward, make_optimizer, parameters_of
 
 SETTINGS = [(name, {}) for name in METHODS] + [

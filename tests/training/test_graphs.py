@@ -13,7 +13,8 @@ from helpers.training import tiny_config
 
 from adautomix.config import EmaConfig, OptimConfig
 from adautomix.methods import METHODS, make_method, resolve_options
-from adautomix.methods.base import Context, MixMethod
+from adautomix.methods.base import MixMethod
+from adautomix.methods.context import Context
 from adautomix.training.graphs import WARM_UP, StepGraphs
 from adautomix.training.steps import Training
 

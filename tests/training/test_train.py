@@ -6,7 +6,8 @@ from helpers.tiny import tiny_batch
 from helpers.training import tiny_config
 
 from adautomix.config import OptimConfig, TrainConfig
-from adautomix.methods.base import Context, MixMethod
+from adautomix.methods.base import MixMethod
+from adautomix.methods.context import Context
 from adautomix.runs import networks
 from adautomix.training.loop import train
 

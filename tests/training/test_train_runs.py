@@ -11,7 +11,7 @@ from adautomix.data import eval_loader
 from adautomix.evaluate.accuracy import evaluate
 from adautomix.evaluate.runs import evaluate_run
 from adautomix.runs.networks import load_classifier
-from adautomix.runs.run import ROLES, Run
+from adautomix.runs.run import ROLES, Run, find_runs
 from adautomix.training.loop import train
 from adautomix.training.steps import Training
 from adautomix.utils.errors import UserError
@@ -25,6 +25,40 @@ def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
     lines = []
     assert train(tiny_config(epochs=1), tmp_path, log=lines.append).path == run.path
     assert "already trained" in lines[0]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_training_begins_with_what_is_trained_and_where(tmp_path):
+    lines = []
+    run = train(tiny_config(epochs=2), tmp_path, log=lines.append)
+    images = run.info["dataset"]
+    assert lines[0].startswith(f"{images['n_train']} training images of {images['size']} px, ")
+    assert "; 2 epochs of " in lines[0]
+    assert lines[0].endswith(f"on cpu; in {run.path}")
+    assert lines[1].startswith("epoch   1/2")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_that_was_cut_off_and_differs_in_a_setting_is_told(tmp_path):
+    """Whoever changes a flag and expects the run to go on is told that it does not; a run in hand is not meant."""
+
+    def told(**changed):
+        lines = []
+        train(tiny_config(**{"epochs": 1} | changed), tmp_path, log=lines.append)
+        return [line for line in lines if "was cut off" in line]
+
+    def killed(run, row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config(epochs=2), tmp_path, log=str, on_epoch=killed)
+    (cut,) = find_runs(tmp_path, unfinished=True)
+    assert told() == [f"{cut.id} was cut off and is another run (epochs 2, here 1): it stays as it is"]
+    assert told(seed=1) == []
+    with cut.lock():
+        assert told(label_smoothing=0.1) == []
+    (cut.path / "config.json").write_text("{")
+    assert told(label_smoothing=0.2) == []
 
 
 @pytest.mark.usefixtures("tiny")

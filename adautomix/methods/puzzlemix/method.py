@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adautomix.methods.base import Context, Draws, MixMethod, check_alpha
+from adautomix.methods.base import Draws, MixMethod, check_alpha
+from adautomix.methods.context import Context
 from adautomix.methods.ops.mixing import Mixed, blend, draw_index, sample_lam
 from adautomix.methods.ops.saliency import gradient_saliency
 from adautomix.methods.puzzlemix.exact import solve_exactly
