@@ -4,6 +4,7 @@ A standard ResNet halves an image four times before its second stage is done; of
 is left. Small images get another stem, and are called the CIFAR variant in papers.
 """
 
+import re
 from typing import Any
 
 import timm
@@ -13,8 +14,9 @@ from adautomix.utils.errors import UserError
 
 SMALL = 64
 """Images up to this side get a stem of one 3x3 convolution with stride 1 and no max-pool (CIFAR variant)."""
-VITS, PATCH = ("vit_", "deit_", "test_vit"), 4
-"""timm's plain ViTs, and their patches' side (px) on small images; enlarged to 224 px they see 3 to 12 times more."""
+VITS, PATCH = re.compile(r"(vit|deit|test_vit)(?!.*(_r\d*_s\d|_r\d+_|resnet|hybrid))"), 4
+"""timm's plain ViTs, and their patches' side (px) on small images; enlarged to 224 px they see 3 to 12 times more. Not
+those behind a ResNet, which has a stem of its own."""
 
 
 def build_backbone(
@@ -29,7 +31,8 @@ def build_backbone(
 
     Up to 64 px ResNets and ConvNeXts get the small-image stem, so that the last stage but one has a quarter of the
     image's side (8 x 8 at 32 px), and ViTs patches of 4 px. Networks made for one size (Swin, pretrained ViTs) see
-    every image enlarged to that size; pretrained ConvNeXts, whose stem cannot be replaced, see small images at 224 px.
+    every image enlarged to that size; ConvNeXts whose stem cannot be replaced (pretrained, or of overlapping patches)
+    see small images at 224 px, and so do ViTs behind a ResNet.
     Images that are not square keep their proportions: their shorter side is brought to the network's size, and one made
     for a fixed size is made for theirs.
 
@@ -53,7 +56,7 @@ def build_backbone(
         raise UserError("there are no pretrained weights for another width; leave width out")
     options: dict[str, Any] = {} if width is None else {"channels": tuple(width * 2**i for i in range(4))}
     small = max(size) <= SMALL
-    small_vit = name.startswith(VITS) and small and not pretrained
+    small_vit = VITS.match(name) is not None and small and not pretrained
     fixed = _fixed_side(name)
     if small_vit:
         if size[0] % PATCH or size[1] % PATCH:
@@ -95,7 +98,7 @@ def build_backbone(
     if hasattr(net, "conv1") and hasattr(net, "maxpool"):
         _small_resnet_stem(net)
         return net, None
-    if name.startswith("convnext") and not pretrained:
+    if name.startswith("convnext") and not pretrained and net.stem[0].stride == (4, 4):
         _small_convnext_stem(net)
         return net, None
     return net, 224 if size[0] == size[1] else _enlarged(size, 224)

@@ -168,7 +168,8 @@ class Classifier(nn.Module):
             raise UserError('this Classifier has no tap: name a submodule, Classifier(net, K, tap="layer3")')
         if tap and self.tap in self.stages:
             # timm's own way: NCHW for every architecture, where a hook would give Swin's and ViT's layouts.
-            last, taps = self.net.forward_intermediates(x, indices=[self.stages.index(self.tap)], output_fmt="NCHW")
+            whole = {"stop_early": False, "output_fmt": "NCHW"}  # Hiera alone would stop at the tap
+            last, taps = self.net.forward_intermediates(x, indices=[self.stages.index(self.tap)], **whole)
             features, tapped = self.net.forward_head(last, pre_logits=True), taps[0]
         else:
             features, tapped = self._run(x, tap)

@@ -100,6 +100,20 @@ def test_networks_made_for_one_size_see_every_image_at_that_size(name, size):
         assert model(torch.rand(1, 3, size, size), tap=True).tap.shape[1] == 192
 
 
+@pytest.mark.parametrize(
+    ("name", "grid"), [("convnext_atto_ols", 14), ("vit_tiny_r_s16_p8_224", 7), ("hiera_tiny_224", 14)]
+)
+def test_networks_whose_stem_is_their_own_see_small_images_enlarged(name, grid):
+    """Overlapping patches, a ResNet before a ViT, and Hiera, which timm would leave at its tap."""
+    net, resize = build_backbone(name, image_size=32)
+    assert resize == 224
+    model = Classifier(net, 3, image_size=32, resize=resize).eval()
+    assert model.tap_shape[1:] == (grid, grid)
+    x = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x, tap=True).logits["one"], model(x).logits["one"])
+
+
 @pytest.mark.parametrize("name", ["resnet50_gn", "resnet26d", "resnext50_32x4d"])
 def test_other_resnets_get_the_small_stem_too(name):
     net, resize = build_backbone(name, image_size=32)
