@@ -26,15 +26,22 @@ def begin(run: Run, training: "Training", log: Callable[[str], None]) -> None:
         note_other_sums(run, now, log)
     else:
         log(first_line(run, training))
+        if run.config.cuda_graphs and training.graphs is None:
+            log(f"{run.id}: cuda_graphs does nothing on {training.device}")
         note_unfinished(run, log)
     run.add_session({"from_epoch": training.epoch, "device": device_name(training.device)} | now)
 
 
 def first_line(run: Run, training: "Training") -> str:
-    """Return what is trained, on what, for how long, and where it lies."""
+    """Return what is trained, on what, for how long and where; the Run's name is that of its folder."""
     images, steps = run.info["dataset"], len(training.train_batches)
     what = f"{images['n_train']:,} training images of {images['size']} px, {len(images['classes'])} classes"
-    return f"{what}; {run.config.epochs} epochs of {steps} steps on {device_name(training.device)}; in {run.path}"
+    long = f"{_count(run.config.epochs, 'epoch')} of {_count(steps, 'step')}"
+    return f"{run.id}: {what}; {long} on {device_name(training.device)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + "s" * (number != 1)
 
 
 def note_unfinished(run: Run, log: Callable[[str], None]) -> None:

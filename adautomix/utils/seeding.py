@@ -30,7 +30,7 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = first_line(error)
+        reason = first_line(error).split(". ")[0]  # torch goes on to list every backend there is
         raise UserError(f"device {name!r} cannot be used here ({reason}); try --device auto or cpu") from error
     return device
 

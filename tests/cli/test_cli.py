@@ -32,7 +32,8 @@ def test_train_then_evaluate(tmp_path, capsys):
     (run,) = find_runs(runs)
     assert run.config.options["alpha"] == 0.4
     assert run.config.optim["student"].lr == 0.05
-    assert call("evaluate", runs) == 0
+    assert call("evaluate", runs, "--evaluators", "accuracy,calibration") == 0
+    assert run.metrics("calibration", "student") is not None
     assert run.metrics("accuracy", "teacher")["n_images"] == 797
     assert call("train", *flags, "--lr", "0.05", "--option", "alpha=0.4", "--runs", runs) == 0
     assert "already trained" in capsys.readouterr().out
@@ -71,6 +72,7 @@ def test_a_generator_has_the_students_optimiser_but_for_what_is_given(tmp_path):
         (["train", "--generator", "lr=0.1"], "--generator is for methods that train one, such as adautomix"),
         (["train", "--method", "automix", "--generator", "rl=0.1"], "unknown OptimConfig setting 'rl'"),
         (["train", "--method", "automix", "--generator", "lr=0"], "lr must be positive, got 0"),
+        (["train", "--device", "xpu"], "device 'xpu' cannot be used here"),
         (["train", "--option", "alpha"], "expected name=value, got 'alpha'"),
         (["train", "--option", "aplha=1"], "did you mean 'alpha'"),
         (["train", "--epochs", "0"], "epochs must be 1 or more, got 0"),

@@ -32,9 +32,9 @@ def test_a_training_begins_with_what_is_trained_and_where(tmp_path):
     lines = []
     run = train(tiny_config(epochs=2), tmp_path, log=lines.append)
     images = run.info["dataset"]
-    assert lines[0].startswith(f"{images['n_train']} training images of {images['size']} px, ")
+    assert lines[0].startswith(f"{run.id}: {images['n_train']} training images of {images['size']} px, ")
     assert "; 2 epochs of " in lines[0]
-    assert lines[0].endswith(f"on cpu; in {run.path}")
+    assert lines[0].endswith(" on cpu")
     assert lines[1].startswith("epoch   1/2")
 
 
