@@ -60,7 +60,7 @@ def test_two_ranks_make_one_run_that_the_first_writes(tmp_path, tiny_dataset, mo
 
     (path, lines, first), (same, silence, second) = on_ranks(2, act)
     assert path == same
-    assert (len(lines), silence) == (2, [])
+    assert (len(lines), silence) == (3, [])
     assert (set(first), second) == ({"0"}, [])
     run = Run(path)
     assert run.done
