@@ -1,0 +1,50 @@
+"""A study's files: what is there stays, what is run again is replaced, and only what may be is compared."""
+
+import pandas as pd
+import pytest
+from helpers.run_folders import DATASET, make_run
+
+from adautomix.results import gains
+from adautomix.results.study import publish_study
+from adautomix.runs.run import find_runs
+from adautomix.utils.errors import UserError
+
+MANY = DATASET | {"n_train": 40}
+
+
+def test_files_hold_what_the_runs_say_and_grow(tmp_path):
+    first = make_run(tmp_path / "one", 50.0, MANY, method="vanilla", epochs=4)
+    first.write_metrics("calibration", "student", {"value": {"ece": 7.123456}, "n_images": 10})
+    publish_study([first], tmp_path / "study", label="photographs")
+    second = make_run(tmp_path / "two", 60.0, MANY | {"label": "else"}, method="mixup", epochs=4)
+    made = publish_study([second], tmp_path / "study", label="photographs", joins=True)
+    read = {name: pd.read_csv(tmp_path / "study" / f"{name}.csv") for name in made}
+    assert [len(read[name]) for name in ("scores", "epochs", "robustness")] == [12, 8, 1]
+    assert set(read["scores"]["data"]) == {"photographs"}
+    assert set(read["scores"]["per_class"]) == {20}
+    assert read["robustness"]["ece"].tolist() == [7.1235]
+    assert gains(read["scores"])["difference"].tolist() == [10.0]
+
+
+def test_a_run_that_is_published_again_replaces_its_rows(tmp_path):
+    run = make_run(tmp_path, 50.0, MANY, method="vanilla", epochs=4)
+    publish_study([run], tmp_path / "study")
+    run.write_history([{"epoch": 1, "lr": 0.1, "student_top1": 70.0, "teacher_top1": 71.0}])
+    publish_study([run], tmp_path / "study")
+    scores, epochs = (pd.read_csv(tmp_path / "study" / f"{name}.csv") for name in ("scores", "epochs"))
+    assert scores.query("role == 'student'")["top1"].unique().tolist() == [70.0]
+    assert len(epochs) == 1
+
+
+def test_runs_of_other_settings_are_not_joined_by_themselves_and_not_to_nothing(tmp_path):
+    publish_study([make_run(tmp_path, 50.0, MANY, method="vanilla", epochs=4)], tmp_path / "study")
+    other = [make_run(tmp_path, 60.0, MANY, method="mixup", epochs=4, precision="bfloat16")]
+    with pytest.raises(UserError, match="there is no study to join"):
+        publish_study(other, tmp_path / "new", joins=True)
+    made = publish_study(other, tmp_path / "study")
+    assert gains(made["scores"]).empty
+    with pytest.raises(UserError, match="the study has 2 groups of comparable runs"):
+        publish_study(other, tmp_path / "study", joins=True)
+    with pytest.raises(UserError, match="needs finished runs"):
+        publish_study(find_runs(tmp_path / "nothing"), tmp_path / "study")
+    assert not (tmp_path / "new").exists()
