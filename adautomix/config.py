@@ -117,8 +117,8 @@ class TrainConfig(_Checked):
     per_class: int | None = None
     """Use the first n training images of every class only."""
     validation: float = 0.0
-    """Share of every class's training images held out: their accuracy of each epoch is in history.csv. The weights kept
-    are the last epoch's."""
+    """Share of every class's training images held out (in place of a part `val` of one's own set): their accuracy of
+    each epoch is in history.csv. The weights kept are the last epoch's."""
     allow_missing_classes: bool = False
     """Test images of folder, csv or parquet may lack classes; of others they are left out. Not part of the identity."""
     method: str = "mixup"

@@ -1,7 +1,6 @@
 """Images and the names of their classes, as splits with class ids: do training and test have the same classes?"""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,10 @@ from adautomix.data.images import Source
 from adautomix.utils.errors import UserError, first_five
 
 TRAIN = ("train", "training")
-TEST = ("test", "testing", "val", "valid", "validation")
-"""Names of the parts of a split; of several test parts the first in this order is taken."""
+TEST = ("test", "testing")
+VALIDATION = ("val", "valid", "validation")
+"""Names of the parts of a set. Of several for one purpose the first is taken; validation images are the test images
+where there are no others."""
 TEST_SHARE = 0.2
 """Share of every class held out where there is no test part."""
 
@@ -30,22 +31,47 @@ class Named:
 
 @dataclass(frozen=True)
 class Splits:
-    """Both splits, their classes in the order of the ids, and what a user should know about them."""
+    """The splits, their classes in the order of the ids, and what a user should know about them."""
 
     train: PathSplit
     test: PathSplit
     classes: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    validation: PathSplit | None = None
+
+    @property
+    def images(self) -> list[Source]:
+        """All images, those of training first."""
+        return [image for split in self._all for image in split.paths]
+
+    @property
+    def labels(self) -> list[int]:
+        """All class ids, in the same order."""
+        return [k for split in self._all for k in split.labels.tolist()]
+
+    @property
+    def held(self) -> str:
+        """What the images that are not for training are called."""
+        return "test" if self.validation is None else "val or test"
+
+    @property
+    def _all(self) -> list[PathSplit]:
+        return [split for split in (self.train, self.test, self.validation) if split is not None]
 
 
 def splits_of(
-    train: Named, test: Named | None, classes: Sequence[str] | None = None, *, allow_missing: bool = False
+    train: Named,
+    test: Named | None,
+    validation: Named | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    allow_missing: bool = False,
 ) -> Splits:
     """Return the splits of images with named classes; without a test part, a fixed share of every class is its test.
 
     Args:
         classes: all of them, in order; default: those of the training images, sorted.
-        allow_missing: test images may lack a class, and those of a class without training images are left out.
+        allow_missing: the other parts may lack a class, and what they have of one without training images is left out.
     Raises: UserError for fewer than two classes, a class without training images, or classes that differ.
     """
     classes = sorted(set(train.names)) if classes is None else classes
@@ -57,17 +83,26 @@ def splits_of(
     if test is None:
         parts = held_out(_split(train, ids), classes)
         return Splits(*parts, tuple(classes))
-    there = set(test.names)
-    missing, extra = [name for name in classes if name not in there], sorted(there - set(classes))
+    tests, told = _matched(train, test, "test", ids, allow_missing)
+    held, more = (None, ()) if validation is None else _matched(train, validation, "validation", ids, allow_missing)
+    return Splits(_split(train, ids), tests, tuple(classes), (*told, *more), held)
+
+
+def _matched(
+    train: Named, part: Named, what: str, ids: dict[str, int], allow_missing: bool
+) -> tuple[PathSplit, tuple[str, ...]]:
+    """Return another part's images, and what to tell of classes that it alone has, or lacks."""
+    there = set(part.names)
+    missing, extra = [name for name in ids if name not in there], sorted(there - set(ids))
     if (missing or extra) and not allow_missing:
         raise UserError(
-            f"{train.where} and {test.where} must have the same classes; these are in one only: "
+            f"{train.where} and {part.where} must have the same classes; these are in one only: "
             f"{first_five(sorted([*missing, *extra]))}; to go on without them: --allow-missing-classes"
         )
-    known = _split(test, ids)
+    known = _split(part, ids)
     if not len(known):
-        raise UserError(f"{test.where} holds no image of a class that is trained on ({first_five(list(classes))})")
-    return Splits(_split(train, ids), known, tuple(classes), _told(test, missing, extra))
+        raise UserError(f"{part.where} holds no image of a class that is trained on ({first_five(list(ids))})")
+    return known, _told(part, what, missing, extra)
 
 
 def held_out(full: PathSplit, classes: Sequence[str]) -> tuple[PathSplit, PathSplit]:
@@ -76,33 +111,43 @@ def held_out(full: PathSplit, classes: Sequence[str]) -> tuple[PathSplit, PathSp
 
 
 def part_named(words: Sequence[str]) -> str | None:
-    """Return "train" or the test part's usual name if one of these words, such as folders' names, is one."""
+    """Return "train" or another part's usual name if one of these words, such as folders' names, is one."""
     for word in map(str.lower, words):
         if word in TRAIN:
             return TRAIN[0]
-        if word in TEST:
+        if word in (*TEST, *VALIDATION):
             return word
     return None
 
 
-def left_out(parts: Iterable[str | None], where: object) -> list[str]:
-    """Return a remark on test parts beyond the one that is taken, of the parts that were found; none: no remark."""
+def roles(parts: Iterable[str | None]) -> tuple[str | None, str | None]:
+    """Return which of the parts that were found holds the test images, and which the validation images."""
     there = {part.lower() for part in parts if part}
-    first, *others = [name for name in TEST if name in there] or [""]
-    return [f"{', '.join(others)} of {where} is left out: {first} is what is tested on"] if others else []
+    tests, held = ([name for name in names if name in there] for names in (TEST, VALIDATION))
+    test, *held = [*tests[:1], *held] or [None]
+    return test, next(iter(held), None)
 
 
-def parts_of(found: dict[str | None, Any], where: object) -> tuple[Any, Any | None]:
-    """Return the training and the test part of what was found under `part_named`'s words; None: no test part.
+def left_out(parts: Iterable[str | None], where: object) -> list[str]:
+    """Return a remark on parts beyond those that are taken, of the parts that were found; none: no remark."""
+    there = {part.lower() for part in parts if part}
+    test, validation = roles(there)
+    others = [name for name in (*TEST, *VALIDATION) if name in there - {test, validation}]
+    taken = f"{test} is what is tested on" + (f", {validation} what is validated on" if validation else "")
+    return [f"{', '.join(others)} of {where} is left out: {taken}"] if others else []
 
-    Raises: UserError if there are test parts alone.
+
+def parts_of(found: dict[str | None, Any], where: object) -> tuple[Any, Any | None, Any | None]:
+    """Return training, test and validation part of what was found under `part_named`'s words; None: no such part.
+
+    Raises: UserError if there is no training part beside others.
     """
-    test = next((found[name] for name in TEST if name in found), None)
+    test, validation = (None if name is None else found[name] for name in roles(found))
     if TRAIN[0] in found:
-        return found[TRAIN[0]], test
+        return found[TRAIN[0]], test, validation
     if test is not None:
         raise UserError(f"{where} holds only {', '.join(sorted(filter(None, found)))} and no part called train")
-    return found[None], None
+    return found[None], None, None
 
 
 def _split(part: Named, ids: dict[str, int]) -> PathSplit:
@@ -110,14 +155,12 @@ def _split(part: Named, ids: dict[str, int]) -> PathSplit:
     return PathSplit([image for image, _ in kept], torch.tensor([k for _, k in kept], dtype=torch.long))
 
 
-def _told(test: Named, missing: Sequence[str], extra: Sequence[str]) -> tuple[str, ...]:
+def _told(part: Named, what: str, missing: Sequence[str], extra: Sequence[str]) -> tuple[str, ...]:
     told = []
     if missing:
-        told.append(f"{test.where} holds no image of {len(missing)} class(es): {first_five(list(missing))}")
+        told.append(f"{part.where} holds no image of {len(missing)} class(es): {first_five(list(missing))}")
     if extra:
-        count = Counter(test.names)
-        told.append(
-            f"{sum(count[name] for name in extra)} test image(s) are left out, of {len(extra)} class(es) that nothing "
-            f"is trained on: {first_five(list(extra))}"
-        )
+        count = sum(name in extra for name in part.names)
+        why = f"of {len(extra)} class(es) that nothing is trained on: {first_five(list(extra))}"
+        told.append(f"{count} {what} image(s) are left out, {why}")
     return tuple(told)

@@ -45,17 +45,16 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     if None in found and len(found) > 1:
         strange = sorted({str(row[2]) for _, row in found[None]})
         raise UserError(f"{root} has rows of the part {first_five(strange)}; name them train, test or validation")
-    train, test = parts_of(found, root)
-    named = [None if part is None else _named(part, root) for part in (train, test)]
+    given = parts_of(found, root)
+    named = [None if part is None else _named(part, root) for part in given]
     splits = splits_of(*named, allow_missing=allow_missing_classes)
-    paths = [*splits.train.paths, *splits.test.paths]
+    paths, labels = splits.images, splits.labels
     if missing := [str(path) for path in paths if not path.is_file()]:
         raise UserError(f"{root} names {len(missing)} image(s) that do not exist: {first_five(missing)}")
-    written = {file.parent / path: path for part in (train, test or []) for file, (path, *_) in part}
-    labels = [*splits.train.labels.tolist(), *splits.test.labels.tolist()]
+    written = {file.parent / path: path for part in given if part for file, (path, *_) in part}
     parts = file_parts([written[path] for path in paths], paths, content=True)
     known = fingerprint([*parts, *(splits.classes[k] for k in labels)])
-    remarks = [*left_out(found, root), *equal_files(parts, labels, len(splits.train), paths)]
+    remarks = [*left_out(found, root), *equal_files(parts, labels, len(splits.train), paths, splits.held)]
     return own_images("csv", own_label("csv", root.with_suffix("")), splits, size or DEFAULT_SIZE, known, remarks)
 
 

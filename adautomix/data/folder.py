@@ -1,7 +1,8 @@
 """Any tree of class folders of images.
 
 Either `root/train/<class>/...` with `root/test/<class>/...`, or `root/<class>/...`, of which a fixed share of every
-class is then held out for test. The parts may have the other names in use (TRAIN, TEST), in any letter case.
+class is then held out for test. The parts may have the other names in use (TRAIN, TEST, VALIDATION), in any letter
+case.
 """
 
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, Dataset
 from adautomix.data.class_folders import READ, files_below, folders_in, others_told, scan, suffix
-from adautomix.data.class_names import TEST, TRAIN, Named, Splits, held_out, left_out, splits_of
+from adautomix.data.class_names import TEST, TRAIN, VALIDATION, Named, Splits, held_out, left_out, roles, splits_of
 from adautomix.data.equal_files import equal_files
 from adautomix.data.fingerprints import file_parts, fingerprint
 from adautomix.data.images import EXTENSIONS
@@ -24,10 +25,10 @@ LONGEST_LABEL = 100
 def load(*, root: Path | None = None, size: int | None = None, allow_missing_classes: bool = False) -> Dataset:
     """Return the image files below `root`, to be read at `size` px (default 32): shorter side, then centre square.
 
-    Its remarks tell of files left out for their suffix, of equal files, and of classes that the test part lacks.
+    Its remarks tell of files left out for their suffix, of equal files, and of classes that a part lacks.
 
     Args:
-        allow_missing_classes: the test part may lack classes; what it has of others is left out.
+        allow_missing_classes: the test and validation parts may lack classes; what they have of others is left out.
     Raises: UserError if root is missing, a class or a file is empty, the splits' classes differ, or there is a test
         part but no training part.
     """
@@ -37,11 +38,10 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     parts = _parts(root)
     splits = _splits(parts, allow_missing_classes)
     others = _others(root, [part / name for part in parts for name in splits.classes if (part / name).is_dir()])
-    paths = [*splits.train.paths, *splits.test.paths]
-    labels = [*splits.train.labels.tolist(), *splits.test.labels.tolist()]
+    paths, labels = splits.images, splits.labels
     files = file_parts([path.relative_to(root).as_posix() for path in paths], paths, content=True)
     more = left_out([part.name for part in folders_in(root)], root) if len(parts) > 1 else []
-    remarks = [*others, *more, *equal_files(files, labels, len(splits.train), paths)]
+    remarks = [*others, *more, *equal_files(files, labels, len(splits.train), paths, splits.held)]
     label = own_label("folder", root)
     return own_images("folder", label, splits, size or DEFAULT_SIZE, fingerprint(files), remarks)
 
@@ -74,6 +74,7 @@ def own_images(name: str, label: str, splits: Splits, size: int, fingerprint: st
         classes=splits.classes,
         train=splits.train,
         test=splits.test,
+        validation=splits.validation,
         size=size,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
@@ -85,9 +86,11 @@ def own_images(name: str, label: str, splits: Splits, size: int, fingerprint: st
 
 
 def _parts(root: Path) -> list[Path]:
-    """Return the folders that hold the class folders: those of train and test, or the one of both."""
+    """Return the folders that hold the class folders: those of train, test and validation, or the one of all."""
     folders = folders_in(root)
-    train, test = ([d for name in names for d in folders if d.name.lower() == name] for names in (TRAIN, TEST))
+    train, test = (
+        [d for name in names for d in folders if d.name.lower() == name] for names in (TRAIN, (*TEST, *VALIDATION))
+    )
     if len(train) > 1:
         raise UserError(f"{root} holds {len(train)} training parts, {' and '.join(d.name for d in train)}; keep one")
     if test and not train and len(test) == len(folders):
@@ -95,7 +98,8 @@ def _parts(root: Path) -> list[Path]:
             f"{root} holds no class folders, only parts of a split ({', '.join(d.name for d in test)}), and none of "
             "them is called train; rename the training part, or put the class folders themselves there"
         )
-    return [*train, *test[:1]] if train else [root]
+    taken = [next(d for d in test if d.name.lower() == role) for role in roles(d.name for d in test) if role]
+    return [*train, *taken] if train else [root]
 
 
 def _splits(parts: list[Path], allow_missing: bool) -> Splits:
@@ -104,7 +108,8 @@ def _splits(parts: list[Path], allow_missing: bool) -> Splits:
         return Splits(*held_out(full, classes), classes)
     train, classes = scan(parts[0])
     known = Named(str(parts[0]), train.paths, [classes[k] for k in train.labels.tolist()])
-    return splits_of(known, _named(parts[1]), classes, allow_missing=allow_missing)
+    named = [*map(_named, parts[1:]), None][:2]
+    return splits_of(known, *named, classes, allow_missing=allow_missing)
 
 
 def _named(part: Path) -> Named:

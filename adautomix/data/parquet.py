@@ -45,13 +45,12 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     if None in found and len(found) > 1:
         del found[None]  # beside files of parts, what is of none
     named = [None if files is None else _named(files, root) for files in parts_of(found, root)]
-    (train, classes), test = named[0], named[1] and named[1][0]
-    splits = splits_of(train, test, classes, allow_missing=allow_missing_classes)
-    images = [*splits.train.paths, *splits.test.paths]
-    labels = [*splits.train.labels.tolist(), *splits.test.labels.tolist()]
+    images = [None if part is None else part[0] for part in named]
+    splits = splits_of(*images, named[0][1], allow_missing=allow_missing_classes)
+    images, labels = splits.images, splits.labels
     parts = [(image.name, len(image.content), hashlib.sha256(image.content).hexdigest()) for image in images]
     known = fingerprint([*((size, digest) for _, size, digest in parts), *(splits.classes[k] for k in labels)])
-    remarks = [*left_out(found, root), *equal_files(parts, labels, len(splits.train))]
+    remarks = [*left_out(found, root), *equal_files(parts, labels, len(splits.train), held=splits.held)]
     return own_images("parquet", own_label("parquet", root), splits, size or DEFAULT_SIZE, known, remarks)
 
 

@@ -9,7 +9,7 @@ import torch
 from helpers.trees import insects
 from PIL import Image
 
-from adautomix.data import load_dataset
+from adautomix.data import DATASETS, load_dataset
 from adautomix.data.base import PathSplit
 from adautomix.data.loader import eval_loader, train_loader
 from adautomix.utils.errors import UserError
@@ -43,11 +43,25 @@ def test_folder_accepts_the_usual_names_of_the_parts(tree, train, test):
     assert {path.relative_to(tree).parts[0] for path in dataset.test.files.paths} == {test}
 
 
-def test_of_several_test_parts_the_one_called_test_is_taken(tree):
+def test_a_part_called_val_beside_one_called_test_is_for_validation(tree):
     shutil.copytree(tree / "test", tree / "Valid")
-    found = load_dataset("folder", root=tree)
-    assert {path.parts[-3] for path in found.test.files.paths} == {"test"}
-    assert f"valid of {tree} is left out: test is what is tested on" in found.remarks
+    seen, held = (sorted((tree / part / "ants").iterdir())[0] for part in ("train", "Valid"))
+    shutil.copy(seen, held)
+    found = DATASETS["folder"](root=tree)
+    assert {path.parts[-3] for path in found.test.paths} == {"test"}
+    assert {path.parts[-3] for path in found.validation.paths} == {"Valid"}
+    assert found.validation.labels.tolist() == found.test.labels.tolist()
+    assert any("val or test" in remark for remark in found.remarks)
+    asked = load_dataset("folder", root=tree, validation=0.25)
+    assert {path.parts[-3] for path in asked.validation.files.paths} == {"train"}
+    shutil.rmtree(tree / "Valid" / "bees")
+    with pytest.raises(UserError, match="Valid must have the same classes; these are in one only: bees"):
+        DATASETS["folder"](root=tree)
+    some = DATASETS["folder"](root=tree, allow_missing_classes=True)
+    assert set(some.validation.labels.tolist()) == {0}
+    shutil.copytree(tree / "Valid", tree / "val")
+    told = f"valid of {tree} is left out: test is what is tested on, val what is validated on"
+    assert told in DATASETS["folder"](root=tree, allow_missing_classes=True).remarks
 
 
 def test_parts_of_a_split_are_not_taken_for_classes(tree):

@@ -53,11 +53,15 @@ def test_a_csv_a_part_or_one_without_parts_will_do(tree):
     assert [len(alone.train), len(alone.test)] == [8, 4]
 
 
-def test_of_several_test_parts_of_a_csv_the_others_are_told(tree):
+def test_rows_of_a_csv_called_val_beside_those_called_test_are_for_validation(tree):
     rows = rows_of(tree, "train", "test")
     again = [(path, name, "val") for path, name, part in rows if part == "test"]
     write(tree / "all.csv", ("path", "label", "split"), [*rows, *again])
-    assert f"val of {tree} is left out: test is what is tested on" in DATASETS["csv"](root=tree).remarks
+    found = DATASETS["csv"](root=tree)
+    assert found.validation.paths == found.test.paths
+    write(tree / "all.csv", ("path", "label", "split"), [*rows, *again, *((p, n, "valid") for p, n, _ in again)])
+    told = f"valid of {tree} is left out: test is what is tested on, val what is validated on"
+    assert told in DATASETS["csv"](root=tree).remarks
 
 
 def test_a_csvs_fingerprint_follows_images_and_labels(tree):
