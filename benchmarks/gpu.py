@@ -72,7 +72,7 @@ def within(rows: Iterator[dict[str, Any]], until: float) -> Iterator[dict[str, A
 
 def machine(device: torch.device) -> dict[str, Any]:
     """Return what the results are of: card, date, versions, commit."""
-    from adautomix.runs.run import environment
+    from adautomix.runs.environment import environment
 
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU"
     return {"card": card, "date": datetime.now(UTC).isoformat(timespec="seconds"), "cuda": torch.version.cuda} | (

@@ -11,22 +11,20 @@ Reading a Run needs no torch. Everything is written to a temporary name and rena
 """
 
 import os
-import platform
 import re
 import shutil
 import socket
-import subprocess
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from adautomix.config import TrainConfig, from_dict
+from adautomix.runs.environment import environment
 from adautomix.runs.identity import NUMERICS_VERSION, run_hash
 from adautomix.runs.records import checked, checked_metrics, is_record, read_history
 from adautomix.utils.errors import UserError, unknown
@@ -34,7 +32,6 @@ from adautomix.utils.files import read_json, write_atomic, write_json
 
 ROLES = ("student", "teacher")
 """The two networks of every run: what was trained, and its moving average."""
-LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "scikit-image")
 LOCK_SECONDS = 60
 
 
@@ -202,40 +199,10 @@ def find_runs(root: str | Path, /, *, unfinished: bool = False, **where: Any) ->
     return [run for run in runs if _matches(run.info["config"], where)]
 
 
-def environment() -> dict[str, Any]:
-    """Return versions, commit and machine of this process, for a run's record."""
-    import adautomix
-
-    versions = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
-    return {
-        "adautomix": adautomix.__version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "versions": versions,
-    }
-
-
 def _matches(config: dict[str, Any], where: dict[str, Any]) -> bool:
     asked = {key: wanted for key, wanted in where.items() if wanted is not None}
     values = {key: config[key] if key in config else getattr(TrainConfig(), key) for key in asked}
     return all(values[k] in v if isinstance(v, (list, tuple)) else values[k] == v for k, v in asked.items())
-
-
-def _commit() -> str | None:
-    """Return the checkout's commit, with "+" if it has uncommitted changes; None outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        ask = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        answer = subprocess.run(ask, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
 
 
 def _now() -> str:
