@@ -23,6 +23,7 @@ from adautomix.evaluate.accuracy import Predictions, accuracy_result, predict_ea
 from adautomix.methods import make_method
 from adautomix.methods.base import Draws, MixMethod, StepOutput
 from adautomix.methods.context import Context
+from adautomix.models.layout import layout_for
 from adautomix.models.modes import eval_mode, passes_counted_at_once
 from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import Run
@@ -58,6 +59,7 @@ class Training:
     history: list[dict[str, float]] = field(default_factory=list)
     accuracies: dict[str, dict[str, Any]] = field(default_factory=dict)
     ranks: Ranks = ALONE
+    layout: torch.memory_format = torch.contiguous_format
     on_step: Callable[[float, float], None] = lambda epochs, rate: None
 
     @classmethod
@@ -77,10 +79,10 @@ class Training:
             resumes: a checkpoint will be loaded: nothing pretrained is fetched.
         """
         torch.manual_seed(seed_for(config.seed, "weights"))
-        layout = torch.channels_last if config.channels_last else torch.contiguous_format
         whole_batch = config.sync_bn and ranks.count > 1
         pretrained = config.pretrained and not resumes
         student = build_classifier(config, describe(dataset), pretrained=pretrained, sync_bn=whole_batch)
+        layout = layout_for(student, device, channels_last=config.channels_last)
         student = student.to(device, memory_format=layout).train()
         method = make_method(config.method, student, config.options)
         trained = {"student": student} | {k: m.to(device) for k, m in method.trainable_modules().items()}
@@ -101,7 +103,9 @@ class Training:
         if ranks.count > 1:
             context.image_rng = torch.Generator()
         graphs = StepGraphs(device) if config.cuda_graphs and device.type == "cuda" else None
-        return cls(config, device, student, method, context, optimizers, batches, tests, graphs, ranks=ranks)
+        return cls(
+            config, device, student, method, context, optimizers, batches, tests, graphs, ranks=ranks, layout=layout
+        )
 
     def run_epoch(self, run: Run) -> dict[str, float]:
         """Train one epoch, evaluate student and teacher, and return the history row."""
@@ -148,7 +152,7 @@ class Training:
         for name in self.optimizers:
             lr = lr_at(config.optim_for(name), self.context.step, len(self.train_batches), config.epochs)
             self.rates[name] = lr if self.device.type == "cpu" else float(np.float32(lr))  # as a graph reads it
-        x = batch.x.contiguous(memory_format=torch.channels_last) if config.channels_last else batch.x
+        x = batch.x.contiguous(memory_format=self.layout)
         if self.graphs is not None:
             return self.graphs.step(self, x, batch.y, self.rates)
         out = self.update(self.method, x, batch.y, None, self.rates, 1 - self.context.momentum())

@@ -26,6 +26,8 @@ def begin(run: Run, training: "Training", log: Callable[[str], None]) -> None:
         note_other_sums(run, now, log)
     else:
         log(first_line(run, training))
+        if run.config.channels_last and training.layout is not torch.channels_last:
+            log(f"{run.id}: channels_last is left out, with so few channels torch's convolutions are not safe on a CPU")
         if run.config.cuda_graphs and training.graphs is None:
             log(f"{run.id}: cuda_graphs does nothing on {training.device}")
         note_unfinished(run, log)

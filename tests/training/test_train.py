@@ -26,7 +26,7 @@ def test_it_learns_to_read_digits(tmp_path):
     "changes",
     [
         {"precision": "bfloat16"},
-        {"channels_last": True},
+        {"channels_last": True, "width": 16},
         {"clip_grad": 0.1, "label_smoothing": 0.1},
         {"optim": {"student": OptimConfig(name="adamw", lr=1e-3, warmup_epochs=1.0)}},
         {"backbone": "convnext_atto", "width": None, "epochs": 1, "batch_size": 20},
