@@ -16,6 +16,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from adautomix.models.inputs import Size, batch_too_small, check_images, pair, warn_of_pixels
+from adautomix.models.layout import nhwc_is_safe
 from adautomix.models.maps import Kept, Layout, tensor_of
 from adautomix.models.modes import eval_mode
 from adautomix.utils.errors import UserError
@@ -73,7 +74,7 @@ class Classifier(nn.Module):
         self.stages = _stages(net)
         self.tap = tap if tap is not None else (self.stages[-2] if len(self.stages) > 1 else None)
         self.layout, self._kept = Layout.of(net, tap_grid), Kept()
-        self.image_size = pair(image_size)
+        self.image_size, self.nhwc_is_safe = pair(image_size), nhwc_is_safe(net)
         # With mean 0 and std 1 somebody else normalises: nothing is known of the pixels.
         self.seen_pixels = not any(mean) and all(value == 1 for value in std)
         if self.tap is not None and self.tap not in self.stages:
@@ -109,7 +110,7 @@ class Classifier(nn.Module):
             batch too small for BatchNorm, or a submodule `at` that is not called once in a pass or gives no tensor.
         """
         check_images(x, self.mean.shape[1])
-        if not (self.seen_pixels or torch.compiler.is_compiling()):
+        if not (self.seen_pixels or x.is_meta or torch.compiler.is_compiling()):
             self.seen_pixels = True
             warn_of_pixels(x, stacklevel=2)
         if (at is None) != (edit is None):
@@ -153,6 +154,8 @@ class Classifier(nn.Module):
     def _normalise(self, x: Tensor) -> Tensor:
         if self.resize is not None and x.shape[-2:] != pair(self.resize):
             x = F.interpolate(x, size=pair(self.resize), mode="bilinear", align_corners=False)
+        if not self.nhwc_is_safe and x.device.type == "cpu":  # a mix may have come out in NHWC
+            x = x.contiguous()
         return (x - self.mean) / self.std
 
     def _stage(self, x: Tensor) -> Tensor:

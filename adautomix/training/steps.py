@@ -84,6 +84,7 @@ class Training:
         student = build_classifier(config, describe(dataset), pretrained=pretrained, sync_bn=whole_batch)
         layout = layout_for(student, device, channels_last=config.channels_last)
         student = student.to(device, memory_format=layout).train()
+        student.seen_pixels = True  # a data set's are in [0,1], and a look would be waited for
         method = make_method(config.method, student, config.options)
         trained = {"student": student} | {k: m.to(device) for k, m in method.trainable_modules().items()}
         require_fit(config, trained)
