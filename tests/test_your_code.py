@@ -227,13 +227,17 @@ def test_a_package_that_is_broken_or_takes_our_name_is_told(tmp_path, monkeypatc
     held = tmp_path / "theirs-1.dist-info"
     held.mkdir()
     (held / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
-    (held / "entry_points.txt").write_text("[adautomix.methods]\nmixup = theirs:MixUp\ngone = no_such_module:Gone\n")
+    (held / "entry_points.txt").write_text(
+        "[adautomix.methods]\nmixup = theirs:MixUp\ngone = no_such_module:Gone\nodd = math:pi\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     table = LazyTable("method", "adautomix.methods", {"mixup": "mixup:MixUp"})
     with pytest.warns(UserWarning, match="theirs has a method 'mixup', which is one of ours"):
         assert table["mixup"].__module__ == "adautomix.methods.mixup"
     with pytest.raises(UserError, match="method 'gone' of the package theirs cannot be imported from no_such_module"):
         table["gone"]
+    with pytest.raises(UserError, match="method 'odd' of the package theirs is no method: math:pi has no"):
+        table["odd"]
 
 
 def test_timms_training_script():

@@ -27,6 +27,7 @@ METHODS = LazyTable(
         "smoothmix": "smoothmix:SmoothMix",
         "recursivemix": "recursivemix:RecursiveMix",
     },
+    needs="resolve",
 )
 
 

@@ -56,10 +56,8 @@ def note_unfinished(run: Run, log: Callable[[str], None]) -> None:
         other = Run(path.parent)
         if other.done or other.id == run.id:
             continue
-        with (
-            suppress(UserError, OSError),
-            other.lock(seconds=0),
-        ):  # is one being trained, it is passed over
+        # One that is being trained, or damaged, is passed over.
+        with suppress(UserError, OSError), other.lock(seconds=0):
             theirs = hashed(other)
             near[other.id] = [f"{k} {theirs[k]}, here {own[k]}" for k in own if theirs.get(k, own[k]) != own[k]]
     if near:

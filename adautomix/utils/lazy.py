@@ -22,10 +22,11 @@ class LazyTable(Mapping[str, Any]):
         what: what its values are, in errors.
         package: the room whose files they lie in; also the group of other packages' entry points.
         entries: names and places, "module:attribute".
+        needs: an attribute that every value has; another package's object without it is refused.
     """
 
-    def __init__(self, what: str, package: str, entries: dict[str, str]) -> None:
-        self._what, self._package, self._own = what, package, entries
+    def __init__(self, what: str, package: str, entries: dict[str, str], *, needs: str = "__call__") -> None:
+        self._what, self._package, self._own, self._needs = what, package, entries, needs
         self._lent: dict[str, Any] = {}
 
     @cached_property
@@ -61,11 +62,14 @@ class LazyTable(Mapping[str, Any]):
         return getattr(import_or_tell(f"{self._package}.{module}"), attribute)
 
     def _loaded(self, point: EntryPoint) -> Any:
+        named = f"{self._what} {point.name!r} of the package {point.dist.name}"
         try:
-            return point.load()
+            found = point.load()
         except (ImportError, AttributeError) as error:
-            told = f"{self._what} {point.name!r} of the package {point.dist.name} cannot be imported from {point.value}"
-            raise UserError(f"{told}: {error}") from error
+            raise UserError(f"{named} cannot be imported from {point.value}: {error}") from error
+        if not hasattr(found, self._needs):
+            raise UserError(f"{named} is no {self._what}: {point.value} has no {self._needs}")
+        return found
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries or name in self._lent
