@@ -148,7 +148,8 @@ def test_nothing_is_lost_left_or_different_after_kills_of_plans(tmp_path):
             found = map(result_of, find_runs(tmp_path / "outputs"))
             different += [run for run, other in zip(found, alone, strict=True) if run != other]
             left += plan.left_over()
-        print(f"{killed.total()} plans killed, {time.monotonic() - began:.0f} s", flush=True)
+        so_far = {"unfinished": len(unfinished), "differ": len(different), "left_over": len(left)}
+        print(f"{killed.total()} plans killed: {so_far}, {time.monotonic() - began:.0f} s", flush=True)
     where = ", ".join(f"{name} {count}" for name, count in sorted(killed.items()))
     print(f"FAULTS_SEED={SEED}, plans killed: {where}")
     counted("plans killed", killed.total(), unfinished=len(unfinished), differ=len(different), left_over=len(left))
