@@ -100,7 +100,8 @@ def evaluate(args: Evaluate) -> int:
     from adautomix.utils.seeding import choose_device
 
     # What is wrong for every run is one message, not one a run.
-    args = replace(args, evaluators=tuple(",".join(args.evaluators).split(",")))  # `a,b` is as plain as `a b`
+    names = tuple(name for part in args.evaluators for name in part.split(","))  # `a,b` is as plain as `a b`
+    args = replace(args, evaluators=names)
     require_request(args.evaluators, args.sample)
     choose_device(args.device)
     evaluated = [_evaluated(run, args) for run in finished(args.runs)]

@@ -56,7 +56,7 @@ class LazyTable(Mapping[str, Any]):
         if name not in self._entries:
             raise unknown(self._what, name, self._entries)
         place = self._entries[name]
-        if isinstance(place, EntryPoint):
+        if not isinstance(place, str):  # an EntryPoint, or that of the backport, where something imported it
             return self._loaded(place)
         module, attribute = place.split(":")
         return getattr(import_or_tell(f"{self._package}.{module}"), attribute)
