@@ -40,10 +40,16 @@ def settings(run: Run, *, apart: tuple[str, ...] = ()) -> dict[str, Any]:
     dataset = run.info["dataset"]
     config = asdict(run.config)
     config["options"] = counted(config["options"])
+    config["optim"] = {name: _own(name, one, config["optim"]["student"]) for name, one in config["optim"].items()}
     values = flat(config) | {"data": dataset["label"], "fingerprint": dataset["fingerprint"]}
     values |= {"numerics": run.info.get("numerics_version")}
     left_out = tuple(f"{name}." for name in ("seed", *UNHASHED, *apart))
     return {name: value for name, value in values.items() if not f"{name}.".startswith(left_out)}
+
+
+def _own(name: str, optim: dict[str, Any], student: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimiser's settings; of a generator's those in which it differs from the student's, its default."""
+    return {key: value for key, value in optim.items() if name == "student" or value != student[key]}
 
 
 def group_key(run: Run, *, apart: tuple[str, ...] = ()) -> str:

@@ -61,3 +61,11 @@ def test_the_tables_import_without_torch():
 def test_a_run_found_twice_is_one(tmp_path):
     runs = [make_run(tmp_path / place, 50.0) for place in ("here", "there")]
     assert len(each_once(runs)) == 1
+
+
+def test_a_generators_optimiser_counts_where_it_differs_from_the_students(tmp_path):
+    student = OptimConfig(lr=0.1)
+    plain = make_run(tmp_path, 50.0, optim={"student": student})
+    same, slow = (make_run(tmp_path, 50.0, optim={"student": student, "generator": own}) for own in (student, SLOW))
+    assert settings(same) == settings(plain)
+    assert settings(slow) == settings(plain) | {"optim.generator.lr": 0.01}
