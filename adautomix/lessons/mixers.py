@@ -1,10 +1,10 @@
-"""Checks of functions that a reader wrote: MixUp and its loss, CutMix, FMix's masks, and those of Eq. 1 and 2.
+"""Checks of functions that a reader wrote: MixUp and its loss, FMix's masks, CutMix.
 
 Each returns "right", or one sentence that says what is off: of a known mistake its name, else by how much.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adautomix.lessons.closeness import CLOSE, alike, off_by
 from adautomix.lessons.telling import NOTHING, tells
-from adautomix.utils.paths import shipped
-
-GOLDEN = "tests/golden/mask/N3_lamconcat0_bilinear.npz"
-"""Features, weights and masks of the authors' released generator."""
-CLOSE = 1e-4
 
 
 @tells
@@ -37,10 +33,10 @@ def check_mixup(mixup: Callable[[Tensor, Tensor, Tensor, float], Any]) -> str:
     pairs = {"images": (made[0], x), "labels": (made[1], targets)}
     for what, (got, given) in pairs.items():
         own, other = given, torch.stack([given[int(p)] for p in partner])
-        if off := _off(got, lam * own + (1 - lam) * other, what):
-            if _alike(got, (1 - lam) * own + lam * other):
+        if off := off_by(got, lam * own + (1 - lam) * other, what):
+            if alike(got, (1 - lam) * own + lam * other):
                 return f"the {what} have the shares the wrong way round: lam is the image's own, 1 - lam its partner's"
-            if _alike(got, own):
+            if alike(got, own):
                 return f"the {what} are not mixed: they came back as they were given"
             return off
     return "right"
@@ -60,8 +56,8 @@ def check_mixup_loss(loss: Callable[[Tensor, Tensor, Tensor, float, float], Tens
         hot = [F.one_hot(y, 6).float() * (1 - smoothing) + smoothing / 6 for y in (a, b)]
         mixed = (lam * hot[0] + (1 - lam) * hot[1], (1 - lam) * hot[0] + lam * hot[1])
         wanted, turned = (-(y * logits.log_softmax(dim=1)).sum(dim=1).mean() for y in mixed)
-        if off := _off(given, wanted, "loss"):
-            if isinstance(given, Tensor) and _alike(given, turned):
+        if off := off_by(given, wanted, "loss"):
+            if isinstance(given, Tensor) and alike(given, turned):
                 return "the shares are the wrong way round: lam is the first image's"
             return off if given is None else f"with a smoothing of {smoothing:g} {off}"
     return "right"
@@ -79,7 +75,7 @@ def check_blob(blob: Callable[[Tensor, float, float], Tensor]) -> str:
         mask = blob(white, exponent, lam)
         wanted = _blob(white, exponent, lam)
         if mask is None or not isinstance(mask, Tensor) or mask.shape != wanted.shape:
-            return str(_off(mask, wanted, "mask"))
+            return str(off_by(mask, wanted, "mask"))
         mask = mask.float()
         if not ((mask == 0) | (mask == 1)).all():
             return "a mask of FMix is 0 or 1 at every pixel"
@@ -133,68 +129,6 @@ def check_cutmix(cutmix: Callable[[Tensor, Tensor, tuple[float, float], float], 
     return "right"
 
 
-@tells
-def check_mixblock(masks: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> str:
-    """Return "right" if `masks(features, weights)` gives the masks of the authors' released generator, or what is off.
-
-    Args:
-        masks: of features [N,B,C,h,w] and the weights by name (query.weight [d,C,1,1], query.bias [d], key.weight,
-            key.bias, value.weight [1,C,1,1], value.bias [1]) returns masks [B,N,4h,4w].
-    """
-    layers = [f"{layer}.{part}" for layer in ("query", "key", "value") for part in ("weight", "bias")]
-    with np.load(shipped(GOLDEN)) as file:
-        features, wanted = (torch.from_numpy(file[name]).float() for name in ("features", "mask"))
-        weights = {name: torch.from_numpy(file[name.replace(".", "_")]).float() for name in layers}
-    got = masks(features, weights)
-    off = _off(got, wanted, "masks")
-    if off is None:
-        return "right"
-    if getattr(got, "shape", None) == wanted.shape:
-        for said, change in MISTAKES.items():
-            if _alike(got, _masks(features, weights, **change)):
-                return said
-    return off
-
-
-MISTAKES = {
-    "queries and keys have no ReLU: the paper's equation, not the released code": {"relu": False},
-    "the products are not divided by the root of d": {"root": False},
-    "image n meets its own keys, too: the sum runs over the others": {"own": True},
-    "the sum over the other images is divided by their number, and should not be": {"mean": True},
-    "the softmax over the images comes before the enlargement, and should come after it": {"early": True},
-    "enlarged by the nearest value: it is bilinear, corners not aligned": {"mode": "nearest"},
-}
-"""What a check says of a known mistake, and the change to Eq. 1 and 2 that it is."""
-
-
-def _masks(
-    features: Tensor,
-    weights: Mapping[str, Tensor],
-    *,
-    relu: bool = True,
-    root: bool = True,
-    own: bool = False,
-    mean: bool = False,
-    early: bool = False,
-    mode: str = "bilinear",
-) -> Tensor:
-    """Return the masks of Eq. 1 and 2, pair by pair, with what a change makes of them."""
-    count, size = len(features), features.shape[-2:]
-    z = features.flatten(3).transpose(2, 3)  # [N,B,P,C]
-    flat = {layer: weights[f"{layer}.weight"].flatten(1) for layer in ("query", "key", "value")}
-    q, k, v = (z @ flat[layer].T + weights[f"{layer}.bias"] for layer in flat)
-    q, k = (q.relu(), k.relu()) if relu else (q, k)
-    scores = []
-    for n in range(count):
-        met = [q[n] @ k[i].transpose(1, 2) for i in range(count) if own or i != n]
-        summed = sum(met) / (len(met) if mean else 1) / (math.sqrt(q.shape[-1]) if root else 1)
-        scores.append((summed.softmax(dim=-1) @ v[n])[..., 0].unflatten(-1, size))
-    stacked = torch.stack(scores, dim=1)
-    more = {"align_corners": False} if mode == "bilinear" else {}
-    large = F.interpolate(stacked.softmax(dim=1) if early else stacked, scale_factor=4, mode=mode, **more)
-    return large if early else large.softmax(dim=1)
-
-
 def _blob(white: Tensor, exponent: float, lam: float) -> Tensor:
     height, width = white.shape[0], 2 * (white.shape[1] - 1)
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
@@ -214,18 +148,3 @@ def _two(made: Any) -> tuple[Any, Any] | str:
     if not isinstance(made, (tuple, list)) or len(made) != 2:
         return f"two things should come back, the mix and its label; got {type(made).__name__}"
     return made[0], made[1]
-
-
-def _off(got: Any, wanted: Tensor, what: str) -> str | None:
-    if got is None:
-        return NOTHING
-    if not isinstance(got, Tensor):
-        return f"the {what} should be a tensor, got {type(got).__name__}"
-    if got.shape != wanted.shape:
-        return f"the {what} have the shape {tuple(got.shape)}, and should have {tuple(wanted.shape)}"
-    gap = (got - wanted).abs().max().item()
-    return None if gap < CLOSE else f"the {what} are off by up to {gap:.2g}"
-
-
-def _alike(got: Tensor, wanted: Tensor) -> bool:
-    return got.shape == wanted.shape and (got - wanted).abs().max().item() < CLOSE
