@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from helpers.commands import call
 
 from adautomix import METHODS
-from adautomix.cli import main
 from adautomix.lessons import method_in
 from adautomix.utils.errors import UserError
 
@@ -39,10 +39,9 @@ WRONG = {
 
 def graded(tmp_path, capsys, text, *more, name="mine.py"):
     (tmp_path / name).write_text(text)
-    with pytest.raises(SystemExit) as ended:
-        main(["grade", str(tmp_path / name), "--runs", str(tmp_path / "runs"), "--epochs", "1", *more])
+    code = call("grade", str(tmp_path / name), "--runs", str(tmp_path / "runs"), "--epochs", "1", *more)
     out = capsys.readouterr()
-    return ended.value.code, out.out, out.err
+    return code, out.out, out.err
 
 
 @pytest.mark.slow

@@ -6,12 +6,12 @@ from itertools import product
 
 import pytest
 import torch
+from helpers.commands import call
 from helpers.corrupting import write_published
 from helpers.tiny import tiny_classifier
 
 import adautomix.evaluate.corruption_source as sources
 import adautomix.evaluate.runs as runs
-from adautomix.cli import main
 from adautomix.config import TrainConfig
 from adautomix.data.base import MemorySplit, describe
 from adautomix.data.loader import eval_loader
@@ -225,15 +225,13 @@ def test_a_data_set_that_is_gone_is_named_with_the_run(run, monkeypatch):
         evaluate_run(run, ["calibration"], device="cpu", log=str)
 
 
-def call(run, *args):
+def evaluated(run, *args):
     """Return the code with which the command line evaluates the runs beside this one."""
-    with pytest.raises(SystemExit) as caught:
-        main(("evaluate", str(run.path.parents[1]), *args))
-    return caught.value.code
+    return call("evaluate", str(run.path.parents[1]), *args)
 
 
 def test_one_runs_error_leaves_the_other_runs_evaluated_and_gives_code_1(run, diverged, capsys):
-    assert call(run, "--evaluators", "calibration", "fgsm", "--device", "cpu") == 1
+    assert evaluated(run, "--evaluators", "calibration", "fgsm", "--device", "cpu") == 1
     errors = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[:2] for line in errors] == [[diverged.id, "calibration"], [diverged.id, "fgsm"]]
     assert all("outputs are not finite" in line for line in errors)
@@ -252,7 +250,7 @@ def test_one_runs_error_leaves_the_other_runs_evaluated_and_gives_code_1(run, di
     ],
 )
 def test_a_mistake_for_every_run_is_one_message_and_code_2(run, diverged, capsys, args, message):
-    assert call(run, *args) == 2
+    assert evaluated(run, *args) == 2
     assert capsys.readouterr().err.count(message) == 1
 
 

@@ -5,8 +5,8 @@ import symtable
 
 import pytest
 from helpers import ROOT
+from helpers.commands import call
 
-from adautomix.cli import main
 from adautomix.cli.handout import BLANK, CHAPTERS, SOLUTION, STUB, handout_of
 
 NOTEBOOKS = [path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if path.name[:2] in CHAPTERS]
@@ -17,10 +17,8 @@ def cells_of(path, tag=None):
     return [cell for cell in cells if tag is None or tag in cell["metadata"].get("tags", [])]
 
 
-def call(*arguments):
-    with pytest.raises(SystemExit) as ended:
-        main(["handout", *map(str, arguments)])
-    return ended.value.code
+def written(*arguments):
+    return call("handout", *map(str, arguments))
 
 
 def text_of(cell):
@@ -67,7 +65,7 @@ def test_no_other_cell_reads_what_only_a_solution_or_a_stub_binds(path, tag):
 
 
 def test_a_handout_holds_no_line_of_a_solution(tmp_path):
-    assert call(tmp_path) == 0
+    assert written(tmp_path) == 0
     assert [path.name for path in sorted(tmp_path.iterdir())] == [path.name for path in NOTEBOOKS]
     for path in NOTEBOOKS:
         handed = cells_of(tmp_path / path.name)
@@ -88,7 +86,7 @@ def test_a_handout_holds_no_line_of_a_solution(tmp_path):
 
 
 def test_with_solutions_they_stand_unfolded_where_the_stubs_were(tmp_path):
-    assert call(tmp_path, "--solutions", "--only", "02") == 0
+    assert written(tmp_path, "--solutions", "--only", "02") == 0
     (file,) = tmp_path.iterdir()
     assert not cells_of(file, STUB)
     assert cells_of(file, SOLUTION)
@@ -110,14 +108,14 @@ def test_nothing_that_was_executed_goes_along():
 
 
 def test_a_file_that_somebody_worked_in_is_never_overwritten(tmp_path, capsys):
-    assert call(tmp_path, "--only", "01") == 0
-    assert call(tmp_path) == 0  # as they are; the others come
+    assert written(tmp_path, "--only", "01") == 0
+    assert written(tmp_path) == 0  # as they are; the others come
     file = tmp_path / "01_mixing_family.ipynb"
     file.write_text(file.read_text().replace("...  # return the mixed images", "return x, y  # mixed images"))
     (tmp_path / "02_generator.ipynb").unlink()
     capsys.readouterr()
     for more in ((), ("--solutions",)):
-        assert call(tmp_path, *more) == 2
+        assert written(tmp_path, *more) == 2
         assert "01_mixing_family.ipynb" in (said := capsys.readouterr().err)
         assert "Nothing was written" in said
     assert "return x, y" in file.read_text()
@@ -125,5 +123,5 @@ def test_a_file_that_somebody_worked_in_is_never_overwritten(tmp_path, capsys):
 
 
 def test_a_notebook_without_exercises_is_refused(tmp_path, capsys):
-    assert call(tmp_path, "--only", "10") == 2
+    assert written(tmp_path, "--only", "10") == 2
     assert "exercises in 01, 02, 03, 41, not in 10" in capsys.readouterr().err

@@ -1,9 +1,9 @@
 """What a name of outputs stands for: the plan and the settings of its last run, which a mistake does not change."""
 
 import pytest
+from helpers.commands import call
 from helpers.plans import write_notebook, write_plan
 
-from adautomix.cli import main
 from adautomix.plans.last_run import recall, remember
 from adautomix.plans.tasks import load_plan
 from adautomix.utils.errors import UserError
@@ -22,12 +22,6 @@ def plan(tmp_path, monkeypatch):
     return plan
 
 
-def code_of(*args):
-    with pytest.raises(SystemExit) as caught:
-        main(args)
-    return caught.value.code
-
-
 def test_the_last_settings_are_recalled(plan):
     assert recall(plan) == {"seed": 3}
     assert recall(load_plan("tiny")) is None
@@ -40,18 +34,18 @@ def test_a_name_belongs_to_one_plan(plan):
 
 @pytest.mark.parametrize("mistake", [["--only", "nothing"], ["--scheduler", "tcp://127.0.0.1:1"]])
 def test_a_mistake_does_not_change_what_a_name_stands_for(plan, mistake, capsys):
-    assert code_of("run", "tiny", "--name", "mine", "--set", "seed=5", *mistake) == 2
+    assert call("run", "tiny", "--name", "mine", "--set", "seed=5", *mistake) == 2
     assert read_json(plan.outputs / "settings.json")["set"] == {"seed": 3}
 
 
 def test_a_mistake_leaves_no_outputs_behind(plan, tmp_path, capsys):
-    assert code_of("run", "tiny", "--name", "fresh", "--only", "nothing") == 2
+    assert call("run", "tiny", "--name", "fresh", "--only", "nothing") == 2
     assert not (tmp_path / "outputs" / "fresh").exists()
 
 
 @pytest.mark.slow
 def test_a_further_run_under_a_name_keeps_its_settings(plan, capsys):
-    assert code_of("run", "tiny", "--name", "mine") == 0
+    assert call("run", "tiny", "--name", "mine") == 0
     assert "mine: 1 done" in capsys.readouterr().out
     assert read_json(plan.outputs / "settings.json") == {"plan": "tiny", "set": {"seed": 3}}
     assert read_json(plan.outputs / "tasks" / "note" / "DONE")["parameters"]["seed"] == 3
