@@ -4,33 +4,28 @@ What a reader gets wrong: nothing was trained here. The Run has no history, it s
 and its images are known when it is first evaluated.
 """
 
-import hashlib
-import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
-from zipfile import is_zipfile
-
-import torch
-from torch import Tensor
 
 from adautomix.config import TrainConfig
 from adautomix.data import DATASETS
 from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD
 from adautomix.data.cifar import MEAN, STD
 from adautomix.imported.architecture import recognised
+from adautomix.imported.fitting import fitted
 from adautomix.imported.keys import Parts, by_part
-from adautomix.methods import make_method, resolve_options
+from adautomix.imported.reading import read, sha256
+from adautomix.methods import resolve_options
 from adautomix.recipes import RECIPES
 from adautomix.recipes.released import IMAGES
 from adautomix.runs import checkpoint
 from adautomix.runs.identity import NUMERICS_VERSION
 from adautomix.runs.networks import build_classifier
 from adautomix.runs.run import Run
-from adautomix.utils.errors import UserError, first_five, first_line, unknown
+from adautomix.utils.errors import UserError, first_five, unknown
 from adautomix.utils.files import write_json
 
 SETS = {
@@ -44,8 +39,6 @@ SETS = {
 }
 """The data set that a number of classes and a stem (for images up to 64 px or not) speak for."""
 SIZES = {"cifar10": 32, "cifar100": 32, "tiny_imagenet": 64}
-NEEDED = re.compile(r"Unsupported \w+: (?:GLOBAL )?(\S+)")
-"""How torch says what a file needs that weights_only=True does not read."""
 LARGEST_SMALL_SET = 100
 """A Swin sees 224 px whatever the images are: with up to so many classes it is taken to be CIFAR's."""
 MERGED = "layers.3.downsample"
@@ -96,30 +89,6 @@ def import_checkpoint(
         run.finish()
     log(told(run, parts))
     return run
-
-
-def read(file: Path) -> dict[str, Any]:
-    """Return `state_dict` and `meta` of a checkpoint file, which may hold tensors, numbers and strings only."""
-    if not file.is_file():
-        raise UserError(f"there is no file {file} in {Path.cwd()}" if not file.is_absolute() else f"no file {file}")
-    try:
-        if is_zipfile(file):  # older torch wrote none
-            checkpoint.require_sound_archive(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        if (needs := NEEDED.search(str(error))) is None:
-            raise UserError(f"{file} is no checkpoint that torch wrote, or is damaged") from error
-        raise UserError(
-            f"{file} is not read: it needs {needs[1]}, and what is not a tensor, number or string could run its "
-            "author's code. Whoever wrote it can save {'state_dict': model.state_dict()} alone"
-        ) from error
-    except (*checkpoint.DAMAGED, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{file} cannot be read as a checkpoint ({first_line(error)})") from error
-    state, meta = (content.get("state_dict", content), content.get("meta")) if isinstance(content, dict) else ({}, {})
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{file} holds no state_dict, a mapping from names to tensors")
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    return {"state_dict": state, "meta": meta if isinstance(meta, dict) else {}}
 
 
 def config_and_images(
@@ -182,42 +151,6 @@ def with_generator(config: TrainConfig, parts: Parts, images: dict[str, Any]) ->
     raise UserError(f"the generator takes {inputs} channels; the features of {config.backbone} have {channels}")
 
 
-def fitted(parts: Parts, config: TrainConfig, images: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of the Run's checkpoint, after a check that every tensor has its place and every place one."""
-    network = build_classifier(config, images)
-    wanted = network.state_dict()
-    teacher = parts.teacher or parts.student
-    states = {"student": complete(parts.student, wanted, parts), "teacher": complete(teacher, wanted, parts)}
-    generator = make_method(config.method, network, config.options).trainable_modules()
-    trainables = {name: complete(parts.generator, module.state_dict(), parts) for name, module in generator.items()}
-    context = {"teacher": states["teacher"], "rng": torch.Generator().get_state(), "step": 0}
-    state = {"epoch": config.epochs, "history": [], "student": states["student"], "context": context}
-    return state | {"trainables": trainables, "optimizers": {}}
-
-
-def complete(part: Mapping[str, Tensor], wanted: Mapping[str, Tensor], parts: Parts) -> dict[str, Tensor]:
-    """Return a part's tensors for a module's state; of heads that it does not have, the names are noted as left out.
-
-    Raises: UserError naming tensors that are missing, left over, or of another shape.
-    """
-    spare = [name for name in part if name not in wanted and name.startswith("heads.")]
-    parts.left_out += [name for name in spare if name not in parts.left_out]
-    part = {name: tensor for name, tensor in part.items() if name not in spare}
-    own = {name: tensor for name, tensor in wanted.items() if name in ("mean", "std")}  # of the images, not trained
-    missing = [name for name in wanted if name not in part and name not in own]
-    over = [name for name in part if name not in wanted]
-    shapes = [
-        f"{name} {tuple(tensor.shape)} for {tuple(wanted[name].shape)}"
-        for name, tensor in part.items()
-        if name in wanted and tensor.shape != wanted[name].shape
-    ]
-    problems = {"missing": missing, "left over": over, "of another shape": shapes}
-    if any(problems.values()):
-        told = "; ".join(f"{len(names)} {what}: {first_five(names)}" for what, names in problems.items() if names)
-        raise UserError(f"the file's tensors do not fit, by our names {told}")
-    return own | part
-
-
 def told(run: Run, parts: Parts) -> str:
     """Return what was imported, in one line."""
     config, source = run.config, run.info["imported"]
@@ -228,9 +161,3 @@ def told(run: Run, parts: Parts) -> str:
     if source["left_out"]:
         line += f"; left out: {first_five(source['left_out'])}"
     return f"{line}\nrun: {run.path}"
-
-
-def sha256(file: Path) -> str:
-    """Return a file's sha256 in hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from adautomix.imported.importing import sha256
+from adautomix.imported.reading import sha256
 from adautomix.runs.progress import progress
 from adautomix.utils.errors import UserError, first_line
 from adautomix.utils.files import write_atomic

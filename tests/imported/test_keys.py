@@ -6,7 +6,8 @@ from helpers.checkpoints import MODELS, blank_state, names_of
 from timm.models.swin_transformer import PatchMerging
 
 from adautomix.imported.architecture import recognised
-from adautomix.imported.importing import config_and_images, fitted
+from adautomix.imported.fitting import fitted
+from adautomix.imported.importing import config_and_images
 from adautomix.imported.keys import by_part, reordered
 from adautomix.utils.errors import UserError
 
