@@ -56,7 +56,8 @@ def load_dataset(
         validation: share of every class's training images (after `per_class`) to hold out.
         allow_missing_classes: the test images of folder, csv or parquet may lack classes; what they have of others is
             left out.
-    Raises: UserError for an unknown name, a missing data set, missing or empty files, or a size the set does not have.
+    Raises: UserError for an unknown name, a missing data set, missing or empty files, a size the set does not have, or
+        numbers out of range.
     """
     dataset = _loaded(name, root, size, per_class, validation, allow_missing_classes)
     for remark in dataset.remarks:
@@ -79,6 +80,11 @@ def _loaded(
     validation: float,
     allow_missing_classes: bool,
 ) -> "Dataset":
+    for what, value in (("size", size), ("per_class", per_class)):
+        if value is not None and value < 1:
+            raise UserError(f"{what} must be 1 or more, got {value}")
+    if not 0 <= validation < 1:
+        raise UserError(f"validation must be in [0,1), got {validation}")
     more = {"allow_missing_classes": True} if allow_missing_classes else {}
     if more and name not in OWN_CLASSES:
         raise UserError(f"allow_missing_classes is for {', '.join(OWN_CLASSES)}; the classes of {name} are known")

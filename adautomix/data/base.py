@@ -82,8 +82,9 @@ class Dataset:
         classes: class names, in the order of the ids.
         size: image side in px.
         mean, std: three floats each, for pixels in [0,1]; the Classifier applies them.
-        pad: px of reflect padding for the random crop in training (0: no crop); not used with `crop_scale`.
-        crop_scale: least and largest share of the area that a random resized crop keeps; None: a crop after padding.
+        pad: px of reflect padding for the random crop in training (0: no crop), up to 64 px. Larger images are cut by a
+            random resized crop instead.
+        crop_scale: least and largest share of the area that the latter keeps; None: 0.08 to 1, torchvision's default.
         flip: whether a mirrored image is still of its class.
         fingerprint: identifies the images, so that a run on other images is another run.
         validation: images held out of the training set, or None.

@@ -17,7 +17,7 @@ from jaxtyping import Int
 from PIL import Image
 
 from adautomix.data.images import Source, openable
-from adautomix.runs.progress import progress
+from adautomix.utils.progress import progress
 
 GROUPS = {
     "": ("/sys/fs/cgroup", "memory.max", "memory.current", ""),

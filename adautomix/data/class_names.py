@@ -50,6 +50,11 @@ class Splits:
         return [k for split in self._all for k in split.labels.tolist()]
 
     @property
+    def counts(self) -> str:
+        """How many images each part has: two divisions of the same images are two sets."""
+        return "+".join(str(len(split)) for split in self._all)
+
+    @property
     def held(self) -> str:
         """What the images that are not for training are called."""
         return "test" if self.validation is None else "val or test"

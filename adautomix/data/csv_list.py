@@ -53,9 +53,10 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
         raise UserError(f"{root} names {len(missing)} image(s) that do not exist: {first_five(missing)}")
     written = {file.parent / path: path for part in given if part for file, (path, *_) in part}
     parts = file_parts([written[path] for path in paths], paths, content=True)
-    known = fingerprint([*parts, *(splits.classes[k] for k in labels)])
+    known = fingerprint([splits.counts, *parts, *(splits.classes[k] for k in labels)])
     remarks = [*left_out(found, root), *equal_files(parts, labels, len(splits.train), paths, splits.held)]
-    return own_images("csv", own_label("csv", root.with_suffix("")), splits, size or DEFAULT_SIZE, known, remarks)
+    label = own_label("csv", root.with_suffix("") if root.is_file() else root)
+    return own_images("csv", label, splits, size or DEFAULT_SIZE, known, remarks)
 
 
 def read_list(file: Path) -> list[Row]:

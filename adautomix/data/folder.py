@@ -67,7 +67,10 @@ def require_folder(name: str, root: Path | None, what: str, layout: str) -> None
 
 
 def own_images(name: str, label: str, splits: Splits, size: int, fingerprint: str, remarks: Sequence[str]) -> Dataset:
-    """Return a user's own photographs as a set, with ImageNet's normalisation, trained on mirrored random crops."""
+    """Return a user's own photographs as a set, with ImageNet's normalisation, cropped and mirrored in training.
+
+    Up to 64 px they are cropped at random after padding by an eighth of the side, above by a random resized crop.
+    """
     return Dataset(
         name=name,
         label=label,

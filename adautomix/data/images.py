@@ -18,8 +18,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, features
 from torch import Tensor
 
-from adautomix.runs.progress import progress
 from adautomix.utils.errors import UserError, first_five, first_line
+from adautomix.utils.progress import progress
 
 IN_MEMORY = 64
 """Sets with images up to this side (px) are kept whole in memory as uint8; larger ones are read as needed."""

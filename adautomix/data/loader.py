@@ -78,10 +78,12 @@ def eval_loader(
         sample: only so many of them, drawn at random but always the same: the first would often be of one class.
         cache: keep decoded image files in memory if they fit.
         share: one device's part of the images; the parts in their order are all of them, each once.
-    Raises: UserError for fewer images than shares.
+    Raises: UserError for fewer images than shares, or a split that the set does not have.
     """
     batch_size = batch_size or (1000 if dataset.size <= IN_MEMORY and device.type != "cpu" else 100)
     images = dataset.test if split == "test" else dataset.validation
+    if images is None:
+        raise UserError(f"{dataset.label} has no {split} images: hold a share of the training images out (validation)")
     rows = None if sample is None else sample_rows(len(images), sample)
     if share.count > 1:
         rows = torch.arange(len(images)) if rows is None else rows

@@ -47,6 +47,7 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
         for row, image in enumerate(images[part])
     ]
     order = [int(k) for part in told for k in labels[part]]
+    counts = "+".join(f"{part} {len(images[part])}" for part in told)  # two divisions are two sets
     splits = {part: _split(images[part], labels[part], size) for part in told}
     side = splits["train"].images.shape[-1]
     return Dataset(
@@ -61,7 +62,7 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
         std=STD,
         pad=side // 8,
         flip=False,
-        fingerprint=fingerprint([*(digest for *_, digest in parts), *order]),
+        fingerprint=fingerprint([counts, *(digest for *_, digest in parts), *order]),
         remarks=equal_files(parts, order, len(images["train"]), held="val or test"),
     )
 

@@ -49,7 +49,9 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     splits = splits_of(*images, named[0][1], allow_missing=allow_missing_classes)
     images, labels = splits.images, splits.labels
     parts = [(image.name, len(image.content), hashlib.sha256(image.content).hexdigest()) for image in images]
-    known = fingerprint([*((size, digest) for _, size, digest in parts), *(splits.classes[k] for k in labels)])
+    known = fingerprint(
+        [splits.counts, *((size, digest) for _, size, digest in parts), *(splits.classes[k] for k in labels)]
+    )
     remarks = [*left_out(found, root), *equal_files(parts, labels, len(splits.train), held=splits.held)]
     return own_images("parquet", own_label("parquet", root), splits, size or DEFAULT_SIZE, known, remarks)
 
@@ -73,7 +75,7 @@ def _named(files: Sequence[Path], root: Path) -> tuple[Named, list[str] | None]:
         images += _images(table[column], file)
         labels += table[label].to_pylist()
     where = f"{root} ({files[0].name}{f' and {len(files) - 1} more' if len(files) > 1 else ''})"
-    if unlabelled := sum(label is None or label == -1 for label in labels):
+    if unlabelled := sum(label is None or (isinstance(label, int) and label < 0) for label in labels):
         raise UserError(f"{unlabelled} of {len(labels)} images of {where} have no label; take that part's files away")
     if classes is None:
         numbers = all(isinstance(label, int) for label in labels)

@@ -18,7 +18,8 @@ _EXTRAS = {"autoattack": "autoattack"}
 
 
 def _table(function: str, files: dict[str, str]) -> LazyTable:
-    return LazyTable("evaluator", "adautomix.evaluate", {name: f"{file}:{function}" for name, file in files.items()})
+    entries = {name: f"{file}:{function}" for name, file in files.items()}
+    return LazyTable("evaluator", "adautomix.evaluate", entries, extensible=False)  # one is two functions, see SETTINGS
 
 
 EVALUATORS = _table("evaluate", _FILES)

@@ -13,7 +13,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from adautomix.evaluate.batching import logits_of
-from adautomix.evaluate.checks import channels_of, require_eval, require_finite, require_images, require_pixels
+from adautomix.evaluate.checks import (
+    channels_of,
+    require_eval,
+    require_finite,
+    require_images,
+    require_labels,
+    require_pixels,
+)
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -39,7 +46,7 @@ def predict(model: nn.Module, batches: Iterable[Any]) -> Predictions:
     Args:
         model: a Classifier in eval mode.
         batches: of `x` in [0,1] and `y`, on the model's device.
-    Raises: UserError for a model in train mode, pixels outside [0,1] or no images.
+    Raises: UserError for a model in train mode, pixels outside [0,1], labels that are no class ids, or no images.
     """
     return predict_each([model], batches)[0]
 
@@ -61,6 +68,7 @@ def predict_each(
         labels.append(y)
     require_images(len(labels))
     truth = torch.cat(labels).cpu()  # counted in float64, which not all GPUs have
+    require_labels(truth, sum(map(len, logits[0])), logits[0][0].shape[1])
     return [Predictions(torch.cat(seen).cpu(), truth) for seen in logits]
 
 

@@ -11,7 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adautomix.evaluate.checks import channels_of, require_eval, require_finite, require_images, require_pixels
+from adautomix.evaluate.checks import (
+    channels_of,
+    require_eval,
+    require_finite,
+    require_images,
+    require_labels,
+    require_pixels,
+)
 
 BATCH = 100
 """Images that share random numbers where a method draws them for a batch (the released occlusion, AutoAttack); recorded
@@ -47,12 +54,14 @@ def count_right(
         batches: of `x` in [0,1], `y` and, if they have it, `index`; without it images are numbered as they come.
         versions: called with a batch's `x`, `y` and `index`; gives pairs of a version's name and its logits [B,K].
             Runs without gradients unless it asks for them.
-    Raises: UserError for a model in train mode, pixels outside [0,1], no images, or logits that are not finite.
+    Raises: UserError for a model in train mode, pixels outside [0,1], labels that are no class ids [B], no
+        images, or logits that are not finite.
     """
     require_eval(model)
     correct, worst, count, size = {}, [], 0, (0, 0)
     for x, y, *rest in batches:
         require_pixels(x, channels_of(model))
+        require_labels(y, len(x), model.num_classes)
         index = rest[0] if rest else torch.arange(count, count + len(y), device=y.device)
         for name, logits in versions(x, y, index):
             worst.append(logits.abs().max())

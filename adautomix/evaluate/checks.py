@@ -51,7 +51,7 @@ def require_scores(values: Tensor, labels: Tensor, kind: str, classes: int = 1) 
         raise UserError(f"need {kind} [M,K] of one image and {classes} classes or more, got {tuple(values.shape)}")
     require_labels(labels, *values.shape)
     if not torch.isfinite(values).all():
-        raise UserError(f"the {kind} are not finite; the network is of no use, look at its training")
+        raise UserError(f"the {kind} are not finite; the network cannot be used: its training diverged")
 
 
 def require_images(count: int) -> None:

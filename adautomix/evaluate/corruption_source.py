@@ -23,10 +23,10 @@ from adautomix.data.base import IN_MEMORY, Dataset
 from adautomix.data.loader import eval_loader
 from adautomix.evaluate.corruptions import ALL19, SEVERITIES, corrupt, default_table
 from adautomix.evaluate.corruptions.tables import require_severity
-from adautomix.runs.progress import progress
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json, write_atomic, write_json
 from adautomix.utils.paths import in_workbook
+from adautomix.utils.progress import progress
 from adautomix.utils.typecheck import matches_hint
 
 PUBLISHED = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
@@ -37,6 +37,8 @@ ZENODO = (
 )
 SEED = 0
 VERSION = 1
+COMMON_SIDE = 32
+"""Px; images of this side, CIFAR's, are kept in a folder that does not name it."""
 """Of the images that `corrupt` makes: raise it when they change, and kept sets are made anew."""
 MANIFEST = "manifest.json"
 Files = str | Path | None
@@ -129,7 +131,8 @@ def source_settings(name: str, size: int, fingerprint: str, files: Files = None)
     if size > IN_MEMORY:  # too many bytes to keep
         return MadeOnDemand().settings
     table = default_table(size)
-    return MadeOnDemand().settings | {"table": table, "files": f"corrupted-{table}-{fingerprint}"}
+    side = "" if size == COMMON_SIDE else f"-{size}px"
+    return MadeOnDemand().settings | {"table": table, "files": f"corrupted-{table}-{fingerprint}{side}"}
 
 
 def published(folder: Path, labels: Int[Tensor, " M"], settings: dict[str, Any]) -> Stored:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from adautomix.data.class_folders import files_below, suffix
 from adautomix.data.images import EXTENSIONS, read_for_test
 from adautomix.evaluate.batching import BATCH, logits_of
 from adautomix.runs.networks import load_classifier
-from adautomix.runs.run import Run
+from adautomix.runs.run import Run, as_run
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import choose_device
 
@@ -31,13 +32,14 @@ def classify(
 
     Args:
         run: a finished Run, or its folder, which may have been copied from elsewhere.
-        files: image files, or folders, of which all images are taken, those in folders below too.
+        files: image files, or folders, of which all images are taken, those in folders below too; not
+            what is hidden or a system's ("._a.jpg", ".ipynb_checkpoints").
         role: student or teacher; default: the student, of a Run that is published without one the teacher.
         top: classes a file.
     Returns: columns file, rank (1 is the most probable), class, probability (0 to 1).
     Raises: UserError for no image, a file that cannot be read, or a Run that is not trained to its end.
     """
-    run = run if isinstance(run, Run) else Run(Path(run))
+    run = as_run(run)
     if top < 1:
         raise UserError(f"top must be 1 or more, got {top}")
     paths = list(_images(files))
@@ -62,7 +64,7 @@ def _images(files: Iterable[str | Path]) -> Iterator[Path]:
     for path in map(Path, files):
         if not path.exists():
             raise UserError(f"there is no file or folder {path}")
-        below = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS) if path.is_dir() else [path]
+        below = sorted(Path(*p) for p in files_below(path) if suffix(p[1]) in EXTENSIONS) if path.is_dir() else [path]
         if not below:
             raise UserError(f"the folder {path} holds no image file ({', '.join(sorted(EXTENSIONS))})")
         count += len(below)

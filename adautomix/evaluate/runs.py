@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import groupby, product
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from adautomix.data import dataset_for
@@ -21,9 +22,9 @@ from adautomix.evaluate.accuracy import accuracy_result, predict_finite
 from adautomix.evaluate.calibration import calibration_result
 from adautomix.evaluate.corruption_source import Files, corruption_source, source_settings
 from adautomix.runs.networks import load_classifier
-from adautomix.runs.progress import progress
-from adautomix.runs.run import Run
+from adautomix.runs.run import Run, as_run
 from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.progress import progress
 from adautomix.utils.seeding import choose_device
 
 OF_PREDICTIONS = {"accuracy": accuracy_result, "calibration": calibration_result}
@@ -33,10 +34,10 @@ DEFAULT_SAMPLE = {"pgd": 1000, "autoattack": 1000}
 
 
 def evaluate_run(
-    run: Run,
-    evaluators: Iterable[str] = ("accuracy",),
+    run: Run | str | Path,
+    evaluators: str | Iterable[str] = ("accuracy",),
     *,
-    roles: Iterable[str] | None = None,
+    roles: str | Iterable[str] | None = None,
     device: str = "auto",
     root: str | None = None,
     force: bool = False,
@@ -44,10 +45,12 @@ def evaluate_run(
     corrupted: Files = None,
     log: Callable[[str], None] = print,
 ) -> bool:
-    """Run evaluators on a finished run and store their results in it; those there as asked for are kept.
+    """Run evaluators on a finished run and store their results in it; a stored result that fits the request is kept.
 
     Args:
-        roles: default: those the run has, student and teacher.
+        run: a finished Run, or its folder.
+        evaluators: their names in ALL_EVALUATORS, or one.
+        roles: student, teacher or both; default: those the run has.
         root: where the data set lies now, if not where the run was trained.
         force: evaluate again what is already there. Without it, a result of another number of images, of corrupted
             images from elsewhere or of other settings than asked for now is replaced, the others are kept.
@@ -61,9 +64,9 @@ def evaluate_run(
         and with a line "run: evaluator: message" each, for what cannot be evaluated: a data set or files that cannot
         be read, outputs that are not finite.
     """
-    names, missing, errors, found = tuple(evaluators), [], [], True
+    run, names, missing, errors, found = as_run(run), _names(evaluators), [], [], True
     require_request(names, sample)
-    for role, name in product(run.roles if roles is None else roles, names):
+    for role, name in product(run.roles if roles is None else _names(roles), names):
         with _noted(errors, run.id, name):
             if force or not _kept(run, name, role, sample, corrupted):
                 missing.append((name, role))
@@ -75,6 +78,10 @@ def evaluate_run(
     if errors:
         raise UserError("\n".join(dict.fromkeys(errors)))  # student and teacher often have the same one
     return found
+
+
+def _names(asked: str | Iterable[str]) -> tuple[str, ...]:
+    return (asked,) if isinstance(asked, str) else tuple(asked)
 
 
 def require_request(evaluators: Collection[str], sample: int | None) -> None:
@@ -140,8 +147,17 @@ def _evaluate(
 def adopt(run: Run, dataset: Dataset) -> None:
     """Make a data set that of an imported run, whose results on others are forgotten; its normalisation stays.
 
+    Of several processes that evaluate it one does; the results of the others stay.
     Raises: UserError if it has another number of classes.
     """
+    with run.lock():
+        now = Run(run.path).info["dataset"]  # another process may have been first
+        if now.get("fingerprint") != dataset.fingerprint:
+            _adopt(run, dataset)
+    run.forget()
+
+
+def _adopt(run: Run, dataset: Dataset) -> None:
     if dataset.num_classes != len(run.info["dataset"]["classes"]):
         raise UserError(
             f"the imported network has {len(run.info['dataset']['classes'])} classes, {dataset.label} has "

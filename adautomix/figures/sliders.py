@@ -15,8 +15,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from adautomix.runs.progress import watched
 from adautomix.utils.errors import UserError
+from adautomix.utils.progress import watched
 
 Draw = Callable[..., None]
 SYMBOLS = {"lam": "λ", "beta": "β", "alpha": "α"}

@@ -8,10 +8,10 @@ import urllib.request
 from pathlib import Path
 
 from adautomix.imported.reading import sha256
-from adautomix.runs.progress import progress
 from adautomix.utils.errors import UserError, first_line
 from adautomix.utils.files import write_atomic
 from adautomix.utils.paths import in_workbook
+from adautomix.utils.progress import progress
 
 RELEASE = "https://github.com/JinXins/Adversarial-AutoMixup/releases/download/imagenet"
 PUBLISHED = {

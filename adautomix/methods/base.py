@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from adautomix.methods.context import Context
 from adautomix.methods.ops.losses import soft_cross_entropy
 from adautomix.methods.ops.mixing import Mixed
-from adautomix.models.modes import unwrapped
+from adautomix.models.modes import require_classifier, unwrapped
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.typecheck import coerce, matches_hint
 
@@ -85,7 +85,7 @@ class MixMethod:
 
         Raises: UserError for an unknown or wrong option, or a student without the heads it needs.
         """
-        student = unwrapped(student)
+        student = require_classifier(unwrapped(student))
         if missing := [head for head in cls.heads if head not in student.heads]:
             raise UserError(f"{cls.__name__} needs heads {missing}: make the Classifier with heads={cls.heads}")
         return cls(*cls.init_args(student), **cls.resolve(options))

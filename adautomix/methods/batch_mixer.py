@@ -7,13 +7,14 @@ salient (SaliencyMix) is then found in normalised colours.
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer, Shaped
 from torch import Tensor, nn
 
 from adautomix.config import EmaConfig
 from adautomix.methods import METHODS
 from adautomix.methods.base import MixMethod
 from adautomix.methods.context import Context
+from adautomix.methods.ops.mixing import require_float
 from adautomix.utils.errors import UserError
 
 
@@ -49,9 +50,13 @@ class BatchMixer:
         self.mixup_enabled = True
 
     def __call__(
-        self, x: Float[Tensor, "B C H W"], target: Int[Tensor, " B"]
+        self, x: Shaped[Tensor, "B C H W"], target: Integer[Tensor, " B"]
     ) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B K"]]:
-        """Return mixed images and soft targets, new tensors; x is left untouched."""
+        """Return mixed images and soft targets, new tensors; x is left untouched.
+
+        Raises: UserError for images of whole numbers, or targets that are no class ids.
+        """
+        require_float(x)
         method = self.method if self.mixup_enabled else MixMethod()
         mixed = method.mix(x, target, self.context, method.draw(len(x), self.context))
         return mixed.x, mixed.y

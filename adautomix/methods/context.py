@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from adautomix.config import EmaConfig
 from adautomix.models.ema import make_teacher, momentum, update
-from adautomix.models.modes import unwrapped
+from adautomix.models.modes import require_classifier, unwrapped
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import seed_for
 
@@ -61,12 +61,12 @@ class Context:
                 gradient accumulation that is fewer than batches.
             seed: of the draws; the same in all processes of one run, which must agree on what a step does.
             image_seed: of what is drawn for each image, where a run has several processes: the rank, say.
-        Raises: UserError unless there is a step to make.
+        Raises: UserError unless there is a step to make, and the student is a Classifier.
         """
         if steps < 1:
             raise UserError(f"steps must be 1 or more (epochs times batches), got {steps}")
         config = ema or EmaConfig()
-        network = unwrapped(student)
+        network = require_classifier(unwrapped(student))
         teacher = make_teacher(network, config)
         rng = torch.Generator().manual_seed(seed)
         context = cls(student, teacher, rng, steps, config, network.num_classes, label_smoothing)
@@ -89,7 +89,7 @@ class Context:
             )
         rest = self.label_smoothing / self.num_classes
         targets = torch.full((len(y), self.num_classes), rest, device=y.device)
-        return targets.scatter_(1, y[:, None], 1 - self.label_smoothing + rest)
+        return targets.scatter_(1, y.long()[:, None], 1 - self.label_smoothing + rest)
 
     def after_step(self) -> None:
         """Move the teacher after the optimiser's step, and count the step; once a step of the optimiser."""

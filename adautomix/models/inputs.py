@@ -16,7 +16,10 @@ def pair(size: Size) -> tuple[int, int]:
 
 
 def check_images(x: Tensor, channels: int) -> None:
-    """Raise UserError for images [B,C,H,W] of whole numbers, or of other channels than `channels`."""
+    """Raise UserError for anything but a batch of images [B,C,H,W], float, with `channels` channels."""
+    if x.ndim != 4:
+        alone = ": a single image is x[None]" if x.ndim == 3 else ""
+        raise UserError(f"a batch of images [B,C,H,W] is needed, got the shape {tuple(x.shape)}{alone}")
     if not x.is_floating_point():
         raise UserError(f"images must be float in [0,1], got {x.dtype}: divide by 255")
     if x.shape[1] != channels:

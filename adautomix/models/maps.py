@@ -40,8 +40,9 @@ class Layout:
         Raises: UserError for features that are no map, or tokens that form no grid of the image's proportions.
         """
         if features.ndim == 4:
-            last = self._looks_channels_last(features.shape, image) if self.channels_last is None else True
-            return replace(self, channels_last=last)
+            if self.channels_last is not None:
+                return self
+            return replace(self, channels_last=self._looks_channels_last(features.shape, image))
         if features.ndim != 3:
             raise UserError(f"{list(features.shape)} is no map [B,C,h,w]")
         tokens = features.shape[1]

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from adautomix.utils.errors import UserError
+
 
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
@@ -71,3 +73,13 @@ def unwrapped(module: nn.Module) -> nn.Module:
             module = module._orig_mod
         else:
             return module
+
+
+def require_classifier(network: nn.Module) -> nn.Module:
+    """Return the network; raises UserError, saying how to make one of it, unless it has what a Classifier has."""
+    if not (hasattr(network, "heads") and hasattr(network, "num_classes")):
+        raise UserError(
+            f"a {type(network).__name__} is not a Classifier: wrap it first, Classifier(net, num_classes=K), with its "
+            "last layer replaced by torch.nn.Identity()"
+        )
+    return network

@@ -10,6 +10,7 @@ import pandas as pd
 from adautomix.results.selection import scores
 from adautomix.results.statistics import holm, paired_t
 from adautomix.runs.run import Run
+from adautomix.utils.errors import UserError, first_five
 
 REGIME = ["data", "backbone", "epochs", "per_class"]
 
@@ -36,7 +37,8 @@ def gains(
 
     Args:
         values: what `regime_scores` returns.
-    Returns: a row a regime and method: REGIME, method, label, pairs (seeds), difference, low and high (points, 95 %
+    Raises: UserError if the baseline was trained with several settings in one regime.
+    Returns: one row per regime and method: REGIME, method, label, pairs (seeds), difference, low and high (points, 95 %
         paired t interval; nan below three seeds), p, and p_holm, adjusted for the methods of its regime.
     """
     rows = []
@@ -65,12 +67,19 @@ def gains_by_seed(
 def _pairs(
     values: pd.DataFrame, rule: str, role: str, baseline: str
 ) -> Iterator[tuple[dict, dict, pd.DataFrame, pd.Series]]:
-    """Yield a regime, the names of its other methods, and their and the baseline's top-1 by seed."""
+    """Yield a regime, the names of its other methods, and their and the baseline's top-1 by seed.
+
+    Raises: UserError if the baseline was trained with several settings: a gain over which would it be?
+    """
     chosen = values[(values["rule"] == rule) & (values["role"] == role)].dropna(subset="top1")
     for key, part in chosen.groupby([*REGIME, "comparable_key"], sort=False):
         wide = part.pivot_table(index="seed", columns=["method", "label"], values="top1")
         if baseline not in wide.columns.get_level_values("method"):
             continue
+        if len(plain := wide[baseline].columns) > 1:
+            raise UserError(
+                f"{baseline} was trained in {len(plain)} ways, {first_five(list(plain))}: leave one of them"
+            )
         others = wide.drop(columns=baseline, level="method")
         settings = others.columns.get_level_values("method").value_counts()
         labels = {(m, name): {"method": m, "label": m if settings[m] == 1 else name} for m, name in others}

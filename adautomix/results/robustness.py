@@ -10,7 +10,7 @@ import pandas as pd
 
 from adautomix.results.samples import places, share_text
 from adautomix.results.statistics import FEWEST_SEEDS, paired_t, seed_sd
-from adautomix.results.tables import mean_sd, measured, named, widened
+from adautomix.results.tables import mean_sd, measured, measured_as, named, widened
 from adautomix.runs.run import Run
 
 GROUPS = {
@@ -39,7 +39,7 @@ def curves(runs: Iterable[Run], evaluator: str, name: str = "curve") -> pd.DataF
     Args:
         name: which of the evaluator's values is the curve ("occlusion" of the evaluator released).
     """
-    return pd.DataFrame([head | point for head, value, _ in _results(runs, evaluator) for point in value[name]])
+    return pd.DataFrame([head | point for head, value, *_ in _results(runs, evaluator) for point in value[name]])
 
 
 def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             head | {"group": group, "corruption": kind, "severity": severity, "top1": top1}
-            for head, value, _ in _results(runs, "corruption")
+            for head, value, *_ in _results(runs, "corruption")
             for group, kind in kinds
             for severity, top1 in enumerate(value["table"][kind], start=1)
         ]
@@ -64,7 +64,7 @@ def reliability(runs: Iterable[Run]) -> pd.DataFrame:
     The errors are in percent; `overconfidence` is mean confidence less accuracy, in points.
     """
     rows = []
-    for head, value, _ in _results(runs, "calibration"):
+    for head, value, *_ in _results(runs, "calibration"):
         filled = [b for b in value["bins"] if b["count"]]
         gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled) / sum(b["count"] for b in filled)
         rows.append(head | {"overconfidence": 100 * gap} | value)
@@ -74,14 +74,14 @@ def reliability(runs: Iterable[Run]) -> pd.DataFrame:
 def table3_values(runs: Iterable[Run]) -> pd.DataFrame:
     """Return the paper's Table 3 of these runs, a row a network and value: what `named` says, role, column, protocol.
 
-    `value` is in percent, `n_images` the test images it is of.
+    `value` is in percent, `n_images` the test images it is of, `measured` the evaluator's settings as text.
     """
     runs = list(runs)
     return pd.DataFrame(
         [
-            head | {"column": column, "protocol": protocol, "value": values[value], "n_images": images}
+            head | {"column": column, "protocol": protocol, "value": values[value], "n_images": images, "measured": how}
             for (column, protocol), (evaluator, value) in TABLE3.items()
-            for head, values, images in _results(runs, evaluator)
+            for head, values, images, how in _results(runs, evaluator)
         ]
     )
 
@@ -90,14 +90,15 @@ def table3_wide(values: pd.DataFrame) -> pd.DataFrame:
     """Return `table3_values` with a row a label and role, and a text in a column for every column and protocol.
 
     That is "mean ± sd" over seeds, and with fewer than three the mean and the 95 % interval of so many images; in
-    percent, with the digits that the number of images allows (`samples`).
+    percent, with the digits that the number of images allows (`samples`). Results that were measured differently are
+    not averaged: shown are those of most seeds, and among these of most images.
     """
     keys = ["data", "backbone", "method", "label", "role"]
     values = values.assign(entry=values["column"] + ", " + values["protocol"])
-    groups = values.groupby([*keys, "entry"], sort=False)
-    stats = (
-        groups["value"].agg(mean="mean", sd=seed_sd, n="count").assign(images=groups["n_images"].min()).reset_index()
-    )
+    groups = values.groupby([*keys, "entry", "measured", "n_images"], sort=False)["value"]
+    stats = groups.agg(mean="mean", sd=seed_sd, n="count").reset_index().rename(columns={"n_images": "images"})
+    best = stats.sort_values(["n", "images"], ascending=False, kind="stable").drop_duplicates([*keys, "entry"])
+    stats = stats.loc[best.index.sort_values()].reset_index(drop=True)
     stats["text"] = [
         share_text(row.mean, row.images) if pd.isna(row.sd) else mean_sd(row.mean, row.sd, places(row.images))
         for row in stats.itertuples(index=False)
@@ -110,12 +111,12 @@ def differences(values: pd.DataFrame, *, baseline: str = "vanilla", role: str = 
 
     Args:
         values: what `table3_values` returns.
-        baseline: a label, as `values` spells it; others are compared where data set, backbone, column and protocol
-            agree. Runs on several backbones carry them in their labels: shorten those first.
+        baseline: a label, as `values` spells it; others are compared where data set, backbone, column, protocol and
+            the way of measuring agree. Runs on several backbones carry them in their labels: shorten those first.
     Returns: a row a label and value; none where fewer than three seeds are shared.
     """
     keys, rows = ["data", "backbone", "column", "protocol"], []
-    for key, part in values[values["role"] == role].groupby(keys, sort=False):
+    for (*key, _, _), part in values[values["role"] == role].groupby([*keys, "measured", "n_images"], sort=False):
         wide = part.pivot(index="seed", columns="label", values="value")
         for label in wide.columns.drop(baseline) if baseline in wide else ():
             result = paired_t(wide[label], wide[baseline])
@@ -125,11 +126,11 @@ def differences(values: pd.DataFrame, *, baseline: str = "vanilla", role: str = 
     return pd.DataFrame(rows, columns=columns).rename(columns={"pairs": "n"})
 
 
-def _results(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, dict, int]]:
-    """Return for every network that has a result: what `named` says and its role, the value, the number of images."""
+def _results(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, dict, int, str]]:
+    """Return for every network with a result: what `named` says and its role, value, number of images, settings."""
     runs = list(runs)
     heads = {run.id: head for run, head in named(runs)}
     return [
-        (heads[run.id] | {"role": role}, result["value"], result["n_images"])
+        (heads[run.id] | {"role": role}, result["value"], result["n_images"], str(measured_as(result)))
         for run, role, result in measured(runs, evaluator)
     ]

@@ -49,12 +49,13 @@ def paired_t(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
 def holm(p_values: ArrayLike) -> np.ndarray:
     """Return the p-values adjusted for being several, in the order given.
 
-    Those at most alpha may be called significant together: the chance of any false one is then at most alpha.
+    Those at most alpha may be called significant together: the chance of any false one is then at most alpha. A nan
+    is no test: it stays, and counts for none.
 
     Source: Holm 1979; p of rank i among m, times m - i + 1, never below a smaller one's, at most 1.
     """
     p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    order = np.argsort(p, kind="stable")[: np.count_nonzero(~np.isnan(p))]  # nan sorts last
+    adjusted = np.full_like(p, np.nan)
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)).clip(max=1)
     return adjusted

@@ -12,38 +12,67 @@ import pandas as pd
 
 from adautomix.results.comparable import each_once, group_key, settings
 from adautomix.results.statistics import seed_sd
+from adautomix.runs.identity import flat
 from adautomix.runs.run import ROLES, Run
-from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.errors import UserError, first_five, unknown
 
 ALWAYS = ("data", "method", "backbone", "epochs")
 """Columns every table has; further settings appear where groups differ in them."""
 
 
 def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1") -> pd.DataFrame:
-    """Return mean, standard deviation (ddof=1), number of seeds and the `values` of all, a row a group and role.
+    """Return mean, standard deviation (ddof=1), number of seeds and the `values` of all, one row per group and role.
 
     With fewer than three seeds there is no standard deviation (nan).
 
     The columns name data set, method, backbone and epochs, every other setting in which the groups differ, and a
-    `label` that is unique among the groups of a data set. The same run found twice counts once.
+    `label` that is unique among the groups of a data set. Results of one group that were measured differently, on
+    another number of images or with other settings of the evaluator, are rows of their own, which `measured.` columns
+    tell apart. The same run found twice counts once.
 
     Raises: UserError if the evaluator does not give that value, or it is no number.
     """
     found = measured(runs, evaluator)
     keys = _keys(run for run, *_ in found)
+    ways = _ways(((keys[run.id], role), result) for run, role, result in found)
     rows = []
-    for run, role, result in found:
+    for (run, role, result), way in zip(found, ways, strict=True):
         if value not in result["value"]:
             raise unknown(f"value of {evaluator}", value, result["value"])
         if not isinstance(result["value"][value], int | float):
             numbers = [name for name, number in result["value"].items() if isinstance(number, int | float)]
             raise UserError(f"{value} of {evaluator} is no number, and has no mean; take {', '.join(numbers)}")
-        rows.append({"key": keys[run.id], "role": role, "value": result["value"][value]})
-    values = pd.DataFrame(rows, columns=["key", "role", "value"])
-    stats = values.groupby(["key", "role"], sort=False)["value"]
+        rows.append({"key": keys[run.id], "way": way, "role": role, "value": result["value"][value]})
+    values = pd.DataFrame(rows, columns=["key", "way", "role", "value"])
+    stats = values.groupby(["key", "way", "role"], sort=False)["value"]
     stats = stats.agg(mean="mean", sd=seed_sd, n="count", values=tuple).reset_index()
-    groups = _groups((run for run, *_ in found), keys).loc[stats.pop("key")]
-    return pd.concat([groups.reset_index(drop=True), stats], axis=1)
+    groups = _groups((run for run, *_ in found), keys).loc[stats.pop("key")].reset_index(drop=True)
+    told = [dict(way) for way in stats.pop("way")]
+    groups["label"] = [
+        ", ".join([label, *(f"{name} {value}" for name, value in way.items())])
+        for label, way in zip(groups["label"], told, strict=True)
+    ]
+    more = pd.DataFrame(told, index=groups.index, dtype=object).add_prefix("measured.").fillna("–")
+    return pd.concat([groups.drop(columns="label"), more, groups["label"], stats], axis=1)
+
+
+def measured_as(result: Mapping[str, Any]) -> dict[str, str]:
+    """Return how an evaluator's result was measured: the number of images, and the evaluator's settings, as text."""
+    settings = flat(result.get("settings", {}))
+    return {"images": str(result.get("n_images")), **{name: str(value) for name, value in settings.items()}}
+
+
+def _ways(found: Iterable[tuple[Any, Mapping[str, Any]]]) -> list[tuple[tuple[str, str], ...]]:
+    """Return of each result, given with its group, that in which results of its group were measured differently."""
+    ways = [(group, measured_as(result)) for group, result in found]
+    groups: dict[Any, list[dict[str, str]]] = {}
+    for group, way in ways:
+        groups.setdefault(group, []).append(way)
+    differing = {}
+    for group, members in groups.items():
+        names = dict.fromkeys(name for way in members for name in way)
+        differing[group] = [name for name in names if len({way.get(name) for way in members}) > 1]
+    return [tuple((name, way.get(name, "–")) for name in differing[group]) for group, way in ways]
 
 
 def measured(runs: Iterable[Run], evaluator: str) -> list[tuple[Run, str, dict[str, Any]]]:
@@ -131,12 +160,16 @@ def histories(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def class_accuracies(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return accuracy (%) with a row "<run id> <role>" a network and a column a class, of runs on one data set."""
+    """Return accuracy (%) with a row "<run id> <role>" for every network that has one, and one column per class.
+
+    Raises: UserError for runs on other classes than the first one's.
+    """
     rows, classes = {}, None
-    for run in runs:
-        classes = run.info["dataset"]["classes"]
-        for role in ROLES:
-            rows[f"{run.id} {role}"] = run.metrics("accuracy", role)["value"]["per_class"]
+    for run, role, result in measured(runs, "accuracy"):
+        own = run.info["dataset"]["classes"]
+        if classes not in (None, own):
+            raise UserError(f"runs on one data set are needed: {run.id} has the classes {first_five(own)}")
+        classes, rows[f"{run.id} {role}"] = own, result["value"]["per_class"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=classes, dtype=float)
 
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -47,16 +48,38 @@ def load(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[None]:
-    """Make whatever a damaged checkpoint leads to inside a UserError: reading it, or loading what was read."""
+    """Make whatever a damaged checkpoint leads to inside a UserError: reading it, or loading what was read.
+
+    Not what is the disk's or the device's fault: nobody is to delete a run for that.
+    """
     try:
         yield
-    except (UserError, torch.OutOfMemoryError):  # a full GPU is not the file's fault
+    except UserError:
         raise
-    except (*DAMAGED, KeyError, TypeError, AttributeError) as error:
-        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error).splitlines()[0] if str(error) else ""
+    except RuntimeError as error:
+        if of_device(error):
+            raise
+        raise damaged(path, error) from error
+    except OSError as error:
+        if error.errno in (None, EINVAL):  # what zipfile meets where an offset makes no sense
+            raise damaged(path, error) from error
         raise UserError(
-            f"{path} cannot be read, {what or 'it is empty'}; delete {path.parent} and train again"
+            f"{path} could not be read ({error.strerror}): it may well be whole, try again when the disk answers"
         ) from error
+    except (*DAMAGED, KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, error) from error
+
+
+def of_device(error: RuntimeError) -> bool:
+    """Return whether torch's error is a device's, a full or a failing one's, and not a file's."""
+    kinds = (torch.OutOfMemoryError, getattr(torch, "AcceleratorError", torch.OutOfMemoryError))
+    return isinstance(error, kinds) or any(words in str(error) for words in ("CUDA error", "MPS backend", "HIP error"))
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    """Return what is said of a checkpoint that is not what it was."""
+    what = f"it lacks {error}" if isinstance(error, KeyError) else str(error).splitlines()[0] if str(error) else ""
+    return UserError(f"{path} cannot be read, {what or 'it is empty'}; delete {path.parent} and train again")
 
 
 def require_sound_archive(path: Path) -> None:

@@ -25,7 +25,8 @@ LATER_OPTIONS = {"switch_off": 0.0}
 def run_hash(config: TrainConfig, fingerprint: str) -> str:
     """Return the 8 hex digits that identify a run: config, data and NUMERICS_VERSION.
 
-    Only what differs from the defaults counts, so that a new field of a config does not make every old run another one.
+    Only what differs from the defaults counts, so that a new field of TrainConfig does not make every old run another
+    one. A new field of OptimConfig would, of runs whose generator has an optimiser of its own: that counts whole.
     Of a method's options all count but LATER_OPTIONS. Who changes a default raises NUMERICS_VERSION.
     """
     values = _differing(asdict(config), asdict(TrainConfig()))

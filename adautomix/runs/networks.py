@@ -13,7 +13,7 @@ from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
 from adautomix.runs import checkpoint
 from adautomix.runs.publishing import published_state
-from adautomix.runs.run import ROLES, Run
+from adautomix.runs.run import ROLES, Run, as_run
 from adautomix.utils.errors import UserError
 
 
@@ -54,7 +54,7 @@ def load_classifier(
         unfinished: accept a run whose training has not finished.
     Raises: UserError for an unknown role, or a run without a finished checkpoint.
     """
-    run = run if isinstance(run, Run) else Run(Path(run))
+    run = as_run(run)
     if role not in ROLES:
         raise UserError(f"role must be student or teacher, got {role!r}")
     if role not in run.roles:
@@ -73,7 +73,7 @@ def load_method(run: Run | str | Path, device: torch.device | str = "cpu", *, un
 
     Args and errors as for `load_classifier`.
     """
-    run = run if isinstance(run, Run) else Run(Path(run))
+    run = as_run(run)
     state = _state(run, unfinished)
     method = make_method(run.config.method, build_classifier(run.config, _images(run)), run.config.options)
     for name, module in method.trainable_modules().items():

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from adautomix.runs.run import Run
-from adautomix.utils.errors import UserError, unknown
+from adautomix.utils.errors import UserError, first_line, unknown
 from adautomix.utils.files import write_atomic, write_json
 from adautomix.utils.paths import shipped
 
@@ -26,13 +26,15 @@ def publish(run: Run, folder: str | Path, *, label: str | None = None, **told: A
     Args:
         folder: that is to hold it.
         label: what the images are called there, if not as in the run.
-        told: settings of its config to replace: a folder of images that only its author has says nothing to others.
-    Raises: UserError if the run is not trained to its end, or a setting is none of the config's.
+        told: settings of its config to replace, such as `root`, a folder that only its author has.
+    Raises: UserError if the run is imported or not trained to its end, or a setting is none of the config's.
     """
     from safetensors.torch import save_file
 
     from adautomix.runs.checkpoint import load
 
+    if run.imported:
+        raise UserError(f"{run.path} was imported, and has no history to publish: publish the file it came from")
     if not run.done:
         raise UserError(f"{run.path} is not trained to its end, and so not published")
     if stray := set(told) - set(run.info["config"]):
@@ -58,11 +60,19 @@ def small(tensor: Tensor) -> Tensor:
 
 
 def published_state(run: Run) -> dict[str, dict[str, Tensor]]:
-    """Return the parts of a published run, `teacher` and by name what the method trained, in float32."""
+    """Return the parts of a published run, `teacher` and by name what the method trained, in float32.
+
+    Raises: UserError for a file that is damaged.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in load_file(run.weights).items():
+    try:
+        tensors = load_file(run.weights)
+    except SafetensorError as error:
+        raise UserError(f"{run.weights} is damaged ({first_line(error)}); get it anew") from error
+    for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor.float() if tensor.is_floating_point() else tensor
     return parts

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from adautomix.utils.errors import UserError, first_line
-from adautomix.utils.files import read_json
+from adautomix.utils.files import read_value
 from adautomix.utils.typecheck import hint_text, matches_hint
 
 PARTS = {"config": dict[str, Any], "dataset": dict[str, Any]}
@@ -32,11 +32,12 @@ LARGEST = 2**14
 
 
 def is_record(path: Path) -> bool:
-    """Return whether a config.json is a Run's: other programs have files of this name.
+    """Return whether a config.json is a Run's: other programs have files of this name, which may hold no mapping.
 
     Raises: UserError for one that cannot be read.
     """
-    return set(PARTS) <= set(read_json(path))
+    value = read_value(path)
+    return isinstance(value, dict) and set(PARTS) <= set(value)
 
 
 def checked(info: dict[str, Any], path: Path) -> dict[str, Any]:

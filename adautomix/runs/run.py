@@ -14,8 +14,9 @@ import os
 import re
 import shutil
 import socket
+from collections.abc import Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -113,41 +114,56 @@ class Run:
         """Record who trained this run from which epoch on: device, threads, versions, commit."""
         sessions = [*self.info.get("sessions", []), {"started": _now()} | session | environment()]
         write_json(self.path / "config.json", self.info | {"sessions": sessions})
-        del self.info
+        self.forget()
 
     def set_dataset(self, dataset: dict[str, Any]) -> None:
         """Record the images of a run that was imported without any."""
         write_json(self.path / "config.json", self.info | {"dataset": dataset})
-        del self.info
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was read of config.json: this or another process has written it anew."""
+        self.__dict__.pop("info", None)
 
     @contextmanager
     def lock(self, seconds: float = LOCK_SECONDS):
-        """Hold the run for one process; the lock dies with it. What fails before there is a config leaves no folder.
+        """Hold the run for one process; the lock dies with it. An error before there is a config leaves no folder.
 
         Raises: UserError, with the process's number, if another one still holds it after `seconds`.
         """
         from filelock import FileLock, Timeout
 
-        new, holder = not self.path.exists(), self.path / ".holder.json"
-        self.path.mkdir(parents=True, exist_ok=True)
+        lock, holder = FileLock(self.path / ".lock", timeout=seconds), self.path / ".holder.json"
         try:
-            with FileLock(self.path / ".lock", timeout=seconds):
-                try:
-                    with suppress(OSError):  # it is for others to read, and a run that is done needs no room
-                        write_json(holder, {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()})
-                    yield
-                except BaseException:
-                    if new and not (self.path / "config.json").exists():
-                        shutil.rmtree(self.path, ignore_errors=True)
-                    raise
-                finally:
-                    with suppress(OSError):
-                        holder.unlink(missing_ok=True)
+            new = self._take(lock)
         except Timeout as error:
             who = ""
             with suppress(OSError, UserError, KeyError):
                 who = " (process {pid} on {host}, since {since})".format(**read_json(holder))
             raise UserError(f"another process is training {self.path}{who}; wait for it or stop it") from error
+        try:
+            with suppress(OSError):  # it is for others to read, and a run that is done needs no room
+                write_json(holder, {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()})
+            yield
+        except BaseException:
+            if new and not (self.path / "config.json").exists():
+                shutil.rmtree(self.path, ignore_errors=True)
+            raise
+        finally:
+            with suppress(OSError):
+                holder.unlink(missing_ok=True)
+            lock.release()
+
+    def _take(self, lock: Any) -> bool:
+        """Take the lock, a FileLock in the folder, and return whether the folder was made for it."""
+        while True:
+            new = not self.path.exists()
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except FileNotFoundError:  # who had it failed, and took the folder away
+                continue
+            return new
 
     @contextmanager
     def measuring(self, evaluator: str, role: str):
@@ -157,6 +173,11 @@ class Run:
         (self.path / "metrics").mkdir(exist_ok=True)
         with FileLock(self.path / "metrics" / f".{evaluator}.{role}.lock"):
             yield
+
+
+def as_run(run: Run | str | Path) -> Run:
+    """Return a Run, given it or its folder."""
+    return run if isinstance(run, Run) else Run(run)
 
 
 def run_for(runs: str | Path, config: TrainConfig, dataset: dict[str, Any]) -> Run:
@@ -200,9 +221,18 @@ def find_runs(root: str | Path, /, *, unfinished: bool = False, **where: Any) ->
 
 
 def _matches(config: dict[str, Any], where: dict[str, Any]) -> bool:
-    asked = {key: wanted for key, wanted in where.items() if wanted is not None}
-    values = {key: config[key] if key in config else getattr(TrainConfig(), key) for key in asked}
-    return all(values[k] in v if isinstance(v, (list, tuple)) else values[k] == v for k, v in asked.items())
+    asked = {key: _written(wanted) for key, wanted in where.items() if wanted is not None}
+    values = {key: config[key] if key in config else _written(getattr(TrainConfig(), key)) for key in asked}
+    return all(values[k] in v if isinstance(v, list) else values[k] == v for k, v in asked.items())
+
+
+def _written(value: Any) -> Any:
+    """Return a config's value as config.json has it."""
+    if is_dataclass(value):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {name: _written(one) for name, one in value.items()}
+    return [_written(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _now() -> str:

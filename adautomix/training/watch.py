@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from tqdm.auto import tqdm
 
-from adautomix.runs.progress import DELAY, watched
 from adautomix.runs.run import ROLES, Run
+from adautomix.utils.progress import DELAY, watched
 
 OnEpoch = Callable[[Run, dict[str, float]], Any]
 LOOK = "{desc}: {percentage:3.0f} %|{bar}| {n:.1f}/{total} epochs, {elapsed}, {remaining} left{postfix}"

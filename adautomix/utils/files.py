@@ -50,6 +50,9 @@ def machine() -> str:
     return "_".join(marks)
 
 
+PUT_BACK = "delete it, or put back the one that was there"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically."""
     write_atomic(path, lambda temporary: temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8"))
@@ -57,12 +60,15 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the mapping in a JSON file; raises UserError if it holds none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError(f"it holds no mapping but {type(value).__name__}")
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without an end
-        raise UserError(
-            f"{path} is damaged ({first_line(error)}); delete it, or put back the one that was there"
-        ) from error
+    value = read_value(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged (it holds no mapping but {type(value).__name__}); {PUT_BACK}")
     return value
+
+
+def read_value(path: Path) -> Any:
+    """Return what a JSON file holds; raises UserError for a file that is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without an end
+        raise UserError(f"{path} is damaged ({first_line(error)}); {PUT_BACK}") from error

@@ -23,16 +23,20 @@ class LazyTable(Mapping[str, Any]):
         package: the room whose files they lie in; also the group of other packages' entry points.
         entries: names and places, "module:attribute".
         needs: an attribute that every value has; another package's object without it is refused.
+        extensible: whether entry points add to it.
     """
 
-    def __init__(self, what: str, package: str, entries: dict[str, str], *, needs: str = "__call__") -> None:
+    def __init__(
+        self, what: str, package: str, entries: dict[str, str], *, needs: str = "__call__", extensible: bool = True
+    ) -> None:
         self._what, self._package, self._own, self._needs = what, package, entries, needs
+        self._extensible = extensible
         self._lent: dict[str, Any] = {}
 
     @cached_property
     def _entries(self) -> dict[str, str | EntryPoint]:
         """The table's own entries, and those of installed packages under names of their own."""
-        found = {point.name: point for point in entry_points(group=self._package)}
+        found = {point.name: point for point in entry_points(group=self._package)} if self._extensible else {}
         for name in found.keys() & self._own.keys():
             package = found.pop(name).dist.name
             warnings.warn(f"{package} has a {self._what} {name!r}, which is one of ours: not used", stacklevel=3)

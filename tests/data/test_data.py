@@ -10,6 +10,7 @@ from torchvision import datasets
 from adautomix.config import TrainConfig
 from adautomix.data import dataset_for, load_dataset
 from adautomix.data.base import IN_MEMORY, MemorySplit
+from adautomix.data.loader import eval_loader
 from adautomix.data.photos import whole_photos
 from adautomix.utils.errors import UserError
 
@@ -112,3 +113,21 @@ def test_validation_images_are_a_fixed_share_of_every_class_taken_from_training(
     assert not train & {image.numpy().tobytes() for image in first.validation.images}
     with pytest.raises(UserError, match=r"2 of 2 image\(s\) of class .* would be held out \(validation\)"):
         load_dataset("digits", per_class=2, validation=0.9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"per_class": 0}, "per_class must be 1 or more, got 0"),
+        ({"size": -3}, "size must be 1 or more, got -3"),
+        ({"validation": 1.5}, r"validation must be in \[0,1\), got 1.5"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(asked, message):
+    with pytest.raises(UserError, match=message):
+        load_dataset("digits", **asked)
+
+
+def test_validation_images_that_a_set_does_not_have_are_not_loaded():
+    with pytest.raises(UserError, match="digits has no validation images"):
+        eval_loader(load_dataset("digits"), split="validation", device=torch.device("cpu"))

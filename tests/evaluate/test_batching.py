@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from helpers.tiny import tiny_batch, tiny_classifier
 
-from adautomix.evaluate.batching import count_right, fixed_batches
+from adautomix.evaluate.accuracy import predict
+from adautomix.evaluate.batching import count_right, fixed_batches, logits_of
+from adautomix.utils.errors import UserError
 
 X, Y = torch.arange(10.0).view(10, 1, 1, 1).expand(10, 3, 2, 2), torch.arange(10)
 
@@ -37,3 +40,12 @@ def test_right_answers_are_counted_by_version_and_images_without_an_index_are_nu
     assert numbers == [0, 1, 2, 3, 4]
     count_right(student, cut(2, x, y, torch.arange(7, 12)), versions)
     assert numbers[5:] == [7, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(4, 1, dtype=torch.long), torch.tensor([0, 1, 2, 99])])
+def test_labels_that_are_no_class_ids_are_refused_and_not_counted(labels):
+    model, (x, _) = tiny_classifier().eval(), tiny_batch()
+    with pytest.raises(UserError, match="labels must be"):
+        count_right(model, [(x, labels)], lambda x, y, index: [("clean", logits_of(model, x))])
+    with pytest.raises(UserError, match="labels must be"):
+        predict(model, [(x, labels)])

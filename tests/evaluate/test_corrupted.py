@@ -12,7 +12,14 @@ from helpers.corrupting import write_published
 import adautomix.evaluate.corruption_source as sources
 from adautomix.data.loader import eval_loader
 from adautomix.evaluate.corrupted import corruption_table, evaluate, mean_accuracy
-from adautomix.evaluate.corruption_source import MadeOnDemand, Stored, corruption_source, keep, published
+from adautomix.evaluate.corruption_source import (
+    MadeOnDemand,
+    Stored,
+    corruption_source,
+    keep,
+    published,
+    source_settings,
+)
 from adautomix.evaluate.corruptions import ALL19, CORRUPTIONS15, corrupt
 from adautomix.utils.errors import UserError
 
@@ -179,7 +186,7 @@ def test_published_files_are_preferred_where_they_lie(tmp_path, tiny_dataset, mo
     own = corruption_source(tiny_dataset, tmp_path / "runs", CPU)
     assert isinstance(own, Stored)
     assert own.settings == {
-        **{"source": "regenerated", "files": "corrupted-cifar-tiny", "table": "cifar"},
+        **{"source": "regenerated", "files": "corrupted-cifar-tiny-8px", "table": "cifar"},
         **{"seed": 0, "version": sources.VERSION},
     }
 
@@ -195,3 +202,9 @@ def test_the_result_says_where_the_images_came_from(student, kept, batches):
     assert result["settings"]["files"] == "set"
     assert result["value"] == evaluate(student, batches)["value"]
     assert "ImageMagick" in result["protocol"]
+
+
+def test_one_set_at_two_sides_is_kept_in_two_folders():
+    files = {size: source_settings("digits", size, "f")["files"] for size in (16, 32, 64)}
+    assert len(set(files.values())) == 3
+    assert files[32].endswith("-f")  # as it was before sides were told

@@ -21,6 +21,7 @@ from adautomix.runs.checkpoint import load, save
 from adautomix.runs.run import Run, create, run_for
 from adautomix.training.loop import train
 from adautomix.utils.errors import UserError
+from adautomix.utils.files import write_json
 
 
 @pytest.fixture
@@ -260,3 +261,21 @@ def test_a_mistake_for_every_run_is_one_message_and_code_2(run, diverged, capsys
 def test_no_and_unknown_evaluators_are_refused(run, names, message):
     with pytest.raises(UserError, match=message):
         evaluate_run(run, names, log=str)
+
+
+def test_a_folder_and_one_name_will_do(run):
+    evaluate_run(str(run.path), "calibration", roles="student", device="cpu", log=str)
+    assert run.metrics("calibration", "student") is not None
+    assert run.metrics("calibration", "teacher") is None
+
+
+def test_an_imported_run_is_given_its_images_once_whoever_evaluates_it_first(run, tiny_dataset):
+    info = run.info | {"imported": {"file": "x.pth"}, "dataset": run.info["dataset"] | {"fingerprint": None}}
+    write_json(run.path / "config.json", info)
+    first, second = Run(run.path), Run(run.path)
+    assert second.info["dataset"]["fingerprint"] is None  # both have read it before either has images
+    runs.adopt(first, tiny_dataset)
+    first.write_metrics("fgsm", "student", {"value": {"top1": 1.0}, "n_images": 8})
+    runs.adopt(second, tiny_dataset)
+    assert second.info["dataset"]["fingerprint"] == tiny_dataset.fingerprint
+    assert second.metrics("fgsm", "student")["value"]["top1"] == 1.0

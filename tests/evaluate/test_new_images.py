@@ -10,6 +10,7 @@ from PIL import Image
 
 from adautomix import classify
 from adautomix.data.images import read_for_test
+from adautomix.evaluate.new_images import _images
 from adautomix.runs.networks import load_classifier
 from adautomix.runs.run import find_runs
 from adautomix.utils.errors import UserError
@@ -73,3 +74,11 @@ def test_what_is_no_image_is_told(run, files, given, message):
 def test_at_least_one_class_is_asked_for(run, files):
     with pytest.raises(UserError, match="top must be 1 or more"):
         classify(run, [files], top=0)
+
+
+def test_what_a_system_left_beside_the_pictures_is_no_picture(tmp_path):
+    for name in ("a.png", ".ipynb_checkpoints/a-checkpoint.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / name)
+    (tmp_path / "._a.png").write_bytes(b"a Mac's")
+    assert list(_images([tmp_path])) == [tmp_path / "a.png"]

@@ -46,3 +46,17 @@ def test_targets_are_timms_where_nothing_is_mixed():
     assert torch.equal(images, x)
     torch.testing.assert_close(targets, expected)
     assert torch.isfinite(SoftTargetCrossEntropy()(torch.randn(len(x), CLASSES), ours(x, y)[1]))
+
+
+@pytest.mark.parametrize(("method", "options"), [("mixup", {}), ("smoothmix", {}), ("fmix", {"max_soft": 0.5})])
+def test_images_of_whole_numbers_are_refused(method, options):
+    x = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8)
+    with pytest.raises(UserError, match="must be float in"):
+        BatchMixer(method, 10, **options)(x, torch.arange(4))
+
+
+def test_small_whole_numbers_are_labels_too():
+    x, y = torch.rand(4, 3, 16, 16), torch.arange(4)
+    mixed = [BatchMixer("mixup", 10, seed=1)(x, y.to(kind))[1] for kind in (torch.int64, torch.int16, torch.uint8)]
+    assert torch.equal(mixed[0], mixed[1])
+    assert torch.equal(mixed[0], mixed[2])

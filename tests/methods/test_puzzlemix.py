@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
+from helpers.tiny import CLASSES, TinyNet, tiny_batch, tiny_classifier
 
 from adautomix.methods import make_method
 from adautomix.methods.context import Context
 from adautomix.methods.puzzlemix.method import PuzzleDraws, PuzzleMix
+from adautomix.models.classifier import Classifier
 from adautomix.utils.errors import UserError
 
 
@@ -104,3 +105,9 @@ def test_useless_saliency_still_gives_an_image(ctx, bad):
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(UserError):
         PuzzleMix(**wrong)
+
+
+def test_images_that_cannot_be_cut_are_refused_before_training():
+    student = Classifier(TinyNet(), 3, tap="body", image_size=25)
+    with pytest.raises(UserError, match="not possible at 25x25 px"):
+        PuzzleMix.build(student)

@@ -9,8 +9,11 @@ import torch
 from helpers.tiny import CLASSES, TinyNet, tiny_batch, tiny_classifier
 from torch import nn
 
+from adautomix.methods import METHODS
+from adautomix.methods.context import Context
 from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
+from adautomix.models.inputs import check_images
 from adautomix.utils.errors import UserError
 
 
@@ -207,3 +210,14 @@ def test_pixels_outside_0_to_1_are_told_once_unless_somebody_else_normalises():
         for model in others:
             model(x)
         tiny_classifier()(tiny_batch()[0])
+
+
+def test_a_single_image_is_told_to_be_no_batch():
+    with pytest.raises(UserError, match=r"batch of images \[B,C,H,W\] is needed.*x\[None\]"):
+        check_images(torch.rand(3, 8, 8), channels=3)
+
+
+def test_a_plain_network_is_told_to_be_wrapped():
+    for make in (lambda net: METHODS["adautomix"].build(net), lambda net: Context.start(net, 3)):
+        with pytest.raises(UserError, match="a TinyNet is not a Classifier: wrap it first"):
+            make(TinyNet())

@@ -9,7 +9,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from adautomix import AdAutoMix, Classifier, Context, UserError
-from adautomix.models.maps import grid_of
+from adautomix.models.maps import Layout, grid_of
 
 
 def vit(size=16, **options):
@@ -160,3 +160,8 @@ class Says(nn.Module):
 )
 def test_the_grid_of_a_number_of_tokens(tokens, proportions, grid):
     assert grid_of(tokens, proportions) == grid
+
+
+def test_a_layout_that_is_known_is_not_guessed():
+    known = Layout(channels_last=False)
+    assert known.found_in(torch.zeros(2, 8, 4, 4), (16, 16)) == known

@@ -8,6 +8,7 @@ from scipy import stats
 
 from adautomix.figures import gain_curves
 from adautomix.results import gains, gains_by_seed, regime_robustness, regime_scores
+from adautomix.utils.errors import UserError
 
 PLAIN, MIXED = (50.0, 51.0, 53.0), (55.0, 54.0, 58.0)
 
@@ -84,3 +85,10 @@ def test_robustness_lists_what_was_evaluated(runs):
     (row,) = regime_robustness(runs).to_dict("records")
     assert (row["run"], row["role"], row["ece"]) == (runs[0].id, "student", 3.5)
     assert np.isnan(row["corruption_top1"])
+
+
+def test_a_gain_over_a_baseline_of_two_settings_is_refused(runs):
+    values = regime_scores(runs)
+    again = values[values["method"] == "vanilla"].assign(label="vanilla, lr 0.01", run="other")
+    with pytest.raises(UserError, match="vanilla was trained in 2 ways"):
+        gains(pd.concat([values, again]))

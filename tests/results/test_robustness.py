@@ -166,3 +166,18 @@ def test_labels_of_one_method_are_shades_of_its_colour():
     assert colors["cutmix"] == pytest.approx(own["cutmix"])
     assert colors["mixup, a"] == pytest.approx(own["mixup"])
     np.testing.assert_allclose(colors["mixup, b"], 0.45 * np.array(own["mixup"]))
+
+
+def test_results_measured_otherwise_are_neither_averaged_nor_compared(runs):
+    odd = runs[-1]
+    stored = odd.metrics("corruption", "student")
+    odd.write_metrics("corruption", "student", stored | {"settings": {"source": "published"}})
+    values = table3_values(runs)
+    found = values[values["label"].eq(odd.config.method) & values["column"].eq("corrupted")]
+    assert found["measured"].nunique() == 2
+    wide, whole = table3_wide(values), table3_wide(values[values["run"] != odd.id])
+    assert (
+        wide.set_index("label").at["mixup", "corrupted, standard"]
+        == (whole.set_index("label").at["mixup", "corrupted, standard"])
+    )
+    assert set(differences(values)["column"]) == {"clean", "FGSM error"}

@@ -60,3 +60,7 @@ def test_holm_keeps_the_order_and_stops_at_one():
 def test_holm_leaves_a_single_p_value_alone_and_takes_none():
     assert holm([0.2]) == [0.2]
     assert holm([]).size == 0
+
+
+def test_holm_counts_no_test_that_was_not_made():
+    assert holm([0.01, math.nan, 0.02, math.nan]) == pytest.approx([0.02, math.nan, 0.02, math.nan], nan_ok=True)

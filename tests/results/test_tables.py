@@ -9,6 +9,7 @@ from matplotlib.colors import rgb_to_hsv, to_rgb
 from adautomix import figures
 from adautomix.config import OptimConfig
 from adautomix.results.tables import ALWAYS, best_methods, class_accuracies, epochs, histories, table, wide_table
+from adautomix.runs.publishing import reference_run
 from adautomix.runs.run import find_runs
 from adautomix.utils.errors import UserError
 
@@ -168,3 +169,28 @@ def test_two_settings_of_one_method_and_seed_keep_their_rows_of_class_accuracies
     shown = class_accuracies(find_runs(tmp_path))
     assert shown.filter(like=" student", axis=0)["a"].sort_values().tolist() == [50.0, 60.0]
     assert len(shown) == 4
+
+
+def test_results_measured_on_other_images_or_otherwise_are_rows_of_their_own(tmp_path):
+    runs = [make_run(tmp_path, 50.0, method="mixup", seed=seed) for seed in range(4)]
+    for run, images, source in zip(runs, (10_000, 500, 500, 500), ("published", "made", "made", "made"), strict=True):
+        result = {"value": {"top1": 40.0 + images / 500}, "n_images": images, "settings": {"source": source}}
+        run.write_metrics("corruption", "student", result)
+    found = table(runs, "corruption")
+    assert found["n"].tolist() == [1, 3]
+    assert found["measured.images"].tolist() == ["10000", "500"]
+    assert found["label"].tolist() == ["mixup, images 10000, source published", "mixup, images 500, source made"]
+    assert "measured.source" in wide_table(found)
+    assert not [name for name in table(runs[1:], "corruption") if name.startswith("measured.")]
+
+
+def test_accuracies_of_classes_are_of_one_set_of_classes_and_of_the_networks_there_are(tmp_path):
+    assert class_accuracies([reference_run()]).index.str.endswith(" teacher").all()
+    sets = DATASET, DATASET | {"label": "other", "classes": ["x", "y"], "fingerprint": "g"}
+    runs = [make_run(tmp_path, 50.0, images, method="mixup") for images in sets]
+    for run in runs:
+        run.write_metrics("accuracy", "student", {"value": {"per_class": [50.0, 10.0]}, "n_images": 10})
+        (run.path / "metrics" / "accuracy.teacher.json").unlink(missing_ok=True)
+    assert len(class_accuracies(runs[:1])) == 1
+    with pytest.raises(UserError, match="runs on one data set are needed"):
+        class_accuracies(runs)

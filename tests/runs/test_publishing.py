@@ -1,6 +1,7 @@
 """The networks that come with the workbook: are they small, whole, and what they say they are?"""
 
 import re
+import shutil
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from adautomix.evaluate.runs import evaluate_run
 from adautomix.methods import METHODS, mask_statistics
 from adautomix.methods.learned import GeneratorMethod
 from adautomix.runs import publish, reference_mixes
-from adautomix.runs.run import find_runs
+from adautomix.runs.run import Run, find_runs
 from adautomix.utils.errors import UserError
+from adautomix.utils.files import write_json
 
 FOLDER = ROOT / "outputs" / "reference" / "small_data" / "networks"
 LEARNED = [name for name in METHODS if issubclass(METHODS[name], GeneratorMethod)]
@@ -94,3 +96,15 @@ def test_every_method_that_mixes_a_batch_mixes_the_photographs_and_learned_masks
         assert 0.2 < told["soft"] < 0.999
     assert mask_statistics(mixes["mixup"])["within"] == 0
     assert mask_statistics(mixes["cutmix"])["soft"] == 0
+
+
+def test_an_imported_run_is_not_published_and_damaged_weights_are_told(tmp_path):
+    source = reference_run()
+    shutil.copytree(source.path, tmp_path / "run")
+    (tmp_path / "run" / "teacher.safetensors").write_bytes(source.weights.read_bytes()[:999])
+    with pytest.raises(UserError, match=r"teacher\.safetensors is damaged"):
+        load_classifier(tmp_path / "run", "teacher")
+    write_json(tmp_path / "run" / "config.json", source.info | {"imported": {"file": "x.pth"}})
+    with pytest.raises(UserError, match="was imported"):
+        publish(Run(tmp_path / "run"), tmp_path / "published")
+    assert not (tmp_path / "published").exists()

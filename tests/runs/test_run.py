@@ -1,12 +1,16 @@
 """The Run folder: what does it record, how is it found, and is it whole at any time?"""
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
 from helpers.run_folders import DATASET, make_run, open_run
 
-from adautomix.config import TrainConfig
+from adautomix.config import OptimConfig, TrainConfig
+from adautomix.runs.checkpoint import whole
 from adautomix.runs.run import Run, find_runs
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import machine, read_json, write_atomic, write_json
@@ -88,3 +92,59 @@ def test_history_is_read_back_as_written(tmp_path):
     assert run.history.empty
     run.write_history([{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 0.05}])
     assert run.history.equals(pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.05]}))
+
+
+def test_runs_are_found_by_nested_settings(tmp_path):
+    run = make_run(tmp_path, 50.0, method="mixup", optim={"student": OptimConfig(lr=0.2)})
+    make_run(tmp_path, 50.0, method="mixup")
+    assert [found.id for found in find_runs(tmp_path, optim=run.config.optim)] == [run.id]
+    assert len(find_runs(tmp_path, ema=run.config.ema)) == 2
+    assert len(find_runs(tmp_path, ema=[run.config.ema])) == 2
+
+
+def test_a_config_of_another_program_that_is_no_mapping_is_passed_by(tmp_path):
+    make_run(tmp_path, 50.0, method="mixup")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text("[1]")
+    assert len(find_runs(tmp_path)) == 1
+
+
+def test_who_waits_for_a_run_that_fails_before_its_config_makes_the_folder_anew(tmp_path):
+    run, waiting = Run(tmp_path / "set" / "run"), threading.Event()
+
+    def second():
+        waiting.set()
+        with Run(run.path).lock():
+            assert run.path.exists()
+            return True
+
+    def first(pool):
+        with run.lock():
+            found.append(pool.submit(second))
+            waiting.wait()
+            time.sleep(0.2)  # it is asking for the lock now
+            raise ValueError("failed")
+
+    found = []
+    with ThreadPoolExecutor() as pool:
+        with pytest.raises(ValueError, match="failed"):
+            first(pool)
+        assert found[0].result(timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (OSError(116, "Stale file handle"), UserError, "could not be read .*try again when the disk answers"),
+        (PermissionError(13, "Permission denied"), UserError, "could not be read"),
+        (RuntimeError("MPS backend out of memory"), RuntimeError, "MPS"),
+        (RuntimeError("CUDA error: an illegal memory access"), RuntimeError, "CUDA"),
+        (RuntimeError("size mismatch for heads.one.weight"), UserError, "delete .* and train again"),
+        (OSError(22, "Invalid argument"), UserError, "delete .* and train again"),
+    ],
+)
+def test_a_run_is_not_to_be_deleted_for_a_disks_or_a_devices_error(tmp_path, error, kind, said):
+    with pytest.raises(kind, match=said) as caught, whole(tmp_path / "checkpoint.pt"):
+        raise error
+    assert type(caught.value) is kind
+    assert ("delete" in said) == ("delete" in str(caught.value))

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from adautomix.utils.errors import UserError
+
 
 @dataclass(frozen=True)
 class Outside:
@@ -97,6 +99,12 @@ def draw_index(batch_size: int, n_mix: int, rng: torch.Generator, *, keep_first:
     return torch.stack([torch.arange(batch_size), *rows] if keep_first else rows)
 
 
+def require_float(x: Tensor) -> None:
+    """Raise UserError for images of whole numbers."""
+    if not x.is_floating_point():
+        raise UserError(f"images must be float in [0,1] to be mixed, got {x.dtype}: divide by 255")
+
+
 def blend(
     x: Float[Tensor, "B ..."],
     index: Int[Tensor, "N B"],
@@ -108,7 +116,9 @@ def blend(
         x: images in [0,1], features or targets.
         index: row n says which image fills slot n.
         weight: one number a slot (`lam`), or a mask; non-negative, sums to 1 over N. A gradient reaches it.
+    Raises: UserError for whole numbers, which would cut the weights off to 0 and 1.
     """
+    require_float(x)
     weight, slots = weight.to(x, non_blocking=True), _slots(x, index)
     if weight.ndim == 2:
         weight = weight.reshape(*weight.shape, *(1,) * (x.ndim - 2))

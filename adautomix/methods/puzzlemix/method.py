@@ -8,10 +8,11 @@ areas of the mask that comes out. Transport changes the images, never the mask, 
 
 from dataclasses import dataclass
 from math import gcd
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from adautomix.methods.base import Draws, MixMethod, check_alpha
 from adautomix.methods.context import Context
@@ -124,6 +125,13 @@ class PuzzleMix(MixMethod):
         both = torch.stack([mask, 1 - mask], dim=1)
         lam = both.mean(dim=(2, 3))
         return Mixed(mixed, blend(targets, index, lam), lam, index, both)
+
+    @classmethod
+    def build(cls, student: nn.Module, **options: Any) -> "PuzzleMix":
+        """Return the method; raises UserError as others do, and for images that cannot be cut into equal blocks."""
+        method = super().build(student, **options)
+        cls.grid(2, torch.empty(1, 1, *unwrapped(student).image_size))  # the coarsest cut is the easiest
+        return method
 
     @staticmethod
     def grid(blocks: int, x: Float[Tensor, "B C H W"]) -> int:

@@ -5,7 +5,7 @@ import sys
 
 from ipykernel.kernelapp import IPKernelApp
 
-import adautomix.runs.progress as bars
+import adautomix.utils.progress as bars
 from adautomix.utils.task import VARIABLE
 
 
