@@ -32,7 +32,7 @@ GRAPHED = ("vanilla", "mixup", "cutmix", "manifoldmix", "automix", "adautomix", 
 
 
 def checks(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield a row a check."""
+    """Yield one row per check."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     for path in files("mask"):
         yield row(f"golden masks {path.stem}", lambda path=path: masks(path, args.device), GOLDEN)

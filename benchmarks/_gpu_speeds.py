@@ -36,7 +36,7 @@ PEAK = {"bfloat16": 989e12, "TF32": 494e12, "float32": 67e12}
 
 
 def speeds(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield a row a variant, what matters most first: the best settings of all methods, then the others."""
+    """Yield one row per variant, what matters most first: the best settings of all methods, then the others."""
     graphs = (True, False) if args.device.type == "cuda" else (False,)
     best = [(name, "bfloat16", True, graph) for name in METHODS for graph in graphs]
     others = [

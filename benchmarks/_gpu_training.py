@@ -38,7 +38,7 @@ class TimeUp(Exception):
 
 
 def training(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Train one run after the other until the time is up, and yield a row a run."""
+    """Train one run after the other until the time is up, and yield one row per run."""
     if args.sheets is None and not args.smoke:
         yield {"left_out": "training: no --sheets"}
         return

@@ -22,7 +22,7 @@ SIDE, SEVERITY, TEST_SET = 32, 3, 10_000
 
 
 def main() -> None:
-    """Print a row a corruption, then the estimated minutes on two cores."""
+    """Print one row per corruption, then the estimated minutes on two cores."""
     args = arguments(__doc__, rounds=5, batch=250, peer_images=20)
     torch.set_num_threads(1)
     x, index = smooth_images(args.batch), torch.arange(args.batch)

@@ -19,7 +19,7 @@ from adautomix.utils.seeding import choose_device, generator_for
 
 
 def main() -> None:
-    """Print a row an evaluator, the quickest first."""
+    """Print one row per evaluator, the quickest first."""
     args = arguments(__doc__, images=64, batch=64, rounds=5, width=16, size=32)
     device = choose_device("auto")
     net, resize = build_backbone("resnet18", image_size=args.size, width=args.width)

@@ -70,7 +70,7 @@ def top1(logits: Tensor, y: Tensor) -> float:
 
 
 def main() -> None:
-    """Train, and print a row a window and, after whole epochs, a row an epoch and role."""
+    """Train, and print one row per window and, after whole epochs, one row per epoch and role."""
     args = arguments()
     entry = logs().set_index("log").loc[args.log]
     config = config_of(entry, args)
@@ -115,7 +115,7 @@ def images(config: TrainConfig, root: Path) -> Dataset:
 
 
 def replayed(training: Training, name: str, iterations: int) -> Iterator[dict[str, Any]]:
-    """Train, and yield a row a value that the log has, ours beside theirs."""
+    """Train, and yield one row per value that the log has, ours beside theirs."""
     windows = first_iterations(name).set_index(["epoch", "iter"])
     watched, sums, done, began = Watched(training), [], 0, time.perf_counter()
     for epoch in range(1, 1 + windows.index.get_level_values("epoch").max()):

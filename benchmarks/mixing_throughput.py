@@ -38,7 +38,7 @@ Mix = Callable[[Tensor, Tensor], Any]
 
 
 def main() -> None:
-    """Print images/s and the ratio to our MixUp, a row a method and size."""
+    """Print images/s and the ratio to our MixUp, one row per method and size."""
     args = arguments(__doc__, rounds=9, width=16)
     torch.set_num_threads(min(2, torch.get_num_threads()))
     rows = []

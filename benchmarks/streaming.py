@@ -39,7 +39,7 @@ Epoch = Callable[[], Iterable[Any]]
 
 
 def main() -> None:
-    """Print a row a loader: images a second and a CPU-second, memory, and what a training step waits for images."""
+    """Print one row per loader: images a second and a CPU-second, memory, and what a training step waits for images."""
     args = arguments(__doc__, images=400, batch=16, workers=2, rounds=7, steps=3, step_rounds=3)
     with tempfile.TemporaryDirectory() as folder:
         write_jpegs(Path(folder), args.images)

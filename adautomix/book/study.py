@@ -25,7 +25,7 @@ def logged() -> dict[str, str]:
 
 
 def study_table() -> str:
-    """Return the published study's longest regime, a row a method; empty where the study is not there."""
+    """Return the published study's longest regime, one row per method; empty where the study is not there."""
     path = shipped(STUDY / "scores.csv")
     if not path.exists():
         return ""

@@ -57,9 +57,9 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Predict:
-    run: tyro.conf.Positional[str]
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """Folder of one finished run."""
-    files: tyro.conf.Positional[tuple[str, ...]]
+    files: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="FILES")]
     """Image files, or folders of them."""
     role: Literal["student", "teacher"] | None = None
     """Whose answer (default: the student's, of a published run the teacher's)."""
@@ -85,7 +85,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Import:
-    file: tyro.conf.Positional[str]
+    file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CHECKPOINT")]
     """A .pth of the authors' or of OpenMixup's program, or the recipe of a published one, which is downloaded."""
     recipe: str | None = None
     """The cell of the paper's tables it was trained for, such as imagenet_resnet18/adautomix (default: found out)."""
@@ -109,7 +109,7 @@ class Demo:
 
 @dataclass(frozen=True)
 class Notebooks:
-    folder: tyro.conf.Positional[str]
+    folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FOLDER")]
     """A new or empty folder; it becomes a workbook, in which `adautomix run quick` works."""
 
 
@@ -118,14 +118,14 @@ class Handout:
     folder: tyro.conf.Positional[str | None] = None
     """Where they go (default: handout, or with --solutions: solutions); files that are there are not touched."""
     solutions: bool = False
-    """With the solutions in the place of the stubs, for who teaches."""
+    """With solutions in place of the stubs, for teachers."""
     only: tuple[str, ...] = ()
     """Only these, by their numbers: --only 01 02."""
 
 
 @dataclass(frozen=True)
 class Grade:
-    file: tyro.conf.Positional[str]
+    file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE")]
     """A Python file with one class that derives from MixMethod. It is run as you: read what others wrote first."""
     data: Literal["digits", "cifar10"] = "digits"
     """What it is trained on: digits, or CIFAR-10 with 100 images a class."""

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 def train_defaults(argv: Sequence[str]) -> Train:
     """Return what `train` starts from: the recipe named on the command line, or the defaults.
 
-    Raises: UserError for an unknown recipe, and where two flags give one learning rate.
+    Raises: UserError for an unknown recipe, a method's option given as a flag, and two flags for one learning rate.
     """
     if list(argv[:1]) != ["train"]:
         return Train()
     given_flags = {flag.partition("=")[0].replace("_", "-") for flag in argv}
+    require_known(argv)
     if {"--lr", "--optim.student.lr"} <= given_flags:
         raise UserError("--lr is short for --optim.student.lr: give one of them")
     flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -39,6 +40,22 @@ def train_defaults(argv: Sequence[str]) -> Train:
     from adautomix.recipes import RECIPES
 
     return Train(config=RECIPES[given.recipe].config(budget=given.budget, fair=given.fair))
+
+
+def require_known(argv: Sequence[str]) -> None:
+    """Raise UserError for a flag that is no flag but an option of the method, saying how options are given."""
+    from adautomix.methods import METHODS
+
+    ours = {*TrainConfig.__dataclass_fields__, *Train.__dataclass_fields__, "help"}
+    flags = [flag[2:].partition("=")[0].replace("-", "_") for flag in argv if flag.startswith("--")]
+    strange = [name for name in flags if name.partition(".")[0] not in ours and name.removeprefix("no_") not in ours]
+    if not strange:
+        return
+    words = [word for flag in argv for word in flag.split("=")]
+    named = words[words.index("--method") + 1 :][:1] if "--method" in words else [Train().config.method]
+    options = METHODS[named[0]].resolve({}) if named and named[0] in METHODS else {}
+    if found := [name for name in strange if name in options]:
+        raise UserError(f"{found[0]} is an option of {named[0]}: give --option {found[0]}={options[found[0]]}")
 
 
 def train_one(args: Train) -> int:

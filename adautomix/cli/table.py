@@ -9,7 +9,7 @@ VALUES = {"calibration": "ece", "occlusion": "mean", "released": "fgsm_top1", "t
 
 
 def show_table(args: Table) -> int:
-    """Print a row a setting and network: mean and standard deviation over seeds, of three or more."""
+    """Print one row per setting and network: mean and standard deviation over seeds, of three or more."""
     from adautomix.evaluate import ALL_EVALUATORS
     from adautomix.results.tables import table
     from adautomix.utils.errors import unknown
@@ -26,7 +26,8 @@ def show_table(args: Table) -> int:
     if args.format == "csv":
         print(rows.to_csv(index=False), end="")
         return 0
-    shown = rows.map(_cell)
+    measured = [value, "sd"]
+    shown = rows.assign(**{name: rows[name].map(_cell if name in measured else _setting) for name in rows})
     if args.format == "latex":
         print(shown.to_latex(index=False, escape=True), end="")
     elif args.format == "markdown":
@@ -35,6 +36,11 @@ def show_table(args: Table) -> int:
     else:
         print(shown.to_string(index=False))
     return 0
+
+
+def _setting(value: object) -> str:
+    """Return a setting as it is read: a whole number without decimals, also beside gaps."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _cell(value: object) -> str:

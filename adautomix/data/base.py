@@ -152,7 +152,10 @@ def split_off(split: Split, classes: Sequence[str], count: Callable[[int], int],
         rows = torch.where(split.labels == k)[0]
         n = count(len(rows))
         if n >= len(rows):
-            raise UserError(f"{n} of {len(rows)} image(s) of class {name!r} would be held out ({stream}), none left")
+            what = {"held-out": "test"}.get(stream, stream)
+            raise UserError(
+                f"class {name!r} has {len(rows)} image(s): {n} held out for {what} would leave none to train on"
+            )
         rows = rows[torch.randperm(len(rows), generator=generator_for(0, stream, name))]
         held.append(rows[:n])
         kept.append(rows[n:])

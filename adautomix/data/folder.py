@@ -15,7 +15,7 @@ from adautomix.data.class_names import TEST, TRAIN, VALIDATION, Named, Splits, h
 from adautomix.data.equal_files import equal_files
 from adautomix.data.fingerprints import file_parts, fingerprint
 from adautomix.data.images import EXTENSIONS
-from adautomix.utils.errors import UserError
+from adautomix.utils.errors import UserError, first_five
 
 DEFAULT_SIZE = 32
 LONGEST_LABEL = 100
@@ -41,6 +41,7 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
     paths, labels = splits.images, splits.labels
     files = file_parts([path.relative_to(root).as_posix() for path in paths], paths, content=True)
     more = left_out([part.name for part in folders_in(root)], root) if len(parts) > 1 else []
+    more += _strange(root, parts)
     remarks = [*others, *more, *equal_files(files, labels, len(splits.train), paths, splits.held)]
     label = own_label("folder", root)
     return own_images("folder", label, splits, size or DEFAULT_SIZE, fingerprint(files), remarks)
@@ -103,6 +104,15 @@ def _parts(root: Path) -> list[Path]:
         )
     taken = [next(d for d in test if d.name.lower() == role) for role in roles(d.name for d in test) if role]
     return [*train, *taken] if train else [root]
+
+
+def _strange(root: Path, parts: list[Path]) -> list[str]:
+    """Return a sentence on folders beside the parts whose names say nothing to us, such as eval."""
+    known = (*TRAIN, *TEST, *VALIDATION)
+    names = [folder.name for folder in folders_in(root) if folder.name.lower() not in known]
+    if parts == [root] or not names:
+        return []
+    return [f"{first_five(names)} of {root} is left out: the parts are called {', '.join(known)}"]
 
 
 def _splits(parts: list[Path], allow_missing: bool) -> Splits:

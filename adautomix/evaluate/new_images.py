@@ -28,7 +28,7 @@ def classify(
     top: int = 3,
     device: str = "auto",
 ) -> pd.DataFrame:
-    """Return the most probable classes of image files, a row a file and class, the first ones first.
+    """Return the most probable classes of image files, one row per file and class, the first ones first.
 
     Args:
         run: a finished Run, or its folder, which may have been copied from elsewhere.

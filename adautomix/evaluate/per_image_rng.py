@@ -34,7 +34,7 @@ def mix64(z: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
 
 
 class PerImageRNG:
-    """The stream of one corruption's random numbers, a row an image; each call goes on where the last one ended."""
+    """The stream of one corruption's random numbers, one row per image; each call goes on where the last one ended."""
 
     def __init__(self, keys: Int[Tensor, " B"]) -> None:
         self.keys = keys

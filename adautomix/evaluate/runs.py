@@ -192,4 +192,8 @@ def _noted(errors: list[str], *where: str) -> Iterator[None]:
 
 
 def _summary(value: dict) -> str:
-    return ", ".join(f"{key} {number:.2f}" for key, number in value.items() if isinstance(number, float))
+    return ", ".join(f"{key} {number:.2f} {_unit(key)}" for key, number in value.items() if isinstance(number, float))
+
+
+def _unit(name: str) -> str:
+    return "nats" if name == "loss" else "%"

@@ -26,7 +26,7 @@ NAMES = {
 
 
 def ablation_panels(table: pd.DataFrame, *, columns: int = 4) -> Figure:
-    """Draw the difference to the base in accuracy, a panel a factor, with its interval where there is one.
+    """Draw the difference to the base in accuracy, one panel per factor, with its interval where there is one.
 
     Points without an interval, of fewer than three seeds, are open. Panels share their y axis, and the value of the
     base stands in its place as a diamond on the zero line.

@@ -34,14 +34,14 @@ def accuracy_bars(table: pd.DataFrame) -> Figure:
     axis.set_yticks(np.arange(len(best)), best.index)
     axis.invert_yaxis()
     told = ["mean ± sd over seeds"] * bool(table["sd"].notna().any())
-    told += ["a dot a seed"] * bool(table["sd"].isna().any())
+    told += ["one dot per seed"] * bool(table["sd"].isna().any())
     axis.set(xlabel=f"top-1 accuracy on test images (%): {'; '.join(told)}", ylabel=None)
     axis.legend(frameon=True)
     return figure
 
 
 def per_class_heatmap(values: pd.DataFrame) -> Figure:
-    """Draw accuracy (%) with a row a network and a column a class."""
+    """Draw accuracy (%) with one row per network and one column per class."""
     annotate = values.shape[1] <= 20
     width = 0.55 * values.shape[1] if annotate else min(0.2 * values.shape[1] + 7, 16)
     figure, axis = plt.subplots(figsize=(3.5 + width, 1.2 + 0.38 * len(values)), layout="constrained")
@@ -58,7 +58,7 @@ def per_class_heatmap(values: pd.DataFrame) -> Figure:
 
 
 def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3) -> Figure:
-    """Draw a table of the paper, a panel a column: published top-1, the authors' log, and measured mean ± sd.
+    """Draw a table of the paper, one panel per column: published top-1, the authors' log, and measured mean ± sd.
 
     Each panel has a scale of its own; a dotted line stands at the paper's number for no mixing, and AdAutoMix's diamond
     is filled. Methods without any number have no row, and the legend names what is drawn. Of several budgets the
@@ -118,7 +118,7 @@ def _measured(axis: Axes, part: pd.DataFrame, methods: list[str]) -> str:
 
 
 def rule_offsets(values: pd.DataFrame) -> Figure:
-    """Draw what another rule would have reported, in points more than the paper's, the median; a dot a run and role.
+    """Draw what another rule would have reported, in points more than the paper's, the median; a dot per run and role.
 
     Rules differ in shape and grey: the colours belong to the methods.
 

@@ -96,7 +96,7 @@ def framework(
         shapes: of the step's tensors, by the names in NEEDED, and `x_plain` where there is the term student_plain.
         pictures: of one example: `slots` (N images [3,H,W]), `mask` (N maps [H,W]), and the images `x`, `x_mix` (of
             the generator's batch), `x_mix_student` and, with its term, `x_plain`.
-        weights: a row a loss term of the step, a column a (network, objective, steps), network student or generator:
+        weights: a row per loss term of the step, a column a (network, objective, steps), network student or generator:
             the weight with which it minimises the term; negative where it maximises it, 0 where it does not see it.
         sizes: number of weights of student, teacher and generator.
         shares: lam of the example, one a slot.

@@ -30,7 +30,7 @@ def curves_and_rates(runs: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def ours_and_theirs(curves: pd.DataFrame) -> Figure:
-    """Draw runs of ours over the authors' logs, a panel a run: ours solid, theirs dashed, a colour a role.
+    """Draw runs of ours over the authors' logs, one panel per run: ours solid, theirs dashed, one colour per role.
 
     Args:
         curves: what `results.beside_log` returns.
@@ -51,7 +51,7 @@ def ours_and_theirs(curves: pd.DataFrame) -> Figure:
 
 
 def replayed_windows(rows: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """Draw a replay of the authors' first iterations over their log, a panel a value; the band is its tolerance.
+    """Draw a replay of the authors' first iterations over their log, one panel per value; the band is its tolerance.
 
     Args:
         rows: columns iteration, value, theirs, ours and bar, as benchmarks/log_replay.py writes them.

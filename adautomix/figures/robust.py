@@ -52,7 +52,7 @@ def robustness_curves(
 
 
 def corruption_heatmap(cells: pd.DataFrame) -> Figure:
-    """Draw accuracy (%) under every corruption, mean over severities and seeds: a row a label, a column a corruption.
+    """Draw accuracy (%) under every corruption, mean over severities and seeds: labels by corruptions.
 
     Args:
         cells: what `results.corruption_cells` returns, of one data set, backbone and role.
@@ -121,7 +121,7 @@ def reliability_grid(networks: Mapping[str, Bins], *, columns: int = 5) -> Figur
 
 
 def protocol_dots(values: pd.DataFrame) -> Figure:
-    """Draw what the standard and the released protocol say of every label: a panel a column that has both.
+    """Draw what the standard and the released protocol say of every label: one panel per column that has both.
 
     Dots are means over seeds, filled for the standard protocol and open for the released one.
 

@@ -60,7 +60,7 @@ def frozen_game(
     lr: float = 0.03,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Train a generator for each aim, in place, uphill, and return a row an aim and step.
+    """Train a generator for each aim, in place, uphill, and return one row per aim and step.
 
     Args:
         aims: by name, what a generator makes as large as it can.

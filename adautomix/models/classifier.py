@@ -67,7 +67,7 @@ class Classifier(nn.Module):
         if isinstance(net, Classifier):
             raise UserError("the network is already a Classifier; give its .net instead")
         if len(mean) != len(std) or not mean or min(std) <= 0:
-            raise UserError(f"mean and std need a number a channel each, std positive; got {mean} and {std}")
+            raise UserError(f"mean and std need one number per channel each, std positive; got {mean} and {std}")
         if num_classes < 2:
             raise UserError(f"num_classes must be 2 or more, got {num_classes}: the softmax of one class is always 1")
         self.net, self.num_classes, self.resize = net, num_classes, resize

@@ -15,7 +15,7 @@ from adautomix.utils.errors import UserError, unknown
 
 
 def logs() -> pd.DataFrame:
-    """Return a row a logged run.
+    """Return one row per logged run.
 
     Columns log (its name), column (that of Tables 1 and 2, or what it would be called), data, backbone, method, epochs,
     batch_per_gpu, gpus, seconds_per_iter (median), memory_mb, seed, config and file (their names in the repository).

@@ -38,7 +38,7 @@ encoder", and its code evaluates that.
 
 
 def table1() -> pd.DataFrame:
-    """Return Table 1 (general classification), top-1 in percent, a row a method and a column a data set and network."""
+    """Return Table 1 (general classification), top-1 in percent, methods by data sets and networks."""
     return _read(1)
 
 
@@ -48,7 +48,7 @@ def table2() -> pd.DataFrame:
 
 
 def table3() -> pd.DataFrame:
-    """Return Table 3, a row a method: clean_accuracy, corruption_accuracy and fgsm_error in percent, nan if unknown."""
+    """Return Table 3, a row per method: clean_accuracy, corruption_accuracy, fgsm_error (%), nan if unknown."""
     return _read(3)
 
 

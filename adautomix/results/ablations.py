@@ -23,7 +23,7 @@ KEYS = ["setting", "factor", "value"]
 
 
 def ablation_table(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return top-1 accuracy for every value of every factor, a row a value and role; a setting's base comes first.
+    """Return top-1 accuracy for every value of every factor, one row per value and role; a setting's base comes first.
 
     Columns: setting (data, backbone, epochs), factor ("base" for the base), value, base_value (of that factor), role;
     n, mean and sd (%, over seeds; no sd of fewer than three); pairs (seeds shared with the base); difference to the
@@ -50,7 +50,7 @@ def ablation_table(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def comparison_counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return how many intervals a table shows, a row a setting and role, and how many of them leave out 0.
+    """Return how many intervals a table shows, one row per setting and role, and how many of them leave out 0.
 
     Columns: setting, role, intervals, leave_out_0, by_chance (expected of so many if nothing had any effect: 5 %) and
     after_holm (how many still do when held against the number of comparisons).
@@ -64,7 +64,7 @@ def comparison_counts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def wide_ablations(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table for reading: a row a value, "mean ± sd" and "difference [low, high]" in a column each a role."""
+    """Return the table for reading: a row per value, "mean ± sd" and "difference [low, high]" of each role."""
     wide = table[[*KEYS, "n", "mask_share"]].drop_duplicates(KEYS).rename(columns={"n": "seeds"})
     for role in ROLES:
         part = table[table["role"] == role]

@@ -44,7 +44,7 @@ def logged_value(column: str, method: str, role: str) -> tuple[float, int] | Non
 
 
 def agreement() -> pd.DataFrame:
-    """Return a row a log of a cell of Tables 1 and 2: what was published, what the log gives, what explains the number.
+    """Return a row per log of a cell of Tables 1 and 2: what was published and logged, what explains the number.
 
     Columns log, column, method, epochs, role (the paper's), paper, logged (by the paper's rule, percent), difference
     (logged less paper, points) and explained_by: the networks' STATISTICS within PRINTED points of the paper's number.
@@ -78,7 +78,7 @@ def short_runs_and_table3() -> pd.DataFrame:
 
 
 def log_scores() -> pd.DataFrame:
-    """Return a row a log, role and rule: log, column, method, epochs, role, rule, top1 (percent)."""
+    """Return one row per log, role and rule: log, column, method, epochs, role, rule, top1 (percent)."""
     rows = []
     for run in logs().itertuples():
         history = epochs_of(run.log)
@@ -93,10 +93,10 @@ def log_scores() -> pd.DataFrame:
 def first_losses() -> pd.DataFrame:
     """Return what the first window of every log of AdAutoMix gives away, beside what our recipe has.
 
-    A row a log: column, epochs, n_mix (images mixed, told by the decimals of `acc_one_q`: with more than two it is the
-    mean of two accuracies, and comes in halves of an image), loss (sum of all terms), beta_low and beta_high (the beta
-    with which the released objective has that loss, for a cosine between COSINES), and the recipe's recipe_n_mix and
-    recipe_beta.
+    A row per log: column, epochs, n_mix (images mixed, told by the decimals of `acc_one_q`: with more than two it is
+    the mean of two accuracies, and comes in halves of an image), loss (sum of all terms), beta_low and beta_high (the
+    beta with which the released objective has that loss, for a cosine between COSINES), and the recipe's recipe_n_mix
+    and recipe_beta.
 
     Before anything is learned every cross-entropy is L = log K. The student has two of them, the generator in turns L
     and (1 - beta) cosine - beta L: on average 2.5 L - beta L / 2 + (1 - beta) cosine / 2.
@@ -120,7 +120,7 @@ def first_losses() -> pd.DataFrame:
 def beside_log(runs: Iterable[Run]) -> pd.DataFrame:
     """Return our runs of a recipe and the log of its cell, epoch by epoch, as far as ours went.
 
-    A row an epoch, role and source: run, column, method, epochs (ours), epochs_of_log, epoch, role, source ("ours" or
+    A row per epoch, role and source: run, column, method, epochs (ours), epochs_of_log, epoch, role, source ("ours" or
     "the authors'"), top1 (percent). A run of fewer epochs had another schedule, so that its curve is not the log's.
     """
     parts = []

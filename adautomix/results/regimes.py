@@ -53,7 +53,7 @@ def gains(
 def gains_by_seed(
     values: pd.DataFrame, *, rule: str = "median", role: str = "student", baseline: str = "vanilla"
 ) -> pd.DataFrame:
-    """Return what `gains` averages: a row a regime, method and seed, with REGIME, method, label, seed, difference."""
+    """Return what `gains` averages: a row per regime, method and seed, with REGIME, method, label, seed, difference."""
     rows = [
         told | labels[key] | {"seed": seed, "difference": difference}
         for told, labels, others, plain in _pairs(values, rule, role, baseline)
@@ -87,7 +87,7 @@ def _pairs(
 
 
 def regime_robustness(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return a row a network that was evaluated: run, method, seed, role, ece (%), corruption_top1 (%, 15 corruptions).
+    """Return a row per network that was evaluated: run, method, seed, role, ece, corruption_top1 (%, of 15).
 
     corruption_images is the number of test images the latter is of; nan where an evaluator was not run.
     """

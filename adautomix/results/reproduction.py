@@ -37,7 +37,7 @@ def of_kind(runs: Iterable[Run], *, fair: bool) -> list[Run]:
 
 
 def cells(runs: Iterable[Run], table: int, *, fair: bool = False, rule: str = "median") -> pd.DataFrame:
-    """Return Table 1 or 2, a row a cell and role: published, measured, and what separates them.
+    """Return Table 1 or 2, one row per cell and role: published, measured, and what separates them.
 
     Only runs of a recipe count (`recipes.recognise`); runs on different budgets are rows of their own.
 
@@ -68,7 +68,7 @@ def cells(runs: Iterable[Run], table: int, *, fair: bool = False, rule: str = "m
 
 
 def detail(made: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return one column of `cells` for reading: a row a method and budget.
+    """Return one column of `cells` for reading: one row per method and budget.
 
     Columns method, paper, whose (the role that was published), log (of the published role) and log_epochs, on (the
     budget), student and teacher ("mean ± sd (n)"), difference and gain of the published role, in percent and points.
@@ -112,7 +112,7 @@ def require_runs(runs: list[Run], outputs: str) -> list[Run]:
 
 
 def _measured(runs: Iterable[Run], fair: bool, rule: str) -> pd.DataFrame:
-    """Return a row a cell, role and kind of settings: these, n, mean and sd over seeds."""
+    """Return one row per cell, role and kind of settings: these, n, mean and sd over seeds."""
     rows = []
     for run in of_kind(runs, fair=fair):
         if match := match_of(run):

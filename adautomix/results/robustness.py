@@ -32,7 +32,7 @@ TABLE3 = {
 
 
 def curves(runs: Iterable[Run], evaluator: str, name: str = "curve") -> pd.DataFrame:
-    """Return the curves of an evaluator (fgsm, pgd, occlusion), a row a point.
+    """Return the curves of an evaluator (fgsm, pgd, occlusion), one row per point.
 
     Columns: what `named` says, role, the strength (`eps` or `ratio`), top1 in percent and n.
 
@@ -43,7 +43,7 @@ def curves(runs: Iterable[Run], evaluator: str, name: str = "curve") -> pd.DataF
 
 
 def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return accuracy under every corruption and severity, a row a cell.
+    """Return accuracy under every corruption and severity, one row per cell.
 
     Columns: what `named` says, role, group, corruption, severity and top1 in percent.
     """
@@ -59,7 +59,7 @@ def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def reliability(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return how confidence fits accuracy, a row a network: what `named` says, role, ece, mce, released_ece, bins.
+    """Return how confidence fits accuracy, one row per network: what `named` says, role, ece, mce, released_ece, bins.
 
     The errors are in percent; `overconfidence` is mean confidence less accuracy, in points.
     """
@@ -72,7 +72,7 @@ def reliability(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def table3_values(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return the paper's Table 3 of these runs, a row a network and value: what `named` says, role, column, protocol.
+    """Return the paper's Table 3 of these runs, a row per network and value: what `named` says, role, column, protocol.
 
     `value` is in percent, `n_images` the test images it is of, `measured` the evaluator's settings as text.
     """
@@ -87,7 +87,7 @@ def table3_values(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def table3_wide(values: pd.DataFrame) -> pd.DataFrame:
-    """Return `table3_values` with a row a label and role, and a text in a column for every column and protocol.
+    """Return `table3_values` with one row per label and role, and a text in a column for every column and protocol.
 
     That is "mean ± sd" over seeds, and with fewer than three the mean and the 95 % interval of so many images; in
     percent, with the digits that the number of images allows (`samples`). Results that were measured differently are
@@ -113,7 +113,7 @@ def differences(values: pd.DataFrame, *, baseline: str = "vanilla", role: str = 
         values: what `table3_values` returns.
         baseline: a label, as `values` spells it; others are compared where data set, backbone, column, protocol and
             the way of measuring agree. Runs on several backbones carry them in their labels: shorten those first.
-    Returns: a row a label and value; none where fewer than three seeds are shared.
+    Returns: one row per label and value; none where fewer than three seeds are shared.
     """
     keys, rows = ["data", "backbone", "column", "protocol"], []
     for (*key, _, _), part in values[values["role"] == role].groupby([*keys, "measured", "n_images"], sort=False):

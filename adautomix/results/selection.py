@@ -63,7 +63,7 @@ def conventions(values: pd.DataFrame, *, ours: str = "adautomix", rule: str = "m
 
     Args:
         values: what `scores` returns; only runs with the same `comparable_key` are compared.
-    Returns: a row a setting of `ours`, with `others` (number of other methods), `seeds` (fewest of any label), and in
+    Returns: a row per setting of `ours`, with `others` (number of other methods), `seeds` (fewest of any label), and in
         points the gains under `published` (the paper's choice of role), `student` and `teacher`; no row where there is
         no other method.
     """

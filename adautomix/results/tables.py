@@ -82,7 +82,7 @@ def measured(runs: Iterable[Run], evaluator: str) -> list[tuple[Run, str, dict[s
 
 
 def counted(runs: Iterable[Run]) -> str:
-    """Return how many runs there are, a line a data set, backbone and number of epochs, by method."""
+    """Return how many runs there are, one line per data set, backbone and number of epochs, by method."""
     kinds: dict[tuple, dict[str, int]] = {}
     runs = list(runs)
     for run in runs:
@@ -102,7 +102,7 @@ def mean_sd(mean: float, sd: float, digits: int = 2) -> str:
 
 
 def wide_table(stats: pd.DataFrame) -> pd.DataFrame:
-    """Return what `table` gave with a column a role, "mean ± sd" in its unit, and the number of seeds.
+    """Return what `table` gave with one column per role, "mean ± sd" in its unit, and the number of seeds.
 
     With fewer than three seeds no standard deviation is shown.
     """
@@ -112,7 +112,7 @@ def wide_table(stats: pd.DataFrame) -> pd.DataFrame:
 
 
 def widened(stats: pd.DataFrame, index: list[str], columns: str) -> pd.DataFrame:
-    """Return a row for every `index`, with the most seeds (`n`) of any column and the `text` in a column a value."""
+    """Return a row for every `index`, with the most seeds (`n`) of any column and the `text` in a column per value."""
     wide = stats.pivot(index=index, columns=columns, values="text")[list(stats[columns].unique())]
     wide.insert(0, "seeds", stats.groupby(index)["n"].max())
     return wide.reset_index().rename_axis(columns=None)
@@ -179,7 +179,7 @@ def _keys(runs: Iterable[Run]) -> dict[str, str]:
 
 
 def _groups(runs: Iterable[Run], keys: Mapping[str, str]) -> pd.DataFrame:
-    """Return a row a group of runs, indexed by its key: the telling settings, and the label."""
+    """Return one row per group of runs, indexed by its key: the telling settings, and the label."""
     one = {keys[run.id]: run for run in runs}
     groups = {key: settings(run) for key, run in one.items()}
     if not groups:

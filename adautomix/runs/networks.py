@@ -87,6 +87,10 @@ def load_method(run: Run | str | Path, device: torch.device | str = "cpu", *, un
 
 def _state(run: Run, unfinished: bool) -> dict[str, Any]:
     """Return the states of student, teacher, method, and by name of what the method trained."""
+    if not (run.path / "config.json").exists():
+        raise UserError(
+            f"{run.path} is not a run's folder, it has no config.json; runs lie in outputs/runs/<data set>/<run>"
+        )
     if run.weights.exists():
         return published_state(run)
     if run.done and not run.checkpoint.exists():

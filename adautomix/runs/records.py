@@ -63,7 +63,7 @@ def checked_metrics(result: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """Return a history, a row an epoch and numbers only; raises UserError for a file that holds something else."""
+    """Return a history, one row per epoch and numbers only; raises UserError for a file that holds something else."""
     try:
         rows = pd.read_csv(path)
     except pd.errors.EmptyDataError:

@@ -12,6 +12,7 @@ from adautomix.runs.identity import UNHASHED, flat
 from adautomix.runs.run import ROLES, Run
 from adautomix.training.ranks import ALONE, Ranks
 from adautomix.utils.errors import UserError
+from adautomix.utils.progress import rate_text
 
 if TYPE_CHECKING:
     from adautomix.training.steps import Training
@@ -27,7 +28,7 @@ def begin(run: Run, training: "Training", log: Callable[[str], None]) -> None:
     else:
         log(first_line(run, training))
         if run.config.channels_last and training.layout is not torch.channels_last:
-            log(f"{run.id}: channels_last is left out, with so few channels torch's convolutions are not safe on a CPU")
+            log(f"{run.id}: channels_last is left out: torch's convolutions of so few channels are not safe on a CPU")
         if run.config.cuda_graphs and training.graphs is None:
             log(f"{run.id}: cuda_graphs does nothing on {training.device}")
         note_unfinished(run, log)
@@ -62,7 +63,8 @@ def note_unfinished(run: Run, log: Callable[[str], None]) -> None:
             near[other.id] = [f"{k} {theirs[k]}, here {own[k]}" for k in own if theirs.get(k, own[k]) != own[k]]
     if near:
         name = min(near, key=lambda other: len(near[other]))
-        log(f"{name} was cut off and is another run ({'; '.join(near[name]) or 'of other images'}): it stays as it is")
+        told = "; ".join(near[name]) or "of other images"
+        log(f"{name} is unfinished and another run ({told}): left as it is, this one is new")
 
 
 def hashed(run: Run) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def epoch_line(row: dict[str, float], epochs: int) -> str:
     """Return one epoch's log line."""
     losses = "  ".join(f"{k.removeprefix('loss_')} {v:.3f}" for k, v in row.items() if k.startswith("loss_"))
     top1 = "".join(f"{k} {row[f'{k}_top1']:.2f} %  " for k in ROLES if not math.isnan(row[f"{k}_top1"]))
-    return f"epoch {row['epoch']:>3}/{epochs}  {losses}  {top1}lr {row['lr']:.4g}  {row['images_per_s']:.0f} images/s"
+    return f"epoch {row['epoch']:>3}/{epochs}  {losses}  {top1}lr {row['lr']:.4g}  {rate_text(row['images_per_s'])}"
 
 
 class Means:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from tqdm.auto import tqdm
 
 from adautomix.runs.run import ROLES, Run
-from adautomix.utils.progress import DELAY, watched
+from adautomix.utils.progress import DELAY, rate_text, watched
 
 OnEpoch = Callable[[Run, dict[str, float]], Any]
 LOOK = "{desc}: {percentage:3.0f} %|{bar}| {n:.1f}/{total} epochs, {elapsed}, {remaining} left{postfix}"
@@ -44,7 +44,7 @@ class Watch:
 
     def step(self, epochs: float, images_per_s: float) -> None:
         """Show how many epochs are done, in part, and how fast they go."""
-        self.bar.set_postfix_str(f"{images_per_s:.0f} images/s{self.top1}", refresh=False)
+        self.bar.set_postfix_str(f"{rate_text(images_per_s)}{self.top1}", refresh=False)
         self.bar.update(epochs - self.bar.n)
 
     def epoch(self, run: Run, row: dict[str, float]) -> None:

@@ -21,6 +21,11 @@ def watched() -> bool:
     return sys.stderr.isatty() or (kernels is not None and kernels.IPKernelApp.initialized())
 
 
+def rate_text(images_per_s: float) -> str:
+    """Return a speed to be read; a slow one with a decimal."""
+    return f"{images_per_s:.{0 if images_per_s >= 10 else 1}f} images/s"
+
+
 def progress(items: Iterable[T], *, total: int, name: str, unit: str) -> Iterable[T]:
     """Yield the items under a bar that vanishes at the end; without a watcher there is none."""
     return tqdm(items, total=total, desc=name, unit=unit, leave=False, delay=DELAY, disable=not watched())

@@ -1,7 +1,9 @@
 """The command line works as the README shows it."""
 
+import io
 import shlex
 
+import pandas as pd
 import pytest
 from helpers import ROOT
 from helpers.checkpoints import in_their_layout, small_networks, write_checkpoint
@@ -24,7 +26,8 @@ def test_train_then_evaluate(tmp_path, capsys):
     assert run.config.options["alpha"] == 0.4
     assert run.config.optim["student"].lr == 0.05
     assert call("evaluate", runs, "--evaluators", "accuracy,calibration") == 0
-    assert run.metrics("calibration", "student") is not None
+    ece = run.metrics("calibration", "student")["value"]["ece"]
+    assert f"calibration of the student: ece {ece:.2f} %, mce " in capsys.readouterr().out
     assert run.metrics("accuracy", "teacher")["n_images"] == 797
     assert call("train", *flags, "--lr", "0.05", "--option", "alpha=0.4", "--runs", runs) == 0
     assert "already trained" in capsys.readouterr().out
@@ -115,6 +118,7 @@ def test_table_shows_what_was_evaluated_in_each_format(capsys):
     assert shown["markdown"].splitlines()[1].replace(" ", "") == "|" + "---|" * len(first)
     assert "\\toprule" in shown["latex"]
     assert all("adautomix" in text for text in shown.values())
+    assert all(cell.isdigit() for cell in pd.read_fwf(io.StringIO(shown["text"]), dtype=str)["epochs"])
     assert len({len(text.splitlines()) for text in (shown["text"], shown["csv"])}) == 1
 
 

@@ -186,3 +186,9 @@ def test_folder_needs_a_root_and_equal_classes(tree):
     (tree / "test" / "bees").rename(tree / "test" / "wasps")
     with pytest.raises(UserError, match="in one only: bees; wasps"):
         load_dataset("folder", root=tree)
+
+
+def test_a_folder_beside_the_parts_that_is_none_of_them_is_told(tree):
+    (tree / "test").rename(tree / "eval")
+    (told,) = [remark for remark in DATASETS["folder"](root=tree).remarks if remark.startswith("eval of ")]
+    assert "is left out: the parts are called train, training, test, testing, val, valid, validation" in told

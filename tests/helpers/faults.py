@@ -14,7 +14,7 @@ FULL = os.environ.get("FAULTS") == "full"
 """`make faults` tries everything in full; `make test` a short version of the same."""
 SEED = int(os.environ.get("FAULTS_SEED", "0"))
 COUNTS: list[dict] = []
-"""A row a kind of accident: what was tried how often, and what came of it."""
+"""One row per kind of accident: what was tried how often, and what came of it."""
 
 
 def times(short: int, full: int) -> int:

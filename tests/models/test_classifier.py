@@ -130,7 +130,7 @@ def test_a_network_that_still_has_its_classifier_is_warned_of():
         (lambda: build_backbone("test_vit", image_size=30), "patches of 4 px; 30 px cannot be divided so"),
         (lambda: Classifier(TinyNet(), 3, tap="layer3", image_size=8), "no submodule 'layer3'; its children are: body"),
         (lambda: Classifier(nn.Identity(), 3, std=(1.0, 1.0, 0.0), image_size=8), "std positive"),
-        (lambda: Classifier(nn.Identity(), 3, mean=(0.5,), image_size=8), "mean and std need a number a channel each"),
+        (lambda: Classifier(nn.Identity(), 3, mean=(0.5,), image_size=8), "mean and std need one number per channel"),
         (lambda: Classifier(nn.Identity(), 1, image_size=8), "num_classes must be 2 or more, got 1"),
         (lambda: tiny_classifier()(torch.rand(1, 3, 2, 2)), "a batch of 1x3x2x2 leaves it one: give a larger batch"),
         (lambda: Classifier(nn.Flatten(2), 3, image_size=8), r"replace its last layer by nn.Identity\(\)"),

@@ -89,7 +89,7 @@ def test_fewer_than_three_seeds_are_drawn_as_dots_without_a_bar(tmp_path):
     assert [len(part.get_segments()) for part in bars] == [1, 1]  # mixup's, of student and teacher
     dots = [list(line.get_xdata()) for line in axis.get_lines()]
     assert [50.0, 54.0] in dots  # cutmix
-    assert "a dot a seed" in axis.get_xlabel()
+    assert "one dot per seed" in axis.get_xlabel()
 
 
 def test_a_method_has_one_colour_everywhere(tmp_path):

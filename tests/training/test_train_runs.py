@@ -45,7 +45,7 @@ def test_a_run_that_was_cut_off_and_differs_in_a_setting_is_told(tmp_path):
     def told(**changed):
         lines = []
         train(tiny_config(**{"epochs": 1} | changed), tmp_path, log=lines.append)
-        return [line for line in lines if "was cut off" in line]
+        return [line for line in lines if "is unfinished" in line]
 
     def killed(run, row):
         raise KeyboardInterrupt
@@ -53,7 +53,7 @@ def test_a_run_that_was_cut_off_and_differs_in_a_setting_is_told(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tiny_config(epochs=2), tmp_path, log=str, on_epoch=killed)
     (cut,) = find_runs(tmp_path, unfinished=True)
-    assert told() == [f"{cut.id} was cut off and is another run (epochs 2, here 1): it stays as it is"]
+    assert told() == [f"{cut.id} is unfinished and another run (epochs 2, here 1): left as it is, this one is new"]
     assert told(seed=1) == []
     with cut.lock():
         assert told(label_smoothing=0.1) == []
