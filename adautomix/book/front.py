@@ -36,7 +36,10 @@ EVIDENCE = {
 }
 """Figures of what does not depend on the plan, if it ran the notebooks that draw them."""
 STUDY_FIGURE = "41_gain_by_epochs.png"
-STUDY_CAPTION = "Gain of the student over no mixing, same seed: a pale dot a seed, their mean, and its 95 % interval."
+STUDY_CAPTION = (
+    "Gain of the student over no mixing with the same seed: pale dots are seeds, the others means with 95 % intervals."
+    " The line joins seed 0, the only one of the shorter trainings."
+)
 FOLDED = 8
 """A plan's result table with more rows than that is folded: the evidence above it weighs more."""
 SIDE_BAR = {"Learn": "0", "Train": "1", "Evaluate": "2", "Reproduce": "3", "Evidence": "[4-9]", "Behind it": "[!0-9]"}

@@ -11,7 +11,7 @@ from adautomix.utils.paths import workbook_root
 NEXT = """What next:
   read it step by step       {read}
   see everything run         {run}
-  train on your own images   adautomix train --data folder --root my_images --method adautomix --epochs 50"""
+  train on your own images   adautomix train --data folder --root my_images --method adautomix --epochs 50 --width 16"""
 IN_CHECKOUT = {"read": "make lab, and open notebooks/00_index.ipynb", "run": "make workbook"}
 INSTALLED = {
     "read": "adautomix notebooks workbook, and open workbook/notebooks/00_index.ipynb",

@@ -95,7 +95,8 @@ def with_generator(config: TrainConfig, settings: Mapping[str, Any]) -> TrainCon
     if not issubclass(METHODS[config.method], GeneratorMethod):
         raise UserError(f"--generator is for methods that train one, such as adautomix; {config.method} does not")
     optim = config.optim_for("generator")
-    own = from_dict(OptimConfig, asdict(optim) | settings)
+    no_sgd = {} if settings.get("name", optim.name) == "sgd" else {"nesterov": False}  # a student's nesterov is SGD's
+    own = from_dict(OptimConfig, asdict(optim) | no_sgd | settings)
     return replace(config, optim=config.optim | {"generator": own})
 
 

@@ -35,9 +35,13 @@ def test_train_then_evaluate(tmp_path, capsys):
 
 def test_a_generator_has_the_students_optimiser_but_for_what_is_given(tmp_path):
     flags = shlex.split("--method automix --epochs 1 --width 4 --per-class 5 --lr 0.05 --optim.student.nesterov")
+    generator = shlex.split("--generator name=adamw --generator lr=0.01")
+    assert call("train", *flags, *generator, "--runs", str(tmp_path / "adamw")) == 0
+    (run,) = find_runs(tmp_path / "adamw")
+    assert (run.config.optim["generator"].name, run.config.optim["generator"].nesterov) == ("adamw", False)
     generator = shlex.split("--generator lr=0.01 --generator momentum=0.5")
-    assert call("train", *flags, "--flip", "True", *generator, "--runs", str(tmp_path)) == 0
-    (run,) = find_runs(tmp_path)
+    assert call("train", *flags, "--flip", "True", *generator, "--runs", str(tmp_path / "sgd")) == 0
+    (run,) = find_runs(tmp_path / "sgd")
     assert run.config.flip is True
     student, generator = (run.config.optim[name] for name in ("student", "generator"))
     assert (student.lr, student.momentum, student.nesterov) == (0.05, 0.9, True)
