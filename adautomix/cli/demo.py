@@ -40,13 +40,13 @@ def demo(args: Demo) -> int:
         figures.set_style()
         (pictures, _), (seen, _) = whole_photos(DISPLAYED), whole_photos(SEEN)
         mixed = reference_mixes(pictures, seen, share=args.share, seed=args.seed)
-        figure = figures.mixed_pictures(pictures, mixed)
+        figure = figures.mixed_pictures(pictures, mixed, examples=2, side=0.95)
         config = reference_run().config
         learned = f"{config.data}, {config.per_class} images a class, {config.epochs} epochs"
         note = f"masks of AutoMix and AdAutoMix: learned on {learned}"
         figure.suptitle(note, x=0.01, ha="left", fontsize=9)
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=100)
+        figure.savefig(path, dpi=150)
     print(f"{len(mixed)} methods, {len(pictures)} photographs: {path} ({time.perf_counter() - began:.0f} s)")
     print(NEXT.format(**(IN_CHECKOUT if (workbook_root() / "Makefile").exists() else INSTALLED)))
     return 0
