@@ -11,6 +11,7 @@ VALUES = {"calibration": "ece", "occlusion": "mean", "released": "fgsm_top1", "t
 def show_table(args: Table) -> int:
     """Print one row per setting and network: mean and standard deviation over seeds, of three or more."""
     from adautomix.evaluate import ALL_EVALUATORS
+    from adautomix.results.reproduction import markdown
     from adautomix.results.tables import table
     from adautomix.utils.errors import unknown
 
@@ -31,8 +32,7 @@ def show_table(args: Table) -> int:
     if args.format == "latex":
         print(shown.to_latex(index=False, escape=True), end="")
     elif args.format == "markdown":
-        lines = [list(map(str, shown.columns)), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
-        print("\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines))
+        print(markdown(shown), end="")
     else:
         print(shown.to_string(index=False))
     return 0

@@ -121,7 +121,7 @@ def config_and_images(
     classes = [f"class {k}" for k in range(found.num_classes)]
     images = {"label": config.data, "classes": classes, "size": size, "mean": list(mean), "std": list(std)}
     images |= {"n_train": 0, "n_test": 0, "n_validation": 0, "fingerprint": None}
-    return with_generator(config, parts, images), images
+    return fitted_to_generator(config, parts, images), images
 
 
 def width_text(width: int | None) -> str:
@@ -134,7 +134,7 @@ def method_of(parts: Parts) -> str:
     return "adautomix" if parts.generator else "vanilla"
 
 
-def with_generator(config: TrainConfig, parts: Parts, images: dict[str, Any]) -> TrainConfig:
+def fitted_to_generator(config: TrainConfig, parts: Parts, images: dict[str, Any]) -> TrainConfig:
     """Return the config with the tap and the generator's options that its tensors tell, all options resolved."""
     if parts.generator and config.method != "adautomix":
         raise UserError(f"the file holds AdAutoMix's generator, the recipe's method is {config.method}")

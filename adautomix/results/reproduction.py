@@ -98,9 +98,9 @@ def overview(made: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """Return a frame with its index as a Markdown table."""
-    frame = frame.reset_index()
-    lines = [list(map(str, frame.columns)), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    """Return a frame, without its index, as a Markdown table; a bar within a cell stays one."""
+    cells = frame.astype(str).map(lambda text: text.replace("|", "\\|")).to_numpy().tolist()
+    lines = [list(map(str, frame.columns)), ["---"] * frame.shape[1], *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 

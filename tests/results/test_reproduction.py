@@ -102,7 +102,8 @@ def test_fair_and_released_runs_are_kept_apart(runs):
 
 def test_markdown_is_a_table():
     frame = pd.DataFrame({"x": ["1 / 2"]}, index=pd.Index(["mixup"], name="method"))
-    assert markdown(frame) == "| method | x |\n| --- | --- |\n| mixup | 1 / 2 |\n"
+    assert markdown(frame.reset_index()) == "| method | x |\n| --- | --- |\n| mixup | 1 / 2 |\n"
+    assert markdown(pd.DataFrame({"x": ["a|b"]})).splitlines()[-1] == "| a\\|b |"
 
 
 def test_another_table_is_refused():
