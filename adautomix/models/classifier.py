@@ -16,7 +16,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from adautomix.models.inputs import Size, batch_too_small, check_images, pair, warn_of_pixels
-from adautomix.models.layout import nhwc_is_safe
+from adautomix.models.layout import keep_safe, nhwc_is_safe
 from adautomix.models.maps import Kept, Layout, tensor_of
 from adautomix.models.modes import eval_mode
 from adautomix.utils.errors import UserError
@@ -75,6 +75,7 @@ class Classifier(nn.Module):
         self.tap = tap if tap is not None else (self.stages[-2] if len(self.stages) > 1 else None)
         self.layout, self._kept = Layout.of(net, tap_grid), Kept()
         self.image_size, self.nhwc_is_safe = pair(image_size), nhwc_is_safe(net)
+        keep_safe(net)
         # With mean 0 and std 1 somebody else normalises: nothing is known of the pixels.
         self.seen_pixels = not any(mean) and all(value == 1 for value in std)
         if self.tap is not None and self.tap not in self.stages:
@@ -91,6 +92,12 @@ class Classifier(nn.Module):
                 stacklevel=2,
             )
         self.heads = nn.ModuleDict({name: _linear(features, num_classes) for name in heads}).to(device)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Classifier":
+        """Convert every tensor, as `to`, `cpu` and `half` ask for; a layout that is not safe is undone."""
+        super()._apply(fn, recurse)
+        keep_safe(self.net)
+        return self
 
     def forward(
         self,

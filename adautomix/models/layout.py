@@ -24,6 +24,18 @@ def layout_for(net: nn.Module, device: torch.device, *, channels_last: bool) -> 
     return torch.contiguous_format
 
 
+def keep_safe(net: nn.Module) -> None:
+    """Put a network's weights that lie on a CPU in NHWC back into the usual layout, unless NHWC is safe for it.
+
+    Where a weight is in NHWC, its convolution computes in NHWC whatever the images are in.
+    """
+    if nhwc_is_safe(net):
+        return
+    for weight in net.parameters():
+        if weight.device.type == "cpu" and weight.ndim == 4 and not weight.is_contiguous():
+            weight.data = weight.data.contiguous()
+
+
 def _overruns(module: nn.Module) -> bool:
     narrow = isinstance(module, nn.Conv2d) and module.in_channels // module.groups < FEWEST
     return narrow and module.kernel_size == (1, 1) and max(module.stride) > 1

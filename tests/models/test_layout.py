@@ -45,3 +45,14 @@ def test_a_training_that_leaves_it_out_says_so_and_has_the_numbers_of_one_withou
     plain = train(tiny_config(**few), tmp_path, log=str)
     assert asked.path != plain.path
     assert asked.history["student_loss"].tolist() == plain.history["student_loss"].tolist()
+
+
+@pytest.mark.parametrize(("width", "safe"), [(4, False), (16, True)])
+def test_weights_put_into_nhwc_come_back_where_that_is_not_safe(width, safe):
+    net, _ = build_backbone("resnet18", image_size=16, width=width)
+    student = Classifier(net.to(memory_format=torch.channels_last), 5, image_size=16)
+    assert net.layer2[0].conv2.weight.is_contiguous() is not safe
+    student.to(memory_format=torch.channels_last).train()
+    assert net.layer2[0].conv2.weight.is_contiguous() is not safe
+    for _ in range(4):
+        student(torch.rand(8, 3, 16, 16)).logits["one"].sum().backward()
