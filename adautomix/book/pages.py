@@ -44,8 +44,9 @@ def notebook_pages(plan: Plan) -> dict[str, str]:
     states = {task.id: state_of(task) for task in plan.tasks.values()}
     drafts, paths = {}, {}
     for task in sorted(plan.tasks.values(), key=_changed):
-        file = task.folder / ("notebook.failed.ipynb" if states[task.id][0] == "failed" else "notebook.ipynb")
-        if file.exists():
+        names = ("notebook.failed.ipynb",) * (states[task.id][0] == "failed") + ("notebook.ipynb",)
+        # A worker that was killed leaves none of its failure: what was executed before is shown then.
+        if file := next((task.folder / name for name in names if (task.folder / name).exists()), None):
             own = _path("notebooks", task.notebook.stem)
             paths[task.id] = path = _path("tasks", task.id) if own in drafts else own
             drafts[path] = _executed(plan, task, read_json(file), *states[task.id], further=path != own)

@@ -37,6 +37,8 @@ from adautomix.methods import METHODS
 from adautomix.utils.errors import RankError, UserError
 
 MISTAKE, INTERRUPTED = 2, 130
+GO_ON = (["train"], ["evaluate"], ["run"], ["book"], ["slides"])
+"""Commands that go on where they were interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -87,10 +89,12 @@ def _guarded(argv: list[str]) -> int:
             return FAILED
         if type(error).__name__ != "OutOfMemoryError":  # torch's own, which is not imported for every command
             raise
-        _say(error, "the GPU's memory is full, give a smaller --batch-size: ")
+        less = "give a smaller --batch-size" if argv[:1] == ["train"] else "free it, or take another --device"
+        _say(error, f"the GPU's memory is full, {less}: ")
         return FAILED
     except KeyboardInterrupt:
-        print("adautomix: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        goes_on = "; the same command goes on where this one stopped" * (argv[:1] in GO_ON)
+        print(f"adautomix: interrupted{goes_on}", file=sys.stderr)
         return INTERRUPTED
 
 

@@ -16,7 +16,7 @@ LEFT_OUT = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__", ".*")
 
 def copy_notebooks(args: Notebooks) -> int:
     """Copy notebooks, plans and the published results into a folder, which is a workbook then."""
-    folder = Path(args.folder).expanduser()
+    folder = Path(args.folder).expanduser().absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there and not an empty folder; give a new one, nothing was written")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -28,9 +28,11 @@ def copy_notebooks(args: Notebooks) -> int:
             else:
                 (made / part).parent.mkdir(parents=True)
                 shutil.copy(shipped(part), made / part)
-        if folder.exists():
-            folder.rmdir()
-        made.rename(folder)
+        if folder.exists():  # it may be where the user is
+            for part in made.iterdir():
+                shutil.move(part, folder)
+        else:
+            made.rename(folder)
     count = len(list((folder / "notebooks").glob("*.ipynb")))
     print(f"{count} notebooks: {folder / 'notebooks'}")
     print(f"To run them ({installing('lab,book')}):\n  cd {folder}\n  jupyter lab notebooks\n  adautomix run quick")

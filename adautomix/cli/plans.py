@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from adautomix.cli.arguments import FAILED, PlanChoice, RunPlan, setting
@@ -28,6 +29,9 @@ def run(args: RunPlan) -> int:
     if args.only == ():
         raise UserError("--only names no step; leave it out to run all of them")
     plan = _plan(args, again=args.name is not None)
+    given = {name for name, _ in map(setting, args.set)}
+    if kept := [f"{name}={value}" for name, value in plan.settings.items() if name not in given]:
+        print(f"{plan.name}: with {', '.join(kept)}, as in its last run")
     how = {name: getattr(args, name) for name in ("workers", "scheduler", "force", "gpu_share")}
     outcomes = run_plan(plan, **how | {"only": args.only or ()})
     print("\n" + outcome_text(plan, outcomes.values()))
@@ -73,11 +77,24 @@ def _plan_that_ran(args: PlanChoice) -> Plan:
 
 
 def _plan(args: PlanChoice, *, again: bool) -> Plan:
-    """Return the plan; if `again` and none is given, with the `--set` of the last run into its outputs."""
+    """Return the plan with its `--set`; if `again`, what its outputs' last run had set stays unless set anew."""
     from adautomix.plans.last_run import recall
     from adautomix.plans.tasks import load_plan
 
+    given = list(map(setting, args.set))
+    if twice := first_twice(name for name, _ in given):
+        raise UserError(f"--set {twice} is given twice; a list of values is one: --set {twice}=[1,2]")
     plan = load_plan(args.plan, name=args.name)
-    last = recall(plan)
-    settings = last if again and last and not args.set else dict(map(setting, args.set))
+    last = (recall(plan) or {}) if again else {}
+    settings = last | dict(given)
     return load_plan(args.plan, settings=settings, name=args.name) if settings else plan
+
+
+def first_twice(names: Iterable[str]) -> str | None:
+    """Return the first name that comes a second time."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

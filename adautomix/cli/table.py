@@ -21,8 +21,10 @@ def show_table(args: Table) -> int:
     value = args.value or VALUES.get(args.evaluator, "top1")
     rows = table(finished(args.runs), args.evaluator, value).drop(columns=["label", "values"])
     if rows.empty:
-        more = f"--evaluators {args.evaluator}"
-        raise UserError(f"none of these runs has results of {args.evaluator}: adautomix evaluate {more}")
+        how = f"adautomix evaluate {' '.join(args.runs)} --evaluators {args.evaluator}"
+        if args.evaluator == "temperature":
+            how = "11_your_own_images fits one, or adautomix.evaluate.fit_temperature"
+        raise UserError(f"none of these runs has results of {args.evaluator}: {how}")
     rows = rows.rename(columns={"mean": value, "n": "seeds"})
     if args.format == "csv":
         print(rows.to_csv(index=False), end="")

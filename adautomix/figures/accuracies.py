@@ -57,13 +57,17 @@ def per_class_heatmap(values: pd.DataFrame) -> Figure:
     return figure
 
 
+NEAREST = {"imported": True, "held_out": True, "precision": False, "numerics": False, "channels_last": True}
+"""What tells kinds of run of one recipe apart, and whether the least value is nearest to it."""
+
+
 def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3) -> Figure:
     """Draw a table of the paper, one panel per column: published top-1, the authors' log, and measured mean ± sd.
 
     Each panel has a scale of its own; a dotted line stands at the paper's number for no mixing, and AdAutoMix's diamond
     is filled. Methods without any number have no row, and the legend names what is drawn. Of several budgets the
-    largest is drawn, of several kinds of run that nearest to the recipe (no images held out, float32); a title says on
-    how many epochs, if any column was run.
+    largest is drawn, of several kinds of run that nearest to the recipe (trained here, no images held out, float32, the
+    newest numerics); a title says on how many epochs, if any column was run.
 
     Args:
         cells: what `results.cells` returns.
@@ -73,7 +77,7 @@ def paper_panels(cells: pd.DataFrame, names: dict[str, str], *, columns: int = 3
     methods = list(dict.fromkeys(cells.dropna(subset=["paper", "log", "mean"], how="all")["method"]))
     figure, axes = panels(len(order), columns, (3.4, 0.7 + 0.19 * len(methods)), (0, 0.7), sharey=True)
     for axis, column in zip(axes.flat, order, strict=False):
-        part = cells[cells["column"] == column].sort_values(["held_out", "precision"], ascending=[True, False])
+        part = cells[cells["column"] == column].sort_values(list(NEAREST), ascending=list(NEAREST.values()))
         _published(axis, part, methods)
         ran = _measured(axis, part, methods)
         axis.set_title(names[column] + (f"\n{ran}" if cells["mean"].notna().any() else ""), fontsize=9)

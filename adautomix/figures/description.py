@@ -130,7 +130,7 @@ def _name(artist: Any, names: dict[str, str]) -> str:
 
 
 def _lines(axis: Axes, names: dict[str, str]) -> list[str]:
-    told, nameless = {}, 0
+    told, ends, nameless = {}, {}, 0
     for line in axis.get_lines():
         x, y = (np.asarray(values, dtype=float) for values in line.get_data(orig=False))
         y = y[np.isfinite(y)]
@@ -141,7 +141,13 @@ def _lines(axis: Axes, names: dict[str, str]) -> list[str]:
             continue  # an entry of the legend, a rule, an interval, points
         nameless += not name
         if name:
-            told.setdefault(f"{name} goes from {_number(y[0])} to {_number(y[-1])}")
+            ends.setdefault(name, []).append((y[0], y[-1]))
+    for name, pairs in sorted(ends.items(), key=lambda item: len(item[1]) > 1):  # lines of a name of their own first
+        if len(pairs) == 1:
+            told.setdefault(f"{name} goes from {_number(pairs[0][0])} to {_number(pairs[0][1])}")
+        else:
+            last = [end for _, end in pairs]
+            told.setdefault(f"{name}, {len(pairs)} lines, end between {_number(min(last))} and {_number(max(last))}")
     more = [f"{nameless} lines without a name"] if nameless > 1 else ["a line"] if nameless else []
     return [_several(told)] * bool(told) + more
 

@@ -42,7 +42,7 @@ def name_lines(axis: Axes, named: pd.DataFrame) -> None:
     shown = {label: handle for label, handle in shown.items() if f"{label}, objective released" not in shown}
     grey = [label for label in entries if colors.get(label) == GREY]
     if grey:
-        shown[f"{len(grey)} others"] = entries[grey[0]]
+        shown[f"{len(grey)} other{'s' * (len(grey) > 1)}"] = entries[grey[0]]
     axis.legend(shown.values(), shown.keys(), **BESIDE)
 
 

@@ -108,9 +108,11 @@ def plain(text: object) -> str:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG and SVG, `path` given without a suffix, with its description inside; folders are made.
 
+    A dot in the name is part of it: names of backbones have some.
+
     Its layout is settled by that: what is added later moves nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):
-        figure.savefig(path.with_suffix(suffix), metadata={"Description": told(figure)})
+        figure.savefig(path.with_name(path.name + suffix), metadata={"Description": told(figure)})
         figure.set_layout_engine("none")  # else it is worked out again for the SVG and in the notebook

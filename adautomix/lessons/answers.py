@@ -175,6 +175,8 @@ def _near(given: float | None, wanted: float, tolerance: float, what: str = "it"
     if given is None:
         return NOTHING
     value = _number(given)
+    if not math.isfinite(value):
+        return f"{what} is no finite number: {value}"
     if abs(value - wanted) <= tolerance:
         return "right"
     return f"{what} is too {'large' if value > wanted else 'small'}: {value:.3g}"

@@ -1,4 +1,4 @@
-"""What a plan was last run with: `status`, `book` and a further `run` under the same name go by it.
+"""What a plan was last run with: `status`, `book` and a further `run` under the same `--name` go by it.
 
 outputs/<name>/settings.json   {"plan": "cifar10", "set": {"epochs": 10}}
 """

@@ -109,7 +109,7 @@ def _choices(help_: str) -> tuple[str, ...] | None:
     if match is None:
         return None
     if match["listed"]:
-        return tuple(word.strip() for word in match["listed"].split(","))
+        return tuple(word.strip(" .") for word in match["listed"].split(","))
     return tuple(_table(match["table"]))
 
 

@@ -34,6 +34,7 @@ def run_plan(
         force: run the notebooks of the chosen steps even where they are DONE; trained Runs are kept.
         gpu_share: notebooks at a time on one GPU of this machine (default: the plan's).
     """
+    only = tuple(only)
     chosen = select(plan, only)
     forced = {t.id for t in plan.tasks.values() if force and (not only or t.step in set(only))}
     todo = unsettled(chosen, forced)

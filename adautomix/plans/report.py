@@ -59,7 +59,7 @@ def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
     """Return the end of a run: failures with their traceback, counts, the accuracy table, and where to look."""
     outcomes = list(outcomes)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    parts = [f"-- {o.id} failed --\n{o.reason}\n(notebook: {plan.tasks[o.id].folder})" for o in failed]
+    parts = [f"-- {o.id} failed --\n{o.reason}\n(its folder: {plan.tasks[o.id].folder})" for o in failed]
     if accuracies := accuracy_text(plan):
         parts.append(accuracies)
     parts.append(_counts(plan, (outcome.state for outcome in outcomes)))

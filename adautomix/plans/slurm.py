@@ -7,6 +7,7 @@ replaced, the notebook that it ran is not started again.
 import logging
 import re
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ SUBMIT_SECONDS = 120
 STILLBORN = 3
 """So many jobs in a row that ended before a worker was there, and the plan gives up: it is not the jobs, but the way
 they are started."""
-GPUS = re.compile(r"--(?:gres=gpu|gpus|gpus-per-node|gpus-per-task)[:= ](?:[\w.-]*[a-z][\w.-]*:)?(\d+)")
+GPUS = re.compile(r"(?:--gres[= ]gpu|--gpus(?:-per-node|-per-task)?|-G)(?:[:= ]?(?:[\w.-]*[a-z][\w.-]*:)?(\d+))?")
+"""A line for sbatch that asks for GPUs: how many, one if it does not say."""
 PROLOGUE = [
     "export DASK_DISTRIBUTED__WORKER__DAEMON=False  # or a worker may not fork kernels",
     *(f"export {name}_NUM_THREADS=${{SLURM_CPUS_PER_TASK:-1}}" for name in ("OMP", "MKL", "OPENBLAS")),
@@ -64,9 +66,15 @@ def _options(where: Where, tasks: Sequence[Task]) -> dict[str, Any]:
 
     directives = [str(line) for line in said("job-extra-directives", [])]
     wanted = max((task.gpus for task in tasks), default=0)
-    there = sum(int(found[1]) for line in directives if (found := GPUS.search(line)))
+    there = sum(int(found[1] or 1) for line in directives if (found := GPUS.search(line)))
     if wanted and not there:
         directives, there = [*directives, f"--gres=gpu:{wanted}"], wanted
+    if not there and any(task.gpu for task in tasks):
+        print(
+            "jobs have no GPU: notebooks of this plan would use one. Where the cluster has some, add '--gres=gpu:1' to "
+            "job-extra-directives in jobqueue.yaml",
+            file=sys.stderr,
+        )
     if wanted:
         cards.require(tasks, there, "a job by jobqueue.yaml (job-extra-directives)")
     # One notebook a job, whatever cores the job has: those are for the notebook's own threads and loaders.

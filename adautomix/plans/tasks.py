@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -77,7 +77,7 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     Args:
         plan: a name in notebooks/plans, or the path of a YAML file.
         settings: values that replace those under the plan's `parameters`, or add to them; one that names a grid
-            replaces it, with one value or a list.
+            replaces it, with one value or a list. A step's own value gives way only if neither has that name.
         name: outputs go to outputs/<name>; by default the plan's own name.
     Raises: UserError that lists everything that is wrong.
     """
@@ -87,7 +87,8 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     settings = dict(settings or {})
     if "outputs" in settings:
         raise UserError("outputs cannot be set: the plan's name says where they go, choose one with --name")
-    steps = [_regrid(step, settings) for step in file.steps]
+    common = {*shared, *(name for step in file.steps for name in step.grid)}
+    steps = [_regrid(step, settings, common) for step in file.steps]
     shared |= {k: v for k, v in settings.items() if not any(k in step.grid for step in steps)}
     name = name or path.stem
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
@@ -112,11 +113,17 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     return Plan(name, file.description, outputs, tasks, order, path.stem, settings, file.gpu_share)
 
 
-def _regrid(step: Step, settings: Mapping[str, Any]) -> Step:
-    """Return the step with the settings that name its grid or its own parameters put in their place."""
+def _regrid(step: Step, settings: Mapping[str, Any], common: Collection[str]) -> Step:
+    """Return the step with the settings that name its grid put in their place, or its own parameters.
+
+    Args:
+        common: names of shared parameters and of any step's grid: where a step says otherwise it means it.
+    """
     values = {k: v if isinstance(v, list) else [v] for k, v in settings.items()}
     grid = {k: values.get(k, v) for k, v in step.grid.items()}
-    parameters = {k: settings.get(k, v) for k, v in step.parameters.items()}
+    if empty := [name for name, listed in grid.items() if not listed]:
+        raise UserError(f"{empty[0]} must be set to a value or a list of values, got []")
+    parameters = {k: v if k in common else settings.get(k, v) for k, v in step.parameters.items()}
     return replace(step, grid=grid, parameters=parameters)
 
 

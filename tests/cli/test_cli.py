@@ -176,3 +176,10 @@ def test_import_makes_a_run_that_evaluate_takes(tmp_path, capsys):
     assert call("evaluate", runs) == 0
     assert call("import", "cars_resnet18/adautomix") == 2
     assert "no checkpoint of cars_resnet18/adautomix was published" in capsys.readouterr().err
+
+
+def test_notebooks_are_written_into_the_empty_folder_one_is_in(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert call("notebooks", ".") == 0
+    assert (tmp_path / "notebooks" / "00_index.ipynb").is_file()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -149,3 +149,12 @@ def test_of_torchruns_processes_one_says_what_all_know(monkeypatch, capsys, erro
     monkeypatch.setattr("adautomix.training.loop.train", fail)
     assert call("train") in (1, 2)
     assert capsys.readouterr().err == shown
+
+
+def test_only_what_goes_on_is_said_to_go_on(monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adautomix.cli.show", interrupt)
+    assert call("demo") == 130
+    assert capsys.readouterr().err == "adautomix: interrupted\n"

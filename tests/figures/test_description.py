@@ -10,6 +10,7 @@ from PIL import Image
 from adautomix import figures
 from adautomix.figures import describe
 from adautomix.figures.description import MOST
+from adautomix.figures.lines import GREY
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +93,13 @@ def test_a_saved_figure_carries_its_description(tmp_path):
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.info["Description"] == describe(figure)
     assert describe(figure) in (tmp_path / "one.svg").read_text(encoding="utf-8")
+
+
+def test_lines_with_names_of_their_own_are_told_before_a_collective_of_grey_ones():
+    figure, axis = plt.subplots()
+    for k in range(8):
+        axis.plot([0, 1], [k, 10 + k], color=GREY, label="_grey" if k else "8 others")
+    axis.plot([0, 1], [1, 30], color="tab:blue", label="adautomix")
+    axis.legend()
+    text = describe(figure)
+    assert "adautomix goes from 1 to 30, 8 others, 8 lines, end between 10 and 17" in text

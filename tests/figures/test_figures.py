@@ -247,3 +247,10 @@ def test_a_run_of_a_method_that_is_gone_is_grey_and_last():
     colors = figures.label_colors(rows)
     assert list(colors) == ["vanilla", "mixup", "stripes"]
     assert colors["stripes"] == (0.5, 0.5, 0.5)
+
+
+def test_a_name_with_dots_is_kept_whole(tmp_path):
+    for role in ("student", "teacher"):
+        figures.save(plt.figure(), tmp_path / f"36_resnet18.tv_in1k_{role}")
+    names = {f"36_resnet18.tv_in1k_{role}{kind}" for role in ("student", "teacher") for kind in (".png", ".svg")}
+    assert {path.name for path in tmp_path.iterdir()} == names

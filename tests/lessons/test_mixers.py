@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from adautomix.lessons import check_blob, check_cutmix, check_mixblock, check_mixup, check_mixup_loss
+from adautomix.lessons.closeness import off_by
 from adautomix.lessons.telling import NOTHING
 from adautomix.models import MixBlock
 
@@ -128,3 +129,10 @@ def test_a_check_says_what_is_missing_and_what_was_raised(check):
 
     assert check(empty) == check(unwritten) == NOTHING
     assert check(broken).startswith("it raised IndexError: too far (test_mixers.py, line ")
+
+
+def test_what_is_off_is_told_in_a_sentence_of_one_or_of_many():
+    assert off_by(torch.zeros(2), torch.zeros(3), "mask") == "the mask has the shape (2,), and should have (3,)"
+    assert off_by(torch.zeros(3), torch.ones(3), "loss") == "the loss is off by up to 1"
+    assert off_by(torch.zeros(3), torch.ones(3), "images") == "the images are off by up to 1"
+    assert off_by(torch.tensor([math.nan]), torch.ones(1), "images") == "the images hold numbers that are not finite"

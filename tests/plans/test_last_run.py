@@ -4,6 +4,8 @@ import pytest
 from helpers.commands import call
 from helpers.plans import write_notebook, write_plan
 
+from adautomix.cli.arguments import PlanChoice
+from adautomix.cli.plans import _plan
 from adautomix.plans.last_run import recall, remember
 from adautomix.plans.tasks import load_plan
 from adautomix.utils.errors import UserError
@@ -55,3 +57,11 @@ def test_a_further_run_under_a_name_keeps_its_settings(plan, capsys):
 def test_names_of_other_outputs_are_refused(plan, name):
     with pytest.raises(UserError, match=f"outputs/{name} is .*; choose another --name"):
         load_plan("tiny", name=name)
+
+
+def test_what_is_set_anew_leaves_what_was_set_before(plan, capsys):
+    assert call("status", "tiny", "--name", "mine", "--set", "seed=4") == 0
+    assert _plan(PlanChoice("tiny", name="mine", set=("seed=4",)), again=True).settings == {"seed": 4}
+    assert _plan(PlanChoice("tiny", name="mine"), again=True).settings == {"seed": 3}
+    assert call("run", "tiny", "--set", "seed=0", "--set", "seed=1") == 2
+    assert "--set seed is given twice; a list of values is one: --set seed=[1,2]" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """A plan: which tasks, with which parameters, do its steps, grids and settings make?"""
 
 import pytest
-from helpers.plans import plan_of, two_notebooks, write_plan
+from helpers.plans import plan_of, two_notebooks, write_notebook, write_plan
 
 from adautomix.plans.orchestrate import select
 from adautomix.plans.tasks import load_plan
@@ -92,3 +92,28 @@ def test_settings_replace_grids_with_one_value_or_a_list(workbook):
     assert len(plan_of(workbook, steps, settings={"epochs": [1, 2, 3], "method": "mixup"}).tasks) == 3
     with pytest.raises(UserError, match="did you mean 'mixup'"):
         plan_of(workbook, steps, settings={"method": "mixpu"})
+
+
+def test_a_setting_leaves_what_a_step_says_otherwise_on_purpose(tmp_path, monkeypatch):
+    """`--set seed=[0,1]` is for the trainings; an evaluation of seed 0 stays one, and a regime of 15 epochs too."""
+    monkeypatch.chdir(tmp_path)
+    write_notebook(tmp_path, "note", "outputs: str = 'x'\nseed: int = 0\nepochs: int = 1\nsample: int = 9", "pass")
+    steps = {
+        "train": {"notebook": "note", "grid": {"seed": [0]}},
+        "short": {"notebook": "note", "parameters": {"seed": 0, "epochs": 15, "sample": 3}},
+    }
+    write_plan(tmp_path, steps, parameters={"epochs": 150})
+    plan = load_plan("tiny", settings={"seed": [1, 2], "epochs": 4, "sample": 5})
+    assert [(t.parameters["seed"], t.parameters["epochs"], t.parameters["sample"]) for t in plan.tasks.values()] == [
+        *((1, 4, 5), (2, 4, 5)),
+        (0, 15, 5),
+    ]
+    with pytest.raises(UserError, match=r"seed must be set to a value or a list of values, got \[\]"):
+        load_plan("tiny", settings={"seed": []})
+
+
+def test_the_helps_example_is_one_of_plan_quick():
+    plan = load_plan("quick", settings={"epochs": 3, "seed": [0, 1]})
+    trained = [task for task in plan.tasks.values() if task.step == "train"]
+    assert {task.parameters["seed"] for task in trained} == {0, 1}
+    assert {task.parameters["epochs"] for task in trained} == {3}

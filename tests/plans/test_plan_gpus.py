@@ -92,12 +92,18 @@ def test_a_step_that_asks_for_gpus_wrongly_is_told(workbook, step, message):
         ("--gres=gpu:a100:2", "2"),
         ("--gpus=h100-80c:8", "8"),
         ("--gpus-per-node 3", "3"),
+        ("--gres gpu:2", "2"),
+        ("-G 2", "2"),
         ("--mem=10G", None),
     ],
 )
 def test_the_gpus_of_a_job_are_read_from_its_directives(directive, gpus):
     found = GPUS.search(directive)
     assert (found and found[1]) == gpus
+
+
+def test_a_directive_without_a_number_asks_for_one_gpu():
+    assert GPUS.search("--gres=gpu")[1] is None
 
 
 def test_what_a_task_sees_is_over_with_it(monkeypatch):
