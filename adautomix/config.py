@@ -156,7 +156,8 @@ class TrainConfig(_Checked):
     ema: EmaConfig = field(default_factory=EmaConfig)
     """The teacher."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 runs the step under autocast; the weights stay float32."""
+    """bfloat16 runs the step under autocast; the weights stay float32. In float32 NVIDIA's GPUs convolve in
+    TF32, torch's default; evaluators do not."""
     eval_precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: training evaluates under autocast, for speed on GPUs; accuracies may differ by some hundredths."""
     sync_bn: bool = False

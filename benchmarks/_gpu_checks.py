@@ -26,8 +26,9 @@ from adautomix.runs.networks import build_classifier
 from adautomix.training.graphs import WARM_UP, StepGraphs
 from adautomix.training.steps import Training
 
-GOLDEN, CPU_AND_GPU, REPLAYED = 1e-4, 1e-3, 1e-5
-"""Largest differences allowed: to the released code, to our CPU (a step's losses), of a replayed step to a step."""
+GOLDEN, CPU_AND_GPU, REPLAYED = 1e-4, 1e-3, 10
+"""Largest differences allowed: to the released code, to our CPU (a step's losses), and of replayed steps to steps, in
+times what one rounding of the first weights makes of them: training is chaotic, 1e-7 becomes 5e-3 in 30 steps."""
 GRAPHED = ("vanilla", "mixup", "cutmix", "manifoldmix", "automix", "adautomix", "recursivemix")
 
 
@@ -145,14 +146,17 @@ def epoch(training: Training, number: int) -> None:
 
 
 def replayed(name: str, args: argparse.Namespace) -> float:
-    """Return how far the weights after some steps are from those of replayed steps."""
-    runs = [Training.start(config_for(name, args), images(args), args.device) for _ in range(2)]
+    """Return how far replayed steps lead away from steps, in times what one rounding in the beginning does."""
+    runs = [Training.start(config_for(name, args), images(args), args.device) for _ in range(3)]
     runs[1].graphs = StepGraphs(args.device)
+    with torch.no_grad():
+        for weight in runs[2].student.parameters():
+            weight.mul_(1 + 2**-23)
     for training in runs:
         for number in range(2 * WARM_UP):
             epoch(training, number)
     assert any(variant.replay for variant in runs[1].graphs.variants.values()), "nothing was recorded"
-    return weights_apart(*runs)
+    return weights_apart(runs[0], runs[1]) / max(weights_apart(runs[0], runs[2]), 2**-23)
 
 
 def waits(name: str, graphs: bool, args: argparse.Namespace) -> float:

@@ -1,6 +1,7 @@
 """Stage 2 of gpu.py: milliseconds a step and seconds an epoch, the share of the card's peak, the costliest kernels."""
 
 import argparse
+import gc
 import statistics
 import time
 from collections.abc import Iterator
@@ -65,6 +66,10 @@ def measured(args: argparse.Namespace, name: str, precision: str, channels_last:
         cuda_graphs=graph,
         device=args.device.type,
     )
+    if args.device.type == "cuda":
+        gc.collect()  # graphs of the row before hold one another, and their memory
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     training = Training.start(config, dataset(batch * steps), args.device)
     flops = counted(training)
     for number in range(2 if args.smoke else 1 + WARM_UP // 2):
@@ -85,8 +90,6 @@ def measured(args: argparse.Namespace, name: str, precision: str, channels_last:
     }
     if (name, precision, channels_last) == ("adautomix", "bfloat16", True):
         told["kernels"] = kernels(training, args.device)
-    if args.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
     return told
 
 

@@ -41,7 +41,9 @@ class Draft:
 
 def page_texts(drafts: Mapping[str, Draft]) -> dict[str, str]:
     """Return every draft as a page, by path."""
+    ours = {path.stem for path in (workbook_root() / "notebooks").glob("*.ipynb")}
     own = [draft for path, draft in drafts.items() if path == f"notebooks/{draft.name}.ipynb" and draft.number]
+    own.sort(key=lambda draft: draft.name in ours)  # where somebody's notebook has one of our numbers, links mean ours
     known = {draft.number: (draft.name, sections_of(_prose(draft.notebook["cells"]))) for draft in own}
     readings = {draft.number: notebook_reading(draft.notebook) for draft in own}
     return {path: _page(draft, known, evening(readings)) for path, draft in drafts.items()}

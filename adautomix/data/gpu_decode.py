@@ -104,6 +104,10 @@ class EncodedLoader(FileLoader):
 
     def _decoded(self, contents: list[Tensor], encoded: list[int], rows: Tensor) -> list[Tensor]:
         """Return the images of the contents that are files' bytes; raises UserError naming what is damaged."""
+        if encoded and self.device.type == "cuda":
+            # torchvision decodes on a stream of its own, into memory that queued work may still be reading
+            # (pytorch/vision, pull request 9606).
+            torch.cuda.current_stream(self.device).synchronize()
         try:
             return decode_jpeg([contents[i] for i in encoded], ImageReadMode.RGB, self.device) if encoded else []
         except RuntimeError as error:

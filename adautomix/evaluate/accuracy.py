@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.batching import logits_of
+from adautomix.evaluate.batching import full_float32, logits_of
 from adautomix.evaluate.checks import (
     channels_of,
     require_eval,
@@ -52,6 +52,7 @@ def predict(model: nn.Module, batches: Iterable[Any]) -> Predictions:
 
 
 @torch.no_grad()
+@full_float32()
 def predict_each(
     models: Sequence[nn.Module], batches: Iterable[Any], precision: Precision = "float32"
 ) -> list[Predictions]:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.batching import count_right, logits_of
+from adautomix.evaluate.batching import count_right, logits_of, small_batches
 from adautomix.evaluate.checks import (
     channels_of,
     require_eps,
@@ -95,7 +95,7 @@ def accuracy_by_eps(
             attacked = sign_step(x, gradient, eps) if attack is None else attack(model, x, y, eps=eps, index=index)
             yield eps, logits_of(model, attacked)
 
-    counts = count_right(model, batches, versions)
+    counts = count_right(model, small_batches(batches), versions)
     if flat:
         warnings.warn(f"{flat} of {counts.n} images have a gradient of zero: no attack can move them", stacklevel=2)
     return [{"eps": eps, "top1": counts.top1(eps), "n": counts.n} for eps in (0.0, *eps_list)]

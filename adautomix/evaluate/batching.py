@@ -5,6 +5,7 @@ for a batch, the result would depend on the machine: such evaluators take `fixed
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -42,7 +43,22 @@ def logits_of(model: nn.Module, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B
     return model(x, heads=("one",)).logits["one"]
 
 
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Compute float32 in float32: by default torch lets convolutions on NVIDIA's GPUs round to TF32, of 10 bits."""
+    kinds = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [kind.allow_tf32 for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.allow_tf32 = False
+        yield
+    finally:
+        for kind, was in zip(kinds, before, strict=True):
+            kind.allow_tf32 = was
+
+
 @torch.no_grad()
+@full_float32()
 def count_right(
     model: nn.Module,
     batches: Iterable[Any],
@@ -70,6 +86,13 @@ def count_right(
     require_images(count)
     require_finite(torch.stack(worst))  # once, as the counts: a GPU is waited for each time
     return Counts(dict(zip(correct, torch.stack(list(correct.values())).tolist(), strict=True)), count, size)
+
+
+def small_batches(batches: Iterable[Any], size: int = BATCH) -> Iterator[tuple[Tensor, ...]]:
+    """Yield each batch in parts of at most `size` images, with all that it holds: gradients take much memory."""
+    for batch in batches:
+        for start in range(0, len(batch[1]), size):
+            yield tuple(part[start : start + size] for part in batch)
 
 
 def fixed_batches(batches: Iterable[Any], size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:

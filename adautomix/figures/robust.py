@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 
 from adautomix.figures.lines import line_colors, line_style, name_lines, name_top_grey
 from adautomix.figures.style import BESIDE, ROLE_COLORS, label_colors, panels, short_labels
+from adautomix.utils.errors import UserError
 
 RIGHT, OVER, UNDER = "#0072B2", "#D55E00", "#7CC7EF"
 """Accuracy; confidence above it; confidence below it."""
@@ -126,11 +127,14 @@ def protocol_dots(values: pd.DataFrame) -> Figure:
     Dots are means over seeds, filled for the standard protocol and open for the released one.
 
     Args:
-        values: what `results.table3_values` returns, of one data set and backbone.
+        values: what `results.table3_values` returns, of one data set and backbone, measured alike (`most_alike`).
+    Raises: UserError if no column has both protocols.
     """
     values = short_labels(values)
     both = values.groupby("column", sort=False)["protocol"].nunique()
     columns, labels = list(both.index[both > 1]), list(label_colors(values))
+    if not columns:
+        raise UserError("no column was measured by both protocols: evaluate fgsm and released, or corruption")
     figure, axes = panels(len(columns), len(columns), (3.6, 0.36 * len(labels)), (1.8, 1.6), sharey=True)
     for axis, column in zip(axes.flat, columns, strict=True):
         for shift, (role, color) in zip((-0.14, 0.14), ROLE_COLORS.items(), strict=True):

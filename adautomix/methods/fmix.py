@@ -54,7 +54,7 @@ class FMix(MixMethod):
         rng = torch.Generator().manual_seed(draws.noise_seed)
         spectrum = torch.randn(rows, size[0], size[1] // 2 + 1, 2, generator=rng).to(x.device, non_blocking=True)
         noise = low_frequency_noise(torch.view_as_complex(spectrum), size, self.decay)
-        first = highest(noise, draws.lam[:rows, 0].to(noise), self.max_soft)
+        first = highest(noise, draws.lam[:rows, 0].to(noise, non_blocking=True), self.max_soft)
         mask = torch.stack([first, 1 - first], dim=1).expand(len(x), -1, -1, -1)
         return mixed_from_mask(x, ctx.targets(y), draws.index, mask)
 

@@ -209,10 +209,11 @@ def boxed_features(features: Tensor, box: Int[Tensor, "R 4"], size: tuple[int, i
     except UserError as error:
         raise UserError(f"{NO_MAP} {error}: {DO_WITHOUT}") from error
     maps = layout.to_map(features, size)
-    top, bottom, left, right = box.expand(len(maps), 4).to(maps).unbind(1)
-    image = torch.arange(len(maps), device=maps.device).to(maps)
+    # In float32: bfloat16 counts images and px to 256 only.
+    top, bottom, left, right = box.expand(len(maps), 4).float().unbind(1)
+    image = torch.arange(len(maps), device=maps.device, dtype=torch.float32)
     corners = torch.stack([image, left, top, right, bottom], dim=1)  # (x1, y1, x2, y2) in px of the image
     scale = maps.shape[3] / size[1]
     with torch.autocast(maps.device.type, enabled=False):
-        mean = roi_align(maps.float(), corners.float(), (1, 1), scale, aligned=True)
+        mean = roi_align(maps.float(), corners, (1, 1), scale, aligned=True)
     return layout.filled_with(mean[:, :, 0, 0].to(features), features)

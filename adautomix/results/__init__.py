@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "reproduction": "cells detail markdown of_kind overview require_runs",
         "printed": "best_of our_block paper_block with_gain",
         "regimes": "REGIME gains gains_by_seed main_regime regime_robustness regime_scores",
-        "robustness": "corruption_cells curves differences reliability table3_values table3_wide",
+        "robustness": "corruption_cells curves differences most_alike reliability table3_values table3_wide",
         "samples": "leader places share_text wilson",
         "selection": "RULES conventions score scores",
         "statistics": "seed_sd",

@@ -12,19 +12,24 @@ from adautomix.config import OptimConfig
 from adautomix.methods.base import StepOutput
 
 
-def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+def make_optimizer(
+    module: nn.Module, config: OptimConfig, *, fused: bool | None = None, graphs: bool = False
+) -> torch.optim.Optimizer:
     """Return the optimiser of one trainable.
 
     Weight decay applies to every parameter, as in the released ResNet runs; or, with `decay_all` off, not to biases,
     norms and what the network itself lists (position tables), as in the released transformer runs.
+
+    Args:
+        fused: all parameters in one kernel; default: on a GPU. On a CPU it rounds otherwise.
+        graphs: its steps are to be recorded as a CUDA graph.
     """
     parameters = module.parameters()
     if not config.decay_all:
         spared = getattr(getattr(module, "net", module), "no_weight_decay", set)()
         names = [name for name, _ in module.named_parameters() if name.removeprefix("net.") in spared]
         parameters = param_groups_weight_decay(module, config.weight_decay, no_weight_decay_list=names)
-    # All parameters in one call, where there are kernels for that; on a CPU the fused one rounds otherwise.
-    fused = next(module.parameters()).is_cuda
+    fused = next(module.parameters()).is_cuda if fused is None else fused
     common: dict[str, Any] = {
         "lr": config.lr,
         "weight_decay": config.weight_decay,
@@ -32,16 +37,35 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimi
         "foreach": not fused,
     }
     if config.name == "adamw":
-        return torch.optim.AdamW(parameters, capturable=fused, **common)  # its step count is on the device, for a graph
-    return torch.optim.SGD(parameters, momentum=config.momentum, nesterov=config.nesterov, **common)
+        return torch.optim.AdamW(parameters, capturable=graphs, **common)
+    optimizer = torch.optim.SGD(parameters, momentum=config.momentum, nesterov=config.nesterov, **common)
+    _fill_buffers(optimizer)
+    return optimizer
+
+
+def _fill_buffers(optimizer: torch.optim.Optimizer) -> None:
+    """Give every parameter of a fused SGD its momentum, of 0, as the first step would have it.
+
+    torch makes them in the first step that has a gradient, and fails where some parameters got one earlier than others:
+    RecursiveMix's second head has none in the first step.
+    """
+    for group in optimizer.param_groups:
+        if group["fused"] and group.get("momentum"):
+            for parameter in group["params"]:
+                state = optimizer.state[parameter]
+                if state.get("momentum_buffer") is None:
+                    state["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimiser's state; which kernels it uses stays as this device has it."""
+    """Load an optimiser's state; which kernels it uses stays as this device has it.
+
+    Said before it is loaded: by that torch decides on which device AdamW's count of steps lives.
+    """
     kernels = [{k: v for k, v in g.items() if k in ("fused", "foreach", "capturable")} for g in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, own in zip(optimizer.param_groups, kernels, strict=True):
-        group.update(own)
+    groups = [group | own for group, own in zip(state["param_groups"], kernels, strict=True)]
+    optimizer.load_state_dict(state | {"param_groups": groups})
+    _fill_buffers(optimizer)
 
 
 def lr_at(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> float:
@@ -80,6 +104,10 @@ def _accumulate(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]
     """Add gradients to those the parameters have; None where a pass did not use a parameter."""
     sums, added = [], []
     for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is not None and gradient.stride() != parameter.stride():
+            # As backward() does it: fused optimisers want the parameter's layout, and a network (ConvNeXt) may have
+            # gone through another one.
+            gradient = torch.empty_like(parameter).copy_(gradient)
         if parameter.grad is None:
             parameter.grad = gradient
         elif gradient is not None:

@@ -88,7 +88,8 @@ class Training:
         method = make_method(config.method, student, config.options)
         trained = {"student": student} | {k: m.to(device) for k, m in method.trainable_modules().items()}
         require_fit(config, trained)
-        optimizers = {k: make_optimizer(m, config.optim_for(k)) for k, m in trained.items()}
+        recorded = config.cuda_graphs and device.type == "cuda"
+        optimizers = {k: make_optimizer(m, config.optim_for(k), graphs=recorded) for k, m in trained.items()}
 
         where = {"device": device, "workers": config.workers, "share": ranks.share}
         seed = seed_for(config.seed, "data")
@@ -103,7 +104,7 @@ class Training:
         method.check_context(context)
         if ranks.count > 1:
             context.image_rng = torch.Generator()
-        graphs = StepGraphs(device) if config.cuda_graphs and device.type == "cuda" else None
+        graphs = StepGraphs(device) if recorded else None
         return cls(
             config, device, student, method, context, optimizers, batches, tests, graphs, ranks=ranks, layout=layout
         )

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.tiny import CLASSES, tiny_batch
+from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 from torch import nn
 
 from adautomix import Classifier
@@ -15,6 +15,7 @@ from adautomix.evaluate import autoattack as autoattack_module
 from adautomix.evaluate import pgd as pgd_module
 from adautomix.evaluate.attacks import EPS, accuracy_by_eps, evaluate, fgsm
 from adautomix.evaluate.autoattack import autoattack
+from adautomix.evaluate.batching import count_right, logits_of
 from adautomix.evaluate.pgd import pgd
 from adautomix.utils.errors import UserError
 
@@ -239,3 +240,29 @@ def test_autoattack_is_no_weaker_than_pgd():
     attacked = [attack(net, x, y, eps=0.02) for attack in (autoattack, pgd)]
     right = [int((net(images).logits["one"].argmax(1) == y).sum()) for images in attacked]
     assert right[0] <= right[1] <= len(y)
+
+
+def test_attacks_take_small_parts_of_large_batches_with_their_own_places():
+    seen, model = [], tiny_classifier().eval()
+    x, y = torch.rand(250, 3, 8, 8), torch.arange(250) % CLASSES
+
+    def attack(model, x, y, *, eps, index):
+        seen.append((len(x), index.tolist()))
+        return x
+
+    rows = accuracy_by_eps(model, [(x, y, torch.arange(250).flip(0))], attack=attack, eps_list=[0.1])
+    assert rows[0]["n"] == 250
+    assert [count for count, _ in seen] == [100, 100, 50]
+    assert [place for _, places in seen for place in places] == list(range(249, -1, -1))
+
+
+def test_evaluators_compute_in_full_float32_and_leave_torchs_setting():
+    model, before, during = tiny_classifier().eval(), torch.backends.cudnn.allow_tf32, []
+
+    def versions(x, y, index):
+        during.append(torch.backends.cudnn.allow_tf32)
+        return [(0, logits_of(model, x))]
+
+    count_right(model, [tiny_batch()], versions)
+    assert during == [False]
+    assert torch.backends.cudnn.allow_tf32 is before

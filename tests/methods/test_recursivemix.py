@@ -161,3 +161,13 @@ def test_a_batch_norm_behind_the_last_stage_is_refused_unless_there_is_no_consis
     with pytest.raises(UserError, match=r"BatchNorm 'bn2' behind it .* omega=0"):
         make_method("recursivemix", student)
     assert make_method("recursivemix", student, {"omega": 0.0}).omega == 0
+
+
+def test_boxes_of_large_batches_in_bfloat16_are_those_of_their_own_images():
+    """bfloat16 counts to 256: with more images boxes were read from others, and beyond the batch."""
+    maps = torch.arange(300, dtype=torch.float32)[:, None, None, None].expand(300, 2, 4, 4).contiguous()
+    box = torch.tensor([[0, 8, 0, 8]])
+    layout = Layout(channels_last=False)
+    wanted = boxed_features(maps, box, (16, 16), layout)
+    assert torch.equal(wanted[:, 0, 0, 0], maps[:, 0, 0, 0])
+    assert torch.equal(boxed_features(maps.bfloat16(), box, (16, 16), layout), wanted.bfloat16())

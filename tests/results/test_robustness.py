@@ -14,12 +14,14 @@ from adautomix.results.robustness import (
     corruption_cells,
     curves,
     differences,
+    most_alike,
     reliability,
     table3_values,
     table3_wide,
 )
 from adautomix.results.statistics import paired_t
 from adautomix.runs.run import create, run_for
+from adautomix.utils.errors import UserError
 
 DATASET = {"label": "digits", "classes": ["0", "1"], "fingerprint": "f"}
 BINS = [
@@ -181,3 +183,12 @@ def test_results_measured_otherwise_are_neither_averaged_nor_compared(runs):
         == (whole.set_index("label").at["mixup", "corrupted, standard"])
     )
     assert set(differences(values)["column"]) == {"clean", "FGSM error"}
+    kept = most_alike(values)
+    assert len(kept) == len(values) - 2  # corrupted, by both protocols
+    assert odd.id not in set(kept.loc[kept["column"] == "corrupted", "run"])
+
+
+def test_dots_of_two_protocols_need_a_column_that_has_both(runs):
+    values = table3_values(runs)
+    with pytest.raises(UserError, match="no column was measured by both protocols"):
+        figures.protocol_dots(values[values["protocol"] == "standard"])

@@ -9,6 +9,8 @@ from helpers.tiny import tiny_batch, tiny_classifier
 from adautomix.config import OptimConfig
 from adautomix.methods import METHODS, make_method
 from adautomix.methods.context import Context
+from adautomix.models.backbones import build_backbone
+from adautomix.models.classifier import Classifier
 from adautomix.training.optim import backward, make_optimizer, parameters_of
 
 SETTINGS = [(name, {}) for name in METHODS] + [
@@ -51,3 +53,18 @@ def test_learned_methods_say_of_which_passes_their_loss_is_the_sum():
         for name, summands in out.summands.items():
             assert sum(summands).item() == pytest.approx(out.losses[name].item())
     assert terms == {"released": 3, "paper": 0}  # in `paper` student and generator have the mix in common
+
+
+def test_gradients_have_the_layout_of_their_parameters_whatever_the_network_passes_through():
+    """ConvNeXt's norms give NHWC, and its convolutions gradients in it; fused optimisers refuse those."""
+    torch.manual_seed(0)
+    net, resize = build_backbone("test_convnext", image_size=32)
+    student = Classifier(net, 5, heads=("one", "mix"), image_size=32, resize=resize).train()
+    method = make_method("adautomix", student, {})
+    modules = {"student": student} | method.trainable_modules()
+    optimizers = {k: make_optimizer(m, OptimConfig()) for k, m in modules.items()}
+    x, y = torch.rand(4, 3, 32, 32), torch.arange(4)
+    backward(method.step(x, y, Context.start(student, steps=10, seed=1)), optimizers)
+    found = [p for optimizer in optimizers.values() for p in parameters_of(optimizer) if p.grad is not None]
+    assert len(found) > 20
+    assert all(p.grad.stride() == p.stride() for p in found)

@@ -1,14 +1,23 @@
 """Optimisers: who is decayed. The released schedule is in test_golden.py."""
 
+import copy
+from functools import partial
+
+import pytest
 import torch
+from helpers.training import tiny_config
 from torch import nn
 
 from adautomix.config import OptimConfig
+from adautomix.methods import METHODS, resolve_options
 from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
+from adautomix.training import steps
 from adautomix.training.optim import load, make_optimizer
+from adautomix.training.steps import Training
 
 ADAMW = OptimConfig(name="adamw", lr=1e-3, weight_decay=0.05, decay_all=False)
+SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
 
 
 def decayed(module: nn.Module, config: OptimConfig) -> dict[str, float]:
@@ -52,3 +61,42 @@ def test_a_state_from_another_device_does_not_bring_its_kernels_along(student):
         group.update(lr=0.3, fused=True, foreach=None)
     load(optimizer, state)
     assert {(g["lr"], g["fused"], g["foreach"]) for g in optimizer.param_groups} == {(0.3, False, True)}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_every_method_makes_steps_with_the_fused_optimisers_of_a_gpu(tiny_dataset, monkeypatch, name, kind):
+    """RecursiveMix's second head has no gradient in the first step, which torch's fused SGD did not bear."""
+    monkeypatch.setattr(steps, "make_optimizer", partial(make_optimizer, fused=True))
+    optim = {"student": OptimConfig(name=kind, lr=0.01)}
+    config = tiny_config(method=name, options=resolve_options(name, {}), optim=optim)
+    training = Training.start(config, tiny_dataset, torch.device("cpu"))
+    batches = list(training.train_batches.epoch(0))
+    for batch in (batches * 3)[:3]:
+        assert all(loss.isfinite() for loss in training.step(batch).losses.values())
+
+
+def test_a_fused_step_from_a_momentum_of_zero_is_torchs_first_step():
+    torch.manual_seed(0)
+    one = nn.Linear(3, 2)
+    two = copy.deepcopy(one)
+    ours, theirs = make_optimizer(one, OptimConfig(), fused=True), torch.optim.SGD(two.parameters(), **SGD, fused=True)
+    for _ in range(3):
+        for module, optimizer in ((one, ours), (two, theirs)):
+            optimizer.zero_grad()
+            module(torch.ones(1, 3)).square().sum().backward()
+            optimizer.step()
+    assert torch.equal(one.weight, two.weight)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_adamws_count_of_steps_goes_where_the_kernels_want_it(fused):
+    cpu, there = nn.Linear(3, 2), nn.Linear(3, 2, device="meta")
+    optimizer = make_optimizer(cpu, ADAMW)
+    cpu(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    other = make_optimizer(there, ADAMW, fused=fused)
+    load(other, optimizer.state_dict())
+    state = next(iter(other.state.values()))
+    assert state["step"].device.type == ("meta" if fused else "cpu")
+    assert {group["fused"] for group in other.param_groups} == {fused}
