@@ -8,6 +8,7 @@ or there is no cache. Without Linux' figures, or where workers are no forks, the
 import mmap
 import multiprocessing
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,7 +78,7 @@ def cache_for(paths: Sequence[Source], rows: Sequence[int], *, workers: int, own
     """
     available = available_memory()
     available = None if available is None else available // owners
-    if available is None or (workers and not _workers_fork()) or not len(rows):
+    if available is None or (workers and start_method() != "fork") or not len(rows):
         return None
     some = [_bytes_decoded(paths[i]) for i in rows[:: max(1, len(rows) // SAMPLE)]]
     if sum(some) / len(some) * len(rows) > available / 2:
@@ -126,9 +127,15 @@ def _left(root: str, limit: str, used: str, prefix: str, inside: str) -> Iterato
             yield int(most) - now + files
 
 
-def _workers_fork() -> bool:
+def start_method() -> str:
+    """Return how reading processes start: as somebody chose, or else on Linux by fork, elsewhere as Python does it.
+
+    Python's own choice on Linux is forkserver from 3.14 on. Such processes would not share the cache, and decode every
+    image anew in each epoch; readers use neither the GPU nor their parent's threads.
+    """
+    usual = multiprocessing.get_all_start_methods()[0]
     method = multiprocessing.get_start_method(allow_none=True)  # without this argument it would be fixed by asking
-    return (method or multiprocessing.get_all_start_methods()[0]) == "fork"
+    return "fork" if sys.platform == "linux" and method in (None, usual) else method or usual
 
 
 def _bytes_decoded(path: Source) -> int:

@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 
 from adautomix.data.augment import Augment, python_seed
 from adautomix.data.base import PathSplit
-from adautomix.data.cache import ImageCache
+from adautomix.data.cache import ImageCache, start_method
 from adautomix.data.images import for_test, read_rgb
 from adautomix.utils.seeding import generator_for, seed_for
 
@@ -117,6 +117,7 @@ def stream(
         files,
         batch_sampler=order,
         num_workers=workers,
+        multiprocessing_context=start_method() if workers else None,
         persistent_workers=workers > 0,
         pin_memory=pinned,
         collate_fn=collate,

@@ -8,7 +8,7 @@ from helpers.batches import nine_files
 from PIL import Image
 
 from adautomix.data import cache
-from adautomix.data.cache import ImageCache, available_memory, cache_for
+from adautomix.data.cache import ImageCache, available_memory, cache_for, start_method
 
 
 @pytest.fixture
@@ -37,6 +37,23 @@ def test_there_is_a_cache_only_if_all_images_fit_and_workers_can_share_it(files,
     paths = files.train.paths
     assert (cache_for(paths, range(9), workers=2) is not None) == fits
     assert (cache_for(paths, range(9), workers=0) is not None) == (fits or start == "spawn")
+
+
+@pytest.mark.parametrize(
+    ("methods", "chosen", "expected"),
+    [
+        (["fork", "spawn", "forkserver"], None, "fork"),
+        (["forkserver", "fork", "spawn"], None, "fork"),  # Python 3.14
+        (["forkserver", "fork", "spawn"], "forkserver", "fork"),  # whatever was asked first has made it so
+        (["fork", "spawn", "forkserver"], "forkserver", "forkserver"),
+        (["forkserver", "fork", "spawn"], "spawn", "spawn"),
+    ],
+)
+def test_readers_are_forked_on_linux_unless_somebody_chose_otherwise(monkeypatch, methods, chosen, expected):
+    monkeypatch.setattr(cache.sys, "platform", "linux")
+    monkeypatch.setattr(cache.multiprocessing, "get_all_start_methods", lambda: methods)
+    monkeypatch.setattr(cache.multiprocessing, "get_start_method", lambda allow_none: chosen)
+    assert start_method() == expected
 
 
 def test_a_hopeless_cache_is_given_up_after_a_sample_of_the_headers(monkeypatch):
