@@ -32,8 +32,13 @@ def keep_safe(net: nn.Module) -> None:
     if nhwc_is_safe(net):
         return
     for weight in net.parameters():
-        if weight.device.type == "cpu" and weight.ndim == 4 and not weight.is_contiguous():
-            weight.data = weight.data.contiguous()
+        if weight.device.type == "cpu" and weight.ndim == 4 and weight.stride() != usual_strides(weight.shape):
+            weight.data = weight.data.clone(memory_format=torch.contiguous_format)
+
+
+def usual_strides(shape: torch.Size) -> tuple[int, ...]:
+    """Return the strides of a new tensor. `is_contiguous` will not do: weights of 1x1 px are so in NHWC as well."""
+    return torch.empty(shape, device="meta").stride()
 
 
 def _overruns(module: nn.Module) -> bool:

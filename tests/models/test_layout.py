@@ -6,7 +6,7 @@ from helpers.training import tiny_config
 
 from adautomix.models.backbones import build_backbone
 from adautomix.models.classifier import Classifier
-from adautomix.models.layout import layout_for
+from adautomix.models.layout import layout_for, usual_strides
 from adautomix.training.loop import train
 
 
@@ -51,8 +51,12 @@ def test_a_training_that_leaves_it_out_says_so_and_has_the_numbers_of_one_withou
 def test_weights_put_into_nhwc_come_back_where_that_is_not_safe(width, safe):
     net, _ = build_backbone("resnet18", image_size=16, width=width)
     student = Classifier(net.to(memory_format=torch.channels_last), 5, image_size=16)
-    assert net.layer2[0].conv2.weight.is_contiguous() is not safe
-    student.to(memory_format=torch.channels_last).train()
-    assert net.layer2[0].conv2.weight.is_contiguous() is not safe
-    for _ in range(4):
-        student(torch.rand(8, 3, 16, 16)).logits["one"].sum().backward()
+    asked_again = student.to(memory_format=torch.channels_last).train()
+    strided = net.layer2[0].downsample[0]  # the convolution that writes past its buffer
+    seen = []
+    strided.register_forward_hook(lambda module, given, out: seen.append(out.is_contiguous()))
+    asked_again(torch.rand(8, 3, 16, 16))
+    kernels = [weight for weight in net.parameters() if weight.ndim == 4]
+    assert all(weight.stride() == usual_strides(weight.shape) for weight in kernels) is not safe
+    assert (strided.weight.stride() == usual_strides(strided.weight.shape)) is not safe
+    assert seen == [not safe]
