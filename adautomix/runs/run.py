@@ -229,7 +229,7 @@ def _matches(config: dict[str, Any], where: dict[str, Any]) -> bool:
 def _written(value: Any) -> Any:
     """Return a config's value as config.json has it."""
     if is_dataclass(value):
-        return asdict(value)
+        return _written(asdict(value))
     if isinstance(value, Mapping):
         return {name: _written(one) for name, one in value.items()}
     return [_written(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -147,4 +147,4 @@ def test_a_run_is_not_to_be_deleted_for_a_disks_or_a_devices_error(tmp_path, err
     with pytest.raises(kind, match=said) as caught, whole(tmp_path / "checkpoint.pt"):
         raise error
     assert type(caught.value) is kind
-    assert ("delete" in said) == ("delete" in str(caught.value))
+    assert ("delete" in said) == ("; delete " in str(caught.value))
