@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from adautomix.cli.arguments import FAILED, PlanChoice, RunPlan, setting
@@ -82,19 +82,9 @@ def _plan(args: PlanChoice, *, again: bool) -> Plan:
     from adautomix.plans.tasks import load_plan
 
     given = list(map(setting, args.set))
-    if twice := first_twice(name for name, _ in given):
-        raise UserError(f"--set {twice} is given twice; a list of values is one: --set {twice}=[1,2]")
+    if twice := [name for name, times in Counter(name for name, _ in given).items() if times > 1]:
+        raise UserError(f"--set {twice[0]} is given twice; a list of values is one: --set {twice[0]}=[1,2]")
     plan = load_plan(args.plan, name=args.name)
     last = (recall(plan) or {}) if again else {}
     settings = last | dict(given)
     return load_plan(args.plan, settings=settings, name=args.name) if settings else plan
-
-
-def first_twice(names: Iterable[str]) -> str | None:
-    """Return the first name that comes a second time."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
