@@ -1,6 +1,6 @@
 """When does mixing pay? How far each method is ahead of no mixing, by epochs and by images a class.
 
-A regime is what all methods of a comparison share: data, network, schedule, epochs and training images.
+A regime is what all methods of a comparison share: data, network, schedule, epochs, training images and precision.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,21 +12,23 @@ from adautomix.results.statistics import holm, paired_t
 from adautomix.runs.run import Run
 from adautomix.utils.errors import UserError, first_five
 
-REGIME = ["data", "backbone", "epochs", "per_class"]
+REGIME = ["data", "backbone", "epochs", "per_class", "precision"]
 
 
 def regime_scores(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return `scores` with per_class, the training images of every class (whole sets: their mean, rounded)."""
+    """Return `scores` with precision and per_class, the training images of every class (whole sets: mean, rounded)."""
     runs = list(runs)
     held = {run.id: run.info["dataset"] for run in runs}
     images = {run_id: round(data["n_train"] / len(data["classes"])) for run_id, data in held.items()}
-    return scores(runs).assign(per_class=lambda rows: rows["run"].map(images))
+    precisions = {run.id: run.config.precision for run in runs}
+    values = scores(runs)
+    return values.assign(per_class=values["run"].map(images), precision=values["run"].map(precisions))
 
 
 def main_regime(values: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the regime that most methods were trained in; of several that of most runs, then epochs."""
+    """Return the rows of the regime of most runs; of several that of most methods, then epochs."""
     ranks = values.groupby(REGIME).agg(methods=("method", "nunique"), runs=("run", "nunique")).reset_index()
-    best = ranks.sort_values(["methods", "runs", "epochs"]).iloc[-1]
+    best = ranks.sort_values(["runs", "methods", "epochs"]).iloc[-1]
     return values[(values[REGIME] == best[REGIME].tolist()).all(axis=1)]
 
 
@@ -84,6 +86,25 @@ def _pairs(
         settings = others.columns.get_level_values("method").value_counts()
         labels = {(m, name): {"method": m, "label": m if settings[m] == 1 else name} for m, name in others}
         yield dict(zip(REGIME, key, strict=False)), labels, others, wide[baseline].iloc[:, 0]
+
+
+def regime_table(values: pd.DataFrame, robust: pd.DataFrame) -> pd.DataFrame:
+    """Return means over the seeds of one regime, a row per method and label, for students and teachers.
+
+    Args:
+        values: what `regime_scores` returns, of one regime and rule.
+        robust: what `regime_robustness` returns of the same runs.
+    Returns: method, label, seeds (their number), and percentages named for readers: `top-1, student`, ECE and accuracy
+        under 15 corruptions likewise; `corrupted images`: test images of the latter. nan where nothing was measured.
+    """
+    whole = values.merge(robust.drop(columns=["method", "seed"]), on=["run", "role"], how="left")
+    groups = whole.groupby(["method", "label", "role"])
+    names = {"top1": "top-1", "ece": "ECE", "corruption_top1": "15 corruptions"}
+    table = groups[list(names)].mean().rename(columns=names).unstack("role")
+    table.columns = [f"{name}, {role}" for name, role in table.columns]
+    table["corrupted images"] = groups["corruption_images"].max().unstack("role").max(axis=1)
+    table["seeds"] = groups["seed"].nunique().unstack("role").max(axis=1)
+    return table.reset_index()
 
 
 def regime_robustness(runs: Iterable[Run]) -> pd.DataFrame:

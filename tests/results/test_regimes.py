@@ -7,7 +7,7 @@ from helpers.run_folders import DATASET, make_run
 from scipy import stats
 
 from adautomix.figures import gain_curves
-from adautomix.results import gains, gains_by_seed, regime_robustness, regime_scores
+from adautomix.results import gains, gains_by_seed, main_regime, regime_robustness, regime_scores, regime_table
 from adautomix.utils.errors import UserError
 
 PLAIN, MIXED = (50.0, 51.0, 53.0), (55.0, 54.0, 58.0)
@@ -79,12 +79,39 @@ def test_lines_join_means_over_the_seeds_of_all_regimes_alone(runs):
     assert line.get_ydata().tolist() == first
 
 
+def test_precisions_are_regimes_of_their_own_and_the_main_one_has_most_runs(runs, tmp_path):
+    common = {"epochs": 20, "seed": 0, "precision": "bfloat16"}
+    other = [("vanilla", 40.0), ("mixup", 47.0), ("cutmix", 41.0)]
+    runs += [make_run(tmp_path, top, DATASET | {"n_train": 40}, method=name, **common) for name, top in other]
+    values = regime_scores(runs)
+    found = gains(values).query("per_class == 20 and epochs == 20").set_index(["precision", "method"])["difference"]
+    assert found.loc["bfloat16"].to_dict() == {"mixup": 7, "cutmix": 1}
+    assert found.loc["float32"].to_dict() == {"mixup": pytest.approx(np.mean(MIXED) + 1 - np.mean(PLAIN))}
+    main = main_regime(values)
+    assert set(main["precision"]) == {"float32"}, "three seeds of two methods are more than one seed of three"
+    assert set(main["epochs"]) == {20}
+
+
 def test_robustness_lists_what_was_evaluated(runs):
     assert regime_robustness(runs).empty
     runs[0].write_metrics("calibration", "student", {"value": {"ece": 3.5}, "n_images": 10})
     (row,) = regime_robustness(runs).to_dict("records")
     assert (row["run"], row["role"], row["ece"]) == (runs[0].id, "student", 3.5)
     assert np.isnan(row["corruption_top1"])
+
+
+def test_the_table_of_a_regime_averages_seeds_and_says_what_was_measured(runs):
+    values = regime_scores(runs).query("rule == 'last'")
+    one = [run for run in runs if run.config.method == "mixup" and run.config.epochs == 20]
+    for run, ece in zip(one, (3.0, 5.0, 7.0), strict=True):
+        run.write_metrics("calibration", "student", {"value": {"ece": ece}, "n_images": 10})
+    one[0].write_metrics("corruption", "teacher", {"value": {"top1": 31.0}, "n_images": 6})
+    table = regime_table(main_regime(values), regime_robustness(runs)).set_index("method")
+    assert table["seeds"].to_dict() == {"mixup": 3, "vanilla": 3}
+    assert table.at["mixup", "top-1, student"] == pytest.approx(np.mean(MIXED) + 1)
+    assert (table.at["mixup", "ECE, student"], table.at["mixup", "15 corruptions, teacher"]) == (5, 31)
+    assert table.at["mixup", "corrupted images"] == 6
+    assert table.loc["vanilla", ["ECE, student", "corrupted images"]].isna().all()
 
 
 def test_a_gain_over_a_baseline_of_two_settings_is_refused(runs):

@@ -38,7 +38,7 @@ def test_a_run_that_is_published_again_replaces_its_rows(tmp_path):
 
 def test_runs_of_other_settings_are_not_joined_by_themselves_and_not_to_nothing(tmp_path):
     publish_study([make_run(tmp_path, 50.0, MANY, method="vanilla", epochs=4)], tmp_path / "study")
-    other = [make_run(tmp_path, 60.0, MANY, method="mixup", epochs=4, precision="bfloat16")]
+    other = [make_run(tmp_path, 60.0, MANY, method="mixup", epochs=4, batch_size=25)]
     with pytest.raises(UserError, match="there is no study to join"):
         publish_study(other, tmp_path / "new", joins=True)
     made = publish_study(other, tmp_path / "study")
