@@ -28,5 +28,6 @@ def recall(plan: Plan) -> dict[str, Any] | None:
     if last.get("plan", plan.source) != plan.source:
         raise UserError(
             f"the name {plan.name!r} belongs to plan {last['plan']}, not to {plan.source}; choose another --name"
+            f" (if the plan's file was moved: write {plan.source!r} into {plan.outputs / FILE})"
         )
     return last.get("set", {})

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from adautomix.plans.cards import visible
 from adautomix.plans.execute import Outcome, is_done
-from adautomix.plans.last_run import remember
+from adautomix.plans.last_run import recall, remember
 from adautomix.plans.live import Live
 from adautomix.plans.place import Where
 from adautomix.plans.progress import Progress
@@ -34,6 +34,7 @@ def run_plan(
         force: run the notebooks of the chosen steps even where they are DONE; trained Runs are kept.
         gpu_share: notebooks at a time on one GPU of this machine (default: the plan's).
     """
+    recall(plan)  # outputs that are another plan's are left alone
     only = tuple(only)
     chosen = select(plan, only)
     forced = {t.id for t in plan.tasks.values() if force and (not only or t.step in set(only))}

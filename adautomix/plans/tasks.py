@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -51,7 +52,8 @@ class Plan:
 
     Attributes:
         name: of its outputs' folder.
-        source: the plan's own name.
+        source: the plan's own name, or the file's path below the workbook where it is not one of `notebooks/plans`.
+        call: what follows `adautomix run` to mean this plan and these outputs.
         settings: what replaced its parameters.
         gpu_share: tasks at a time on one GPU.
     """
@@ -62,13 +64,9 @@ class Plan:
     tasks: dict[str, Task]
     steps: tuple[str, ...]
     source: str
+    call: str
     settings: dict[str, Any]
     gpu_share: int = 1
-
-    @property
-    def call(self) -> str:
-        """What follows `adautomix run` to mean this plan and these outputs."""
-        return self.source if self.name == self.source else f"{self.source} --name {self.name}"
 
 
 def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, name: str | None = None) -> Plan:
@@ -110,7 +108,17 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
             task = _task(step, given | point, point, notebooks[step.name], outputs, tasks)
             tasks[task.id] = task
     order = tuple(step.name for step in steps)
-    return Plan(name, file.description, outputs, tasks, order, path.stem, settings, file.gpu_share)
+    source = _source(path)
+    call = shlex.quote(source) + (f" --name {name}" if name != path.stem else "")
+    return Plan(name, file.description, outputs, tasks, order, source, call, settings, file.gpu_share)
+
+
+def _source(path: Path) -> str:
+    """Return what names a plan's file among all: two files may have one name, in two folders."""
+    root, path = workbook_root().resolve(), path.resolve()
+    if path.parent == root / "notebooks" / "plans":
+        return path.stem
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _regrid(step: Step, settings: Mapping[str, Any], common: Collection[str]) -> Step:

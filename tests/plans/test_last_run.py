@@ -34,6 +34,21 @@ def test_a_name_belongs_to_one_plan(plan):
         recall(load_plan("other", name="mine"))
 
 
+def test_plans_of_one_name_in_two_folders_are_two(plan, tmp_path, capsys):
+    for folder, seed in (("mine", 1), ("a colleague's", 2)):
+        (tmp_path / folder).mkdir()
+        text = (tmp_path / "notebooks" / "plans" / "tiny.yaml").read_text().replace("seed: 1", f"seed: {seed}")
+        (tmp_path / folder / "study.yaml").write_text(text)
+    own, other = (load_plan(f"{folder}/study.yaml") for folder in ("mine", "a colleague's"))
+    remember(own)
+    assert (own.call, other.call) == ("mine/study.yaml", "'a colleague'\"'\"'s/study.yaml'")
+    assert load_plan("mine/study.yaml", name="again").call == "mine/study.yaml --name again"
+    assert load_plan("notebooks/plans/tiny.yaml").call == "tiny"
+    assert call("run", "a colleague's/study.yaml") == 2
+    assert "'study' belongs to plan mine/study.yaml, not to a colleague's/study.yaml" in capsys.readouterr().err
+    assert recall(own) == {}
+
+
 @pytest.mark.parametrize("mistake", [["--only", "nothing"], ["--scheduler", "tcp://127.0.0.1:1"]])
 def test_a_mistake_does_not_change_what_a_name_stands_for(plan, mistake, capsys):
     assert call("run", "tiny", "--name", "mine", "--set", "seed=5", *mistake) == 2
