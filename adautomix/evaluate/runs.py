@@ -7,7 +7,7 @@ same settings.
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby, product
 from operator import itemgetter
@@ -31,6 +31,22 @@ OF_PREDICTIONS = {"accuracy": accuracy_result, "calibration": calibration_result
 """Evaluators of one pass: these always take every test image, and share that pass."""
 DEFAULT_SAMPLE = {"pgd": 1000, "autoattack": 1000}
 """Forty passes an image, or hundreds: a thousand images, the same for every network, are the field's habit."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How `evaluate_run` was asked to evaluate; each as its argument of that name."""
+
+    device: str
+    root: str | None
+    force: bool
+    sample: int | None
+    corrupted: Files
+    log: Callable[[str], None]
+
+    def images(self, name: str) -> int | None:
+        """Return the number of test images for an evaluator; None for all."""
+        return None if name in OF_PREDICTIONS else self.sample or DEFAULT_SAMPLE.get(name)
 
 
 def evaluate_run(
@@ -66,13 +82,14 @@ def evaluate_run(
     """
     run, names, missing, errors, found = as_run(run), _names(evaluators), [], [], True
     require_request(names, sample)
+    asked = _Asked(device, root, force, sample, corrupted, log)
     for role, name in product(run.roles if roles is None else _names(roles), names):
         with _noted(errors, run.id, name):
-            if force or not _kept(run, name, role, sample, corrupted):
+            if force or not _kept(run, name, role, asked):
                 missing.append((name, role))
     if missing:
         with _noted(errors, run.id):
-            found = _evaluate(run, missing, errors, device, root, force, sample, corrupted, log)
+            found = _evaluate(run, missing, errors, asked)
     elif not errors:
         log(f"{run.id}: already evaluated")
     if errors:
@@ -95,30 +112,20 @@ def require_request(evaluators: Collection[str], sample: int | None) -> None:
         raise UserError(f"sample must be 1 or more, got {sample}")
 
 
-def _evaluate(
-    run: Run,
-    missing: list[tuple[str, str]],
-    errors: list[str],
-    device: str,
-    root: str | None,
-    force: bool,
-    sample: int | None,
-    corrupted: Files,
-    log: Callable[[str], None],
-) -> bool:
+def _evaluate(run: Run, missing: list[tuple[str, str]], errors: list[str], asked: _Asked) -> bool:
     """Evaluate pairs of evaluator and role, noting errors; False if these are not the images of the training."""
-    config = run.config if root is None else replace(run.config, root=root)
-    dataset, chosen = dataset_for(config), choose_device(device)
+    config = run.config if asked.root is None else replace(run.config, root=asked.root)
+    dataset, chosen = dataset_for(config), choose_device(asked.device)
     known = run.info["dataset"].get("fingerprint")
-    if run.imported and dataset.fingerprint != known and (force or known is None):
+    if run.imported and dataset.fingerprint != known and (asked.force or known is None):
         adopt(run, dataset)
     if dataset.fingerprint != run.info["dataset"].get("fingerprint"):
         used = "evaluated on (--force takes these)" if run.imported else "trained on"
-        log(f"{run.id}: left out, {dataset.label} no longer holds the images it was {used}")
+        asked.log(f"{run.id}: left out, {dataset.label} no longer holds the images it was {used}")
         return False
     # Shared by all evaluators and both roles: image files are decoded once.
     loader = cache(lambda few: eval_loader(dataset, device=chosen, workers=config.workers, sample=few))
-    source = cache(lambda: corruption_source(dataset, run.path.parent, chosen, corrupted, config.workers))
+    source = cache(lambda: corruption_source(dataset, run.path.parent, chosen, asked.corrupted, config.workers))
 
     def shown(few: int | None, name: str) -> Iterable[Any]:
         batches = loader(few)
@@ -129,18 +136,18 @@ def _evaluate(
         predictions = cache(lambda on=model, of=role: predict_finite(on, shown(None, f"clean images of the {of}")))
         for name, _ in pairs:
             with _noted(errors, run.id, name), run.measuring(name, role):
-                if not force and _kept(run, name, role, sample, corrupted):  # another process was asked for it too
-                    log(f"{run.id}: {name} of the {role} was measured meanwhile")
+                if not asked.force and _kept(run, name, role, asked):  # another process was asked for it too
+                    asked.log(f"{run.id}: {name} of the {role} was measured meanwhile")
                     continue
                 if name in OF_PREDICTIONS:
                     result = OF_PREDICTIONS[name](predictions())
                 else:
                     options = {"source": source()} if name == "corruption" else {}
-                    batches = shown(_sample_of(name, sample), f"{name} of the {role}")
+                    batches = shown(asked.images(name), f"{name} of the {role}")
                     result = ALL_EVALUATORS[name](model, batches, **options)
                 drawn = "all" if result["n_images"] == len(dataset.test) else "a fixed random sample"
                 run.write_metrics(name, role, result | {"images": drawn, "device": str(chosen)})
-                log(f"{run.id}: {name} of the {role}: {_summary(result['value'])}")
+                asked.log(f"{run.id}: {name} of the {role}: {_summary(result['value'])}")
     return True
 
 
@@ -167,19 +174,15 @@ def _adopt(run: Run, dataset: Dataset) -> None:
     run.set_dataset(describe(dataset) | {name: run.info["dataset"][name] for name in ("mean", "std")})
 
 
-def _kept(run: Run, name: str, role: str, sample: int | None, corrupted: Files) -> bool:
+def _kept(run: Run, name: str, role: str, asked: _Asked) -> bool:
     """Return whether the stored result is what is asked for; told from the run's records, without its data set."""
     stored, data = run.metrics(name, role), run.info["dataset"]
     if stored is None:
         return False
-    few, count, of = _sample_of(name, sample), data.get("n_test", 0), data.get("size", 0)
+    few, count, of = asked.images(name), data.get("n_test", 0), data.get("size", 0)
     if name == "corruption":
-        of = source_settings(run.config.data, of, data.get("fingerprint"), corrupted)
+        of = source_settings(run.config.data, of, data.get("fingerprint"), asked.corrupted)
     return stored.get("n_images") == min(few or count, count) and stored.get("settings") == SETTINGS[name](of)
-
-
-def _sample_of(name: str, sample: int | None) -> int | None:
-    return None if name in OF_PREDICTIONS else sample or DEFAULT_SAMPLE.get(name)
 
 
 @contextmanager
