@@ -7,21 +7,25 @@ A first cell has a title `# NN · question?` and the fields **Goal**, **Prerequi
 import json
 import re
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from adautomix.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OPEN_ELSEWHERE = re.compile(r"\n\n\[Open in Colab\]\(.*\)")
 """The line of links below a title that `make address` writes."""
 FIELDS = ("Time", "GPU", "Reads", "Writes")
 
 
-def contents(folder: Path) -> pd.DataFrame:
+def contents(folder: Path) -> "pd.DataFrame":
     """Return one row a notebook: name, question, time, GPU, reads and writes.
 
     Raises: UserError naming the notebook whose first cell lacks a field.
     """
+    import pandas as pd  # not above: every command imports this file, and `adautomix --help` would take twice as long
+
     return pd.DataFrame([header(path) for path in sorted(folder.glob("[0-9]*.ipynb"))])
 
 
