@@ -68,7 +68,9 @@ def test_importing_the_package_imports_neither_torch_nor_papermill():
 
 
 def test_the_command_line_waits_for_no_library_that_a_command_may_not_need():
-    code = "import sys, adautomix.cli; print([m for m in ('torch', 'papermill', 'pandas', 'numpy') if m in sys.modules])"
+    code = (
+        "import sys, adautomix.cli; print([m for m in ('torch', 'papermill', 'pandas', 'numpy') if m in sys.modules])"
+    )
     assert in_new_process(code) == "[]"
 
 

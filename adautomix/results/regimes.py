@@ -66,6 +66,13 @@ def gains_by_seed(
     return pd.DataFrame(rows, columns=columns).sort_values(REGIME, kind="stable", ignore_index=True)
 
 
+def one_precision(gained: pd.DataFrame) -> pd.DataFrame:
+    """Return `gains` with every method once in regimes that differ in precision alone: in the one of more runs."""
+    apart = [name for name in REGIME if name != "precision"]
+    size = gained.groupby(REGIME)["pairs"].transform("sum").sort_values(ascending=False, kind="stable")
+    return gained.loc[size.index].drop_duplicates([*apart, "label"]).sort_index()
+
+
 def _pairs(
     values: pd.DataFrame, rule: str, role: str, baseline: str
 ) -> Iterator[tuple[dict, dict, pd.DataFrame, pd.Series]]:

@@ -108,7 +108,7 @@ def test_a_notebook_without_runs_says_what_to_run_first(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["39_cifar10_study", "41_when_mixing_pays"])
 def test_the_published_studies_are_shown_and_what_is_claimed_of_them_holds(tmp_path, name):
-    """As plan quick shows them; the plan of these tests has too few seeds for intervals, and the claims are not of it."""
+    """As plan quick shows them; the plan of these tests has too few seeds for intervals, and no claim is of it."""
     out = tmp_path / "o.ipynb"
     command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / f"{name}.ipynb"), str(out)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)

@@ -7,7 +7,15 @@ from helpers.run_folders import DATASET, make_run
 from scipy import stats
 
 from adautomix.figures import gain_curves
-from adautomix.results import gains, gains_by_seed, main_regime, regime_robustness, regime_scores, regime_table
+from adautomix.results import (
+    gains,
+    gains_by_seed,
+    main_regime,
+    one_precision,
+    regime_robustness,
+    regime_scores,
+    regime_table,
+)
 from adautomix.utils.errors import UserError
 
 PLAIN, MIXED = (50.0, 51.0, 53.0), (55.0, 54.0, 58.0)
@@ -87,6 +95,8 @@ def test_precisions_are_regimes_of_their_own_and_the_main_one_has_most_runs(runs
     found = gains(values).query("per_class == 20 and epochs == 20").set_index(["precision", "method"])["difference"]
     assert found.loc["bfloat16"].to_dict() == {"mixup": 7, "cutmix": 1}
     assert found.loc["float32"].to_dict() == {"mixup": pytest.approx(np.mean(MIXED) + 1 - np.mean(PLAIN))}
+    shown = one_precision(gains(values)).query("per_class == 20 and epochs == 20").set_index("method")["precision"]
+    assert shown.to_dict() == {"mixup": "float32", "cutmix": "bfloat16"}
     main = main_regime(values)
     assert set(main["precision"]) == {"float32"}, "three seeds of two methods are more than one seed of three"
     assert set(main["epochs"]) == {20}
