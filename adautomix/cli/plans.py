@@ -78,7 +78,7 @@ def _plan_that_ran(args: PlanChoice) -> Plan:
 
 def _plan(args: PlanChoice, *, again: bool) -> Plan:
     """Return the plan with its `--set`; if `again`, what its outputs' last run had set stays unless set anew."""
-    from adautomix.plans.last_run import recall
+    from adautomix.plans.last_run import FILE, recall
     from adautomix.plans.tasks import load_plan
 
     given = list(map(setting, args.set))
@@ -87,4 +87,10 @@ def _plan(args: PlanChoice, *, again: bool) -> Plan:
     plan = load_plan(args.plan, name=args.name)
     last = (recall(plan) or {}) if again else {}
     settings = last | dict(given)
-    return load_plan(args.plan, settings=settings, name=args.name) if settings else plan
+    try:
+        return load_plan(args.plan, settings=settings, name=args.name) if settings else plan
+    except UserError as error:
+        if not (kept := ", ".join(f"{name}={value}" for name, value in settings.items() if name not in dict(given))):
+            raise
+        told = f"the last run of {plan.name} had set {kept}, which stays: take out what is wrong in"
+        raise UserError(f"{error}\n{told} {plan.outputs / FILE}") from error

@@ -46,15 +46,19 @@ def logits_of(model: nn.Module, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B
 @contextmanager
 def full_float32() -> Iterator[None]:
     """Compute float32 in float32: by default torch lets convolutions on NVIDIA's GPUs round to TF32, of 10 bits."""
-    kinds = (torch.backends.cudnn, torch.backends.cuda.matmul)
-    before = [kind.allow_tf32 for kind in kinds]
+    backends = torch.backends
+    if hasattr(backends.cudnn, "conv"):  # torch 2.9; whoever has used it may not ask for allow_tf32 any more
+        name, full, kinds = "fp32_precision", "ieee", (backends.cudnn.conv, backends.cuda.matmul)
+    else:
+        name, full, kinds = "allow_tf32", False, (backends.cudnn, backends.cuda.matmul)
+    before = [getattr(kind, name) for kind in kinds]
     try:
         for kind in kinds:
-            kind.allow_tf32 = False
+            setattr(kind, name, full)
         yield
     finally:
         for kind, was in zip(kinds, before, strict=True):
-            kind.allow_tf32 = was
+            setattr(kind, name, was)
 
 
 @torch.no_grad()
@@ -77,9 +81,11 @@ def count_right(
     correct, worst, count, size = {}, [], 0, (0, 0)
     for x, y, *rest in batches:
         require_pixels(x, channels_of(model))
-        require_labels(y, len(x), model.num_classes)
+        require_labels(y, len(x), getattr(model, "num_classes", None))
         index = rest[0] if rest else torch.arange(count, count + len(y), device=y.device)
         for name, logits in versions(x, y, index):
+            if not (count or worst):  # of a network that does not say how many classes it has
+                require_labels(y, len(x), logits.shape[1])
             worst.append(logits.abs().max())
             correct[name] = correct.get(name, 0) + (logits.argmax(dim=1) == y).sum()
         count, size = count + len(y), tuple(x.shape[-2:])

@@ -37,11 +37,11 @@ def require_pixels(x: Tensor, channels: int | None = 3) -> None:
         )
 
 
-def require_labels(y: Tensor, count: int, classes: int) -> None:
-    """Raise UserError unless y holds `count` class ids below `classes`."""
+def require_labels(y: Tensor, count: int, classes: int | None) -> None:
+    """Raise UserError unless y holds `count` class ids below `classes`; None: of a number that is not known."""
     if y.shape != (count,) or y.is_floating_point() or y.dtype == torch.bool:
         raise UserError(f"labels must be {count} whole numbers, one an image; got {y.dtype} {tuple(y.shape)}")
-    if count and not (int(y.min()) >= 0 and int(y.max()) < classes):
+    if count and classes is not None and not (int(y.min()) >= 0 and int(y.max()) < classes):
         raise UserError(f"labels must be 0 to {classes - 1}, got {int(y.min())} to {int(y.max())}")
 
 

@@ -37,9 +37,9 @@ ZENODO = (
 )
 SEED = 0
 VERSION = 1
+"""Of the images that `corrupt` makes: raise it when they change, and kept sets are made anew."""
 COMMON_SIDE = 32
 """Px; images of this side, CIFAR's, are kept in a folder that does not name it."""
-"""Of the images that `corrupt` makes: raise it when they change, and kept sets are made anew."""
 MANIFEST = "manifest.json"
 Files = str | Path | None
 """Folder of published CIFAR-C files; None: the usual one, if it is there."""
@@ -111,7 +111,7 @@ def corruption_source(
         return MadeOnDemand()
     identity = {"data": dataset.label, "fingerprint": dataset.fingerprint}
     return keep(
-        folder / settings["files"],
+        _kept_folder(folder / settings["files"], dataset.size),
         eval_loader(dataset, device=device, workers=workers),
         of=identity | {"images": len(dataset.test), "size": dataset.size},
         settings=settings,
@@ -131,8 +131,14 @@ def source_settings(name: str, size: int, fingerprint: str, files: Files = None)
     if size > IN_MEMORY:  # too many bytes to keep
         return MadeOnDemand().settings
     table = default_table(size)
-    side = "" if size == COMMON_SIDE else f"-{size}px"
-    return MadeOnDemand().settings | {"table": table, "files": f"corrupted-{table}-{fingerprint}{side}"}
+    return MadeOnDemand().settings | {"table": table, "files": f"corrupted-{table}-{fingerprint}"}
+
+
+def _kept_folder(plain: Path, size: int) -> Path:
+    """Return where a set of this side is kept: the folder of that name, or beside it where that is another side's."""
+    there = plain / MANIFEST
+    side = read_json(there).get("size") if there.exists() else COMMON_SIDE
+    return plain if side == size else plain.with_name(f"{plain.name}-{size}px")
 
 
 def published(folder: Path, labels: Int[Tensor, " M"], settings: dict[str, Any]) -> Stored:

@@ -27,8 +27,11 @@ SUBMIT_SECONDS = 120
 STILLBORN = 3
 """So many jobs in a row that ended before a worker was there, and the plan gives up: it is not the jobs, but the way
 they are started."""
-GPUS = re.compile(r"(?:--gres[= ]gpu|--gpus(?:-per-node|-per-task)?|-G)(?:[:= ]?(?:[\w.-]*[a-z][\w.-]*:)?(\d+))?")
-"""A line for sbatch that asks for GPUs: how many, one if it does not say."""
+GPUS = re.compile(
+    r"\s*(?:--gres[= ](?:\S*,)?gpu(?![\w-])|--gpus(?:-per-node|-per-task)?(?![\w-])|-G)"
+    r"(?:[:= ]?(?:[\w.-]*[a-z][\w.-]*:)?(\d+))?"
+)
+"""How a line for sbatch begins that asks for GPUs: how many, one if it does not say."""
 PROLOGUE = [
     "export DASK_DISTRIBUTED__WORKER__DAEMON=False  # or a worker may not fork kernels",
     *(f"export {name}_NUM_THREADS=${{SLURM_CPUS_PER_TASK:-1}}" for name in ("OMP", "MKL", "OPENBLAS")),
@@ -66,7 +69,7 @@ def _options(where: Where, tasks: Sequence[Task]) -> dict[str, Any]:
 
     directives = [str(line) for line in said("job-extra-directives", [])]
     wanted = max((task.gpus for task in tasks), default=0)
-    there = sum(int(found[1] or 1) for line in directives if (found := GPUS.search(line)))
+    there = sum(int(found[1] or 1) for line in directives if (found := GPUS.match(line)))
     if wanted and not there:
         directives, there = [*directives, f"--gres=gpu:{wanted}"], wanted
     if not there and any(task.gpu for task in tasks):

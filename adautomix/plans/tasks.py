@@ -75,7 +75,8 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     Args:
         plan: a name in notebooks/plans, or the path of a YAML file.
         settings: values that replace those under the plan's `parameters`, or add to them; one that names a grid
-            replaces it, with one value or a list. A step's own value gives way only if neither has that name.
+            replaces it, with one value or a list. A step's own value stays where one of these has that name; but what
+            is no training and picks a value that the grids no longer have picks the first of the new ones.
         name: outputs go to outputs/<name>; by default the plan's own name.
     Raises: UserError that lists everything that is wrong.
     """
@@ -85,8 +86,8 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     settings = dict(settings or {})
     if "outputs" in settings:
         raise UserError("outputs cannot be set: the plan's name says where they go, choose one with --name")
-    common = {*shared, *(name for step in file.steps for name in step.grid)}
-    steps = [_regrid(step, settings, common) for step in file.steps]
+    gridded = {name for step in file.steps for name in step.grid}
+    steps = [_regrid(step, settings, shared, gridded) for step in file.steps]
     shared |= {k: v for k, v in settings.items() if not any(k in step.grid for step in steps)}
     name = name or path.stem
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
@@ -121,17 +122,21 @@ def _source(path: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _regrid(step: Step, settings: Mapping[str, Any], common: Collection[str]) -> Step:
+def _regrid(step: Step, settings: Mapping[str, Any], shared: Collection[str], gridded: Collection[str]) -> Step:
     """Return the step with the settings that name its grid put in their place, or its own parameters.
 
     Args:
-        common: names of shared parameters and of any step's grid: where a step says otherwise it means it.
+        shared, gridded: names of the plan's parameters and of any step's grid: where a step says otherwise it means it.
     """
     values = {k: v if isinstance(v, list) else [v] for k, v in settings.items()}
     grid = {k: values.get(k, v) for k, v in step.grid.items()}
     if empty := [name for name, listed in grid.items() if not listed]:
         raise UserError(f"{empty[0]} must be set to a value or a list of values, got []")
-    parameters = {k: v if k in common else settings.get(k, v) for k, v in step.parameters.items()}
+    parameters = {}
+    for name, own in step.parameters.items():
+        picks = name in gridded and name in values and own not in values[name] and not step.training
+        new = values[name][0] if picks else settings.get(name, own)
+        parameters[name] = new if picks or name not in {*shared, *gridded} else own
     return replace(step, grid=grid, parameters=parameters)
 
 

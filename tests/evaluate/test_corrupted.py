@@ -186,7 +186,7 @@ def test_published_files_are_preferred_where_they_lie(tmp_path, tiny_dataset, mo
     own = corruption_source(tiny_dataset, tmp_path / "runs", CPU)
     assert isinstance(own, Stored)
     assert own.settings == {
-        **{"source": "regenerated", "files": "corrupted-cifar-tiny-8px", "table": "cifar"},
+        **{"source": "regenerated", "files": "corrupted-cifar-tiny", "table": "cifar"},
         **{"seed": 0, "version": sources.VERSION},
     }
 
@@ -204,7 +204,17 @@ def test_the_result_says_where_the_images_came_from(student, kept, batches):
     assert "ImageMagick" in result["protocol"]
 
 
-def test_one_set_at_two_sides_is_kept_in_two_folders():
-    files = {size: source_settings("digits", size, "f")["files"] for size in (16, 32, 64)}
-    assert len(set(files.values())) == 3
-    assert files[32].endswith("-f")  # as it was before sides were told
+def test_one_set_at_two_sides_is_kept_in_two_folders(tmp_path, tiny_dataset):
+    def sized(side):
+        enlarged = torch.nn.functional.interpolate(tiny_dataset.test.images, size=side)
+        return replace(tiny_dataset, size=side, test=replace(tiny_dataset.test, images=enlarged))
+
+    assert corruption_source(tiny_dataset, tmp_path, CPU).folder.name == "corrupted-cifar-tiny-8px"
+    assert corruption_source(sized(32), tmp_path, CPU).folder.name == "corrupted-cifar-tiny"
+    assert corruption_source(sized(16), tmp_path, CPU).folder.name == "corrupted-cifar-tiny-16px"
+    assert source_settings("tiny", 8, "f") == source_settings("tiny", 32, "f"), "results of older versions stay"
+
+
+def test_a_set_that_an_older_version_kept_under_the_plain_name_is_taken(tmp_path, tiny_dataset):
+    corruption_source(tiny_dataset, tmp_path, CPU).folder.rename(tmp_path / "corrupted-cifar-tiny")
+    assert corruption_source(tiny_dataset, tmp_path, CPU).folder.name == "corrupted-cifar-tiny"

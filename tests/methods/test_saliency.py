@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from adautomix.methods.ops.saliency import gradient_saliency, spectral_residual
@@ -95,3 +96,15 @@ def test_autocast_changes_no_map(side):
     with torch.autocast("cpu", torch.bfloat16):
         found = spectral_residual(x)
     assert torch.equal(found, spectral_residual(x))
+
+
+def test_maps_of_fake_tensors_leave_nothing_behind():
+    """A compiler looks at shapes first, with tensors that hold nothing; kept ones would break what comes next."""
+    real = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with FakeTensorMode():
+        assert spectral_residual(torch.rand(2, 3, 16, 16)).shape == (2, 16, 16)
+    found = spectral_residual(real)
+    assert torch.isfinite(found).all()
+    with FakeTensorMode():
+        assert spectral_residual(torch.rand(2, 3, 16, 16)).shape == (2, 16, 16)
+    assert torch.equal(found, spectral_residual(real))

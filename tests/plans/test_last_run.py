@@ -9,7 +9,7 @@ from adautomix.cli.plans import _plan
 from adautomix.plans.last_run import recall, remember
 from adautomix.plans.tasks import load_plan
 from adautomix.utils.errors import UserError
-from adautomix.utils.files import read_json
+from adautomix.utils.files import read_json, write_json
 
 
 @pytest.fixture
@@ -47,6 +47,16 @@ def test_plans_of_one_name_in_two_folders_are_two(plan, tmp_path, capsys):
     assert call("run", "a colleague's/study.yaml") == 2
     assert "'study' belongs to plan mine/study.yaml, not to a colleague's/study.yaml" in capsys.readouterr().err
     assert recall(own) == {}
+    write_json(own.outputs / "settings.json", {"plan": "study", "set": {"seed": 9}})  # as older versions wrote it
+    assert recall(own) == {"seed": 9}
+
+
+def test_a_setting_that_no_notebook_has_any_more_is_told_with_the_file_that_keeps_it(plan, capsys):
+    write_json(plan.outputs / "settings.json", {"plan": "tiny", "set": {"gone": 1}})
+    assert call("status", "tiny", "--name", "mine", "--set", "seed=4") == 2
+    told = capsys.readouterr().err
+    assert "no notebook of this plan has a parameter 'gone'" in told
+    assert f"had set gone=1, which stays: take out what is wrong in {plan.outputs / 'settings.json'}" in told
 
 
 @pytest.mark.parametrize("mistake", [["--only", "nothing"], ["--scheduler", "tcp://127.0.0.1:1"]])

@@ -95,7 +95,7 @@ def test_settings_replace_grids_with_one_value_or_a_list(workbook):
 
 
 def test_a_setting_leaves_what_a_step_says_otherwise_on_purpose(tmp_path, monkeypatch):
-    """`--set seed=[0,1]` is for the trainings; an evaluation of seed 0 stays one, and a regime of 15 epochs too."""
+    """`--set seed=[1,2]` is for the trainings; an evaluation of one seed stays one, and a regime of 15 epochs too."""
     monkeypatch.chdir(tmp_path)
     write_notebook(tmp_path, "note", "outputs: str = 'x'\nseed: int = 0\nepochs: int = 1\nsample: int = 9", "pass")
     steps = {
@@ -106,7 +106,7 @@ def test_a_setting_leaves_what_a_step_says_otherwise_on_purpose(tmp_path, monkey
     plan = load_plan("tiny", settings={"seed": [1, 2], "epochs": 4, "sample": 5})
     assert [(t.parameters["seed"], t.parameters["epochs"], t.parameters["sample"]) for t in plan.tasks.values()] == [
         *((1, 4, 5), (2, 4, 5)),
-        (0, 15, 5),
+        (1, 15, 5),
     ]
     with pytest.raises(UserError, match=r"seed must be set to a value or a list of values, got \[\]"):
         load_plan("tiny", settings={"seed": []})

@@ -94,16 +94,19 @@ def test_a_step_that_asks_for_gpus_wrongly_is_told(workbook, step, message):
         ("--gpus-per-node 3", "3"),
         ("--gres gpu:2", "2"),
         ("-G 2", "2"),
-        ("--mem=10G", None),
+        ("-Ga100:2", "2"),
+        ("--gres=shard:1,gpu:2", "2"),
+        *((other, None) for other in ("--mem=10G", "--account=ML-GROUP", "--constraint=A-GPU", "--exclude=node-G01")),
+        *((other, None) for other in ("--gres=gpumem:40G", "--gpus-per-socket=2", "--comment=needs --gpus=1 -G 1")),
     ],
 )
 def test_the_gpus_of_a_job_are_read_from_its_directives(directive, gpus):
-    found = GPUS.search(directive)
+    found = GPUS.match(directive)
     assert (found and found[1]) == gpus
 
 
 def test_a_directive_without_a_number_asks_for_one_gpu():
-    assert GPUS.search("--gres=gpu")[1] is None
+    assert GPUS.match("--gres=gpu")[1] is None
 
 
 def test_what_a_task_sees_is_over_with_it(monkeypatch):

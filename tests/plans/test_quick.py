@@ -36,6 +36,20 @@ def test_quick_runs_every_notebook_both_objectives_and_a_second_seed_without_and
     assert needed <= set(plan.tasks["evaluate"].needs)
 
 
+@pytest.mark.parametrize(("seeds", "picked"), [(1, 1), ([1, 2], 1), ([1, 0], 0)])
+def test_quick_with_other_seeds_evaluates_one_of_them(seeds, picked):
+    plan = load_plan("quick", settings={"seed": seeds})
+    listed = seeds if isinstance(seeds, list) else [seeds]
+    assert {t.parameters["seed"] for t in plan.tasks.values() if t.step == "train"} == set(listed)
+    for step in ("corruptions", "attacks", "patches"):
+        assert plan.tasks[step].parameters["seed"] == picked
+
+
+def test_quick_with_one_method_still_compares_the_objectives_of_adautomix():
+    plan = load_plan("quick", settings={"method": "mixup"})
+    assert {t.parameters["method"] for t in plan.tasks.values() if t.step == "objectives"} == {"adautomix"}
+
+
 def test_quick_runs_every_evaluator_on_one_seed_of_every_method_and_on_a_transformer():
     plan = load_plan("quick")
     used = {

@@ -8,7 +8,6 @@ happen, or a method that only looks would train another student than one that do
 """
 
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +38,8 @@ def spectral_residual(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
 def _spectral_residual(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
     height, width = x.shape[-2:]
     weights = LUMA if x.shape[1] == 3 else [1 / x.shape[1]] * x.shape[1]
-    grey = torch.einsum("bchw,c->bhw", x, _constant(tuple(weights), x.device))
+    # Numbers, not a tensor of them: to copy one to a GPU would wait for it.
+    grey = sum(channel * weight for channel, weight in zip(x.unbind(1), weights, strict=True))
     if max(height, width) > LARGEST:
         ratio = LARGEST / max(height, width)
         small = (max(1, round(height * ratio)), max(1, round(width * ratio)))
@@ -52,12 +52,6 @@ def _spectral_residual(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
     if salient.shape[-2:] != (height, width):
         salient = F.interpolate(salient[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0]
     return salient
-
-
-@lru_cache(maxsize=32)
-def _constant(numbers: tuple[float, ...], device: torch.device) -> Tensor:
-    """Return numbers on a device; to copy them there for every batch would wait for a GPU."""
-    return torch.tensor(numbers, device=device)
 
 
 def most_salient(saliency: Float[Tensor, "B H W"]) -> Int[Tensor, "B 2"]:
@@ -85,8 +79,8 @@ def _taper(maps: Float[Tensor, "B H W"]) -> Float[Tensor, "B H W"]:
 def _blur(maps: Float[Tensor, "B H W"]) -> Float[Tensor, "B H W"]:
     """Return the maps after a Gaussian filter, borders repeated."""
     half = BLUR_SIDE // 2
-    weights = [math.exp(-((i - half) ** 2) / (2 * BLUR_SIGMA**2)) for i in range(BLUR_SIDE)]
-    kernel = _constant(tuple(weights), maps.device) / sum(weights)
+    kernel = torch.exp(-(torch.arange(-half, half + 1, device=maps.device).square() / (2 * BLUR_SIGMA**2)))
+    kernel = kernel / kernel.sum()
     padded = F.pad(maps[:, None], (half, half, half, half), mode="replicate")
     return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))[:, 0]
 

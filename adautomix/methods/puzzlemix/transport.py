@@ -9,16 +9,13 @@ it. In the released code those places come out black behind the mask; here whoev
 result is a permutation, and the rounds go on to the end instead of stopping after as many as the grid has rows.
 """
 
-import functools
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-@functools.lru_cache(maxsize=32)
 def distances(side: int, device: torch.device) -> Float[Tensor, "P P"]:
-    """Return squared distances between the P = side^2 blocks of a grid, in units of its side less one; made once."""
+    """Return squared distances between the P = side^2 blocks of a grid, in units of its side less one."""
     place = torch.arange(side**2, device=device)
     row, col = place // side, place % side
     squared = (row[:, None] - row).square() + (col[:, None] - col).square()
