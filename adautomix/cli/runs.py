@@ -145,14 +145,19 @@ def predict(args: Predict) -> int:
     from adautomix.evaluate.new_images import classify
     from adautomix.utils.files import write_atomic
 
-    told = classify(args.run, args.files, role=args.role, top=args.top, device=args.device)
-    if args.csv is not None:
+    left_out: list[UserError] = []
+    options = {"role": args.role, "top": args.top, "device": args.device}
+    told = classify(args.run, args.files, **options, unreadable=left_out.append)
+    if args.csv is not None and len(told):
         write_atomic(Path(args.csv), lambda path: told.to_csv(path, index=False))
         print(f"{told['file'].nunique()} images: {args.csv}")
+    elif args.csv is None:
+        for file, rows in told.groupby("file", sort=False):
+            print(f"{file}: " + ", ".join(f"{row[2]} {100 * row[3]:.1f} %" for row in rows.itertuples(index=False)))
+    if not left_out:
         return 0
-    for file, rows in told.groupby("file", sort=False):
-        print(f"{file}: " + ", ".join(f"{row[2]} {100 * row[3]:.1f} %" for row in rows.itertuples(index=False)))
-    return 0
+    print("\n".join(["left out:", *map(str, left_out)]), file=sys.stderr)
+    return FAILED
 
 
 def _evaluated(run: "Run", args: Evaluate) -> bool:

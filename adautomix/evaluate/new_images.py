@@ -4,11 +4,12 @@ Files are read as the evaluators read test images. A temperature that was chosen
 `fit_temperature`) makes it as sure as it should be; without one a network is as sure as it was trained to be.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from adautomix.data.class_folders import files_below, suffix
 from adautomix.data.images import EXTENSIONS, read_for_test
@@ -22,20 +23,22 @@ from adautomix.utils.seeding import choose_device
 @torch.no_grad()
 def classify(
     run: Run | str | Path,
-    files: Iterable[str | Path],
+    files: str | Path | Iterable[str | Path],
     *,
     role: str | None = None,
     top: int = 3,
     device: str = "auto",
+    unreadable: Callable[[UserError], None] | None = None,
 ) -> pd.DataFrame:
     """Return the most probable classes of image files, one row per file and class, the first ones first.
 
     Args:
         run: a finished Run, or its folder, which may have been copied from elsewhere.
-        files: image files, or folders, of which all images are taken, those in folders below too; not
-            what is hidden or a system's ("._a.jpg", ".ipynb_checkpoints").
+        files: an image file or a folder, or several; of a folder all images are taken, those in folders below
+            too; not what is hidden or a system's ("._a.jpg", ".ipynb_checkpoints").
         role: student or teacher; default: the student, of a Run that is published without one the teacher.
         top: classes a file.
+        unreadable: called with the error of a file that cannot be read, which is then left out; None raises it.
     Returns: columns file, rank (1 is the most probable), class, probability (0 to 1).
     Raises: UserError for no image, a file that cannot be read, or a Run that is not trained to its end.
     """
@@ -50,18 +53,31 @@ def classify(
     temperature = 1.0 if chosen is None else chosen["value"]["temperature"]
     rows = []
     for part in (paths[start : start + BATCH] for start in range(0, len(paths), BATCH)):
-        x = torch.stack([read_for_test(path, side) for path in part]).to(where).float() / 255
+        read = {path: image for path in part if (image := _read(path, side, unreadable)) is not None}
+        if not read:
+            continue
+        x = torch.stack(list(read.values())).to(where).float() / 255
         best = (logits_of(network, x).float() / temperature).softmax(dim=1).cpu().topk(min(top, len(classes)))
-        for path, values, ids in zip(part, best.values.tolist(), best.indices.tolist(), strict=True):
+        for path, values, ids in zip(read, best.values.tolist(), best.indices.tolist(), strict=True):
             named = zip(values, ids, strict=True)
             rows += [(str(path), rank, classes[k], value) for rank, (value, k) in enumerate(named, 1)]
     return pd.DataFrame(rows, columns=["file", "rank", "class", "probability"])
 
 
-def _images(files: Iterable[str | Path]) -> Iterator[Path]:
+def _read(path: Path, side: int, unreadable: Callable[[UserError], None] | None) -> Tensor | None:
+    try:
+        return read_for_test(path, side)
+    except UserError as error:
+        if unreadable is None:
+            raise
+        unreadable(error)
+        return None
+
+
+def _images(files: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     """Yield image files, and those below folders; raises UserError for a path that is neither, and for none at all."""
     count = 0
-    for path in map(Path, files):
+    for path in map(Path, [files] if isinstance(files, str | Path) else files):
         if not path.exists():
             raise UserError(f"there is no file or folder {path}")
         below = sorted(Path(*p) for p in files_below(path) if suffix(p[1]) in EXTENSIONS) if path.is_dir() else [path]

@@ -20,7 +20,7 @@ from adautomix.methods.learned import (
     teacher_pass,
 )
 from adautomix.methods.ops.losses import cosine_agreement, soft_cross_entropy
-from adautomix.methods.ops.mixing import blend, draw_index, sample_lam
+from adautomix.methods.ops.mixing import blend, draw_index, require_batch, sample_lam
 from adautomix.models.generator import MixBlock
 from adautomix.utils.errors import UserError
 
@@ -120,6 +120,7 @@ class AdAutoMix(GeneratorMethod):
 
     def step(self, x: Tensor, y: Tensor, ctx: Context, draws: GeneratorDraws | None = None) -> StepOutput:
         """Return the student's and the generator's loss; `mixed` holds the generator's mix, then the student's."""
+        require_batch(x, y)
         draws = self.draw(len(x), ctx) if draws is None else draws
         targets = ctx.targets(y)
         adversarial = self.adversarial(ctx.step) if draws.adversarial is None else draws.adversarial

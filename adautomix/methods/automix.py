@@ -17,6 +17,7 @@ from adautomix.methods.learned import (
     teacher_pass,
 )
 from adautomix.methods.ops.losses import mask_penalty
+from adautomix.methods.ops.mixing import require_batch
 from adautomix.models.generator import AutoMixBlock
 from adautomix.utils.errors import UserError
 
@@ -54,6 +55,7 @@ class AutoMix(GeneratorMethod):
 
     def step(self, x: Tensor, y: Tensor, ctx: Context, draws: GeneratorDraws | None = None) -> StepOutput:
         """Return the student's and the generator's loss; `mixed` holds the generator's mix, then the student's."""
+        require_batch(x, y)
         draws = self.draw(len(x), ctx) if draws is None else draws
         targets = ctx.targets(y)
 

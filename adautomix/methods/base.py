@@ -8,18 +8,18 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from adautomix.methods.context import Context
 from adautomix.methods.ops.losses import soft_cross_entropy
-from adautomix.methods.ops.mixing import Mixed
+from adautomix.methods.ops.mixing import Mixed, require_batch
 from adautomix.models.modes import require_classifier, unwrapped
 from adautomix.utils.errors import UserError, unknown
-from adautomix.utils.typecheck import coerce, matches_hint
+from adautomix.utils.typecheck import coerce, hint_text, matches_hint
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,19 @@ class MixMethod:
         """Return every option, the given ones checked and the others at their default."""
         parameters = inspect.signature(cls).parameters.values()
         defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        hints = {key: type(default) for key, default in defaults.items()}
+        if None in defaults.values():  # says nothing of what else it may be
+            hints |= {key: hint for key, hint in get_type_hints(cls.__init__).items() if defaults.get(key, 0) is None}
         name = cls.__name__.lower()
         for key, value in options.items():
             if key not in defaults:
                 raise unknown(f"option of {name}", key, defaults)
-            if not matches_hint(value, type(defaults[key])):
-                raise UserError(f"{key} of {name} must be like its default {defaults[key]!r}, got {value!r}")
+            if not matches_hint(value, hints[key]):
+                like = f"like its default {defaults[key]!r}" if defaults[key] is not None else hint_text(hints[key])
+                raise UserError(f"{key} of {name} must be {like}, got {value!r}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise UserError(f"{key} of {name} must be a finite number, got {value!r}")
-        return defaults | {key: coerce(value, type(defaults[key])) for key, value in options.items()}
+        return defaults | {key: coerce(value, hints[key]) for key, value in options.items()}
 
     def trainable_modules(self) -> dict[str, nn.Module]:
         """Return the modules that the method trains beside the student, by name."""
@@ -140,7 +144,7 @@ class MixMethod:
     def step(
         self,
         x: Float[Tensor, "B C H W"],
-        y: Int[Tensor, " B"],
+        y: Shaped[Tensor, " _"],
         ctx: Context,
         draws: Draws | None = None,
     ) -> StepOutput:
@@ -150,7 +154,9 @@ class MixMethod:
             x: images in [0,1] on the student's device.
             y: class ids.
             draws: randomness of an earlier step to replay; drawn from `ctx.rng` if not given.
+        Raises: UserError for images or labels that are no batch, and labels out of range (on the CPU).
         """
+        require_batch(x, y)
         self.check_context(ctx)
         draws = self.draw(len(x), ctx) if draws is None else draws
         mixed = self.mix(x, y, ctx, draws)

@@ -14,7 +14,7 @@ from adautomix.config import EmaConfig
 from adautomix.methods import METHODS
 from adautomix.methods.base import MixMethod
 from adautomix.methods.context import Context
-from adautomix.methods.ops.mixing import require_float
+from adautomix.methods.ops.mixing import require_batch
 from adautomix.utils.errors import UserError
 
 
@@ -56,7 +56,7 @@ class BatchMixer:
 
         Raises: UserError for images of whole numbers, or targets that are no class ids.
         """
-        require_float(x)
+        require_batch(x, target)
         method = self.method if self.mixup_enabled else MixMethod()
         mixed = method.mix(x, target, self.context, method.draw(len(x), self.context))
         return mixed.x, mixed.y

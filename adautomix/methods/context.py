@@ -81,7 +81,8 @@ class Context:
     def targets(self, y: Shaped[Tensor, "..."]) -> Float[Tensor, "_ K"]:
         """Return class ids as one-hot targets, smoothed: the one place where ids become targets.
 
-        Raises: UserError for labels that are no class ids [B].
+        Raises: UserError for labels that are no class ids [B]; on a GPU, which is not waited for, those out of range
+            end in torch's own error.
         """
         if y.ndim != 1 or y.is_floating_point() or y.dtype == torch.bool:
             raise UserError(
@@ -89,7 +90,13 @@ class Context:
             )
         rest = self.label_smoothing / self.num_classes
         targets = torch.full((len(y), self.num_classes), rest, device=y.device)
-        return targets.scatter_(1, y.long()[:, None], 1 - self.label_smoothing + rest)
+        try:
+            return targets.scatter_(1, y.long()[:, None], 1 - self.label_smoothing + rest)
+        except (RuntimeError, IndexError) as error:
+            low, high = int(y.min()), int(y.max())
+            if low >= 0 and high < self.num_classes:
+                raise
+            raise UserError(f"labels must be 0 to {self.num_classes - 1}, got {low} to {high}") from error
 
     def after_step(self) -> None:
         """Move the teacher after the optimiser's step, and count the step; once a step of the optimiser."""

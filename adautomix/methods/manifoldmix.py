@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from adautomix.methods.base import Draws, MixMethod, StepOutput, check_alpha
 from adautomix.methods.context import Context
 from adautomix.methods.ops.losses import soft_cross_entropy
-from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_lam, sample_lam
+from adautomix.methods.ops.mixing import Mixed, draw_index, mixed_from_lam, require_batch, sample_lam
 from adautomix.models.modes import eval_mode, unwrapped
 from adautomix.utils.errors import UserError
 
@@ -83,6 +83,7 @@ class ManifoldMix(MixMethod):
 
     def step(self, x: Tensor, y: Tensor, ctx: Context, draws: ManifoldMixDraws | None = None) -> StepOutput:
         """Return the loss of one batch, mixed at the layer drawn."""
+        require_batch(x, y)
         self.check_context(ctx)
         draws = self.draw(len(x), ctx) if draws is None else draws
         mixed = self.mix(x, y, ctx, draws)

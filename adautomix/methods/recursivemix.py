@@ -23,7 +23,7 @@ from adautomix.methods.base import Draws, MixMethod, StepOutput
 from adautomix.methods.context import Context
 from adautomix.methods.cutmix import box_mask
 from adautomix.methods.ops.losses import soft_cross_entropy
-from adautomix.methods.ops.mixing import Mixed, Outside
+from adautomix.methods.ops.mixing import Mixed, Outside, require_batch
 from adautomix.methods.resizemix import resample
 from adautomix.models.ema import batch_norms
 from adautomix.models.maps import Layout
@@ -141,6 +141,7 @@ class RecursiveMix(MixMethod):
 
     def step(self, x: Tensor, y: Tensor, ctx: Context, draws: RecursiveMixDraws | None = None) -> StepOutput:
         """Return the losses of one batch; `state` is the batch as mixed now."""
+        require_batch(x, y)
         self.check_context(ctx)
         draws = self.draw(len(x), ctx) if draws is None else draws
         mixed = self.mix(x, y, ctx, draws)

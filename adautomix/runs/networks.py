@@ -1,5 +1,6 @@
 """The networks of a Run: made new from its config, or as training left them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,18 @@ from adautomix.utils.errors import UserError
 
 
 def build_classifier(
-    config: TrainConfig, dataset: dict[str, Any], *, pretrained: bool = False, sync_bn: bool = False
+    config: TrainConfig,
+    dataset: dict[str, Any],
+    *,
+    heads: Sequence[str] = (),
+    pretrained: bool = False,
+    sync_bn: bool = False,
 ) -> Classifier:
     """Return a new Classifier for a config, with the heads its method needs, on the CPU.
 
     Args:
         dataset: `classes`, `size`, `mean` and `std`, as a Run records them.
+        heads: those of a checkpoint, whose method need not be there any more; by default those of the method.
         pretrained: load timm's weights; not wanted where a checkpoint follows.
         sync_bn: its BatchNorm layers look at the batches of all ranks; names and shapes of weights stay.
     """
@@ -36,7 +43,7 @@ def build_classifier(
         net,
         len(dataset["classes"]),
         tap=config.tap,
-        heads=METHODS[config.method].heads,
+        heads=tuple(heads) or METHODS[config.method].heads,
         mean=dataset["mean"],
         std=dataset["std"],
         image_size=size,
@@ -60,7 +67,9 @@ def load_classifier(
     if role not in run.roles:
         raise UserError(f"{run.path} is published without its {role}: it has the {' and '.join(run.roles)}")
     state = _state(run, unfinished)
-    model = build_classifier(run.config, _images(run)).to(device)
+    with checkpoint.whole(run.checkpoint):
+        heads = dict.fromkeys(name.split(".")[1] for name in state[role] if name.startswith("heads."))
+    model = build_classifier(run.config, _images(run), heads=tuple(heads)).to(device)
     with checkpoint.whole(run.checkpoint):
         model.load_state_dict(state[role])
     return model.eval().requires_grad_(False)

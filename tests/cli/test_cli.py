@@ -107,6 +107,15 @@ def test_predict_prints_or_writes_what_a_run_takes_images_for(tmp_path, capsys):
     rows = (tmp_path / "told.csv").read_text().splitlines()
     assert rows[0] == "file,rank,class,probability"
     assert len(rows) == 4
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert call("predict", str(run.path), str(tmp_path / "red.png"), str(tmp_path / "broken.png")) == 1
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1].startswith(f"{tmp_path / 'red.png'}: ")
+    assert "left out:" in told.err
+    assert "broken.png" in told.err
+    assert call("predict", str(run.path), str(tmp_path / "broken.png"), "--csv", str(tmp_path / "none.csv")) == 1
+    assert not (tmp_path / "none.csv").exists()
+    capsys.readouterr()
     assert call("predict", str(run.path), str(tmp_path / "blue.png")) == 2
     assert "there is no file or folder" in capsys.readouterr().err
 

@@ -71,6 +71,27 @@ def test_what_is_no_image_is_told(run, files, given, message):
         classify(run, [files / name for name in given])
 
 
+def test_one_file_needs_no_list_and_one_that_cannot_be_read_need_not_lose_the_others(run, files):
+    (files / "broken.png").write_bytes(b"no picture")
+    assert classify(run, str(files / "b.png"), top=1)["file"].tolist() == [str(files / "b.png")]
+    with pytest.raises(UserError, match=r"broken\.png"):
+        classify(run, files)
+    told = []
+    assert classify(run, files, top=1, unreadable=told.append)["rank"].tolist() == [1, 1, 1]
+    assert len(told) == 1
+    assert "broken.png" in str(told[0])
+    assert classify(run, files / "broken.png", unreadable=told.append).empty
+
+
+def test_the_package_of_a_method_is_not_needed_to_look_at_what_it_trained(run, files):
+    copied = shutil.copytree(run.path, files / "copied")
+    config = (copied / "config.json").read_text()
+    (copied / "config.json").write_text(config.replace('"method": "adautomix"', '"method": "somebodys"'))
+    for role in ("student", "teacher"):
+        assert load_classifier(copied, role).heads.keys() == load_classifier(run, role).heads.keys()
+    assert classify(copied, files / "b.png").equals(classify(run, files / "b.png"))
+
+
 def test_at_least_one_class_is_asked_for(run, files):
     with pytest.raises(UserError, match="top must be 1 or more"):
         classify(run, [files], top=0)

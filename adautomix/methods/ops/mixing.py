@@ -8,6 +8,7 @@ carry both, so nothing in this project ever passes `(y_a, y_b, lam)` around.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,6 +98,15 @@ def draw_index(batch_size: int, n_mix: int, rng: torch.Generator, *, keep_first:
     """
     rows = [torch.randperm(batch_size, generator=rng) for _ in range(n_mix - keep_first)]
     return torch.stack([torch.arange(batch_size), *rows] if keep_first else rows)
+
+
+def require_batch(x: Any, y: Any) -> None:
+    """Raise UserError unless these are tensors, of float images and as many labels; no number is looked at."""
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
+        raise UserError(f"images and labels must be tensors, got {type(x).__name__} and {type(y).__name__}")
+    require_float(x)
+    if len(x) != len(y):
+        raise UserError(f"there must be a label for every image, got {len(x)} images and {len(y)} labels")
 
 
 def require_float(x: Tensor) -> None:
