@@ -18,7 +18,7 @@ from adautomix.utils.lazy import LazyTable
 
 
 def test_the_page_has_a_snippet_in_every_section():
-    assert len(SNIPPETS) == 14
+    assert len(SNIPPETS) == 15
     assert all(len(snippets) == 1 for snippets in SNIPPETS.values())
     assert max(len(line) for line in PAGE.splitlines() if not line.startswith("|")) <= 125
 
@@ -193,11 +193,14 @@ def test_hugging_faces_trainer(tmp_path):
     assert moved(values["student"], before)
 
 
-def test_a_method_of_an_installed_package(tmp_path):
-    """As pip leaves it: the file, and its entry point in the package's metadata. It is trained, evaluated, tabled."""
+def test_a_method_and_a_data_set_of_an_installed_package(tmp_path):
+    """As pip leaves it: the files, and their entry points in the package's metadata. Trained, evaluated, tabled."""
     (toml,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     project = tomllib.loads(toml)
     (tmp_path / "my_mixing.py").write_text(SNIPPETS["A method of your own"][0])
+    (tmp_path / "my_data.py").write_text(SNIPPETS["A data set of your own"][0])
+    (point,) = re.findall(r'`(\w+) = "(my_data:\w+)"`', PAGE)
+    project["project"]["entry-points"]["adautomix.data"] = dict([point])
     held = tmp_path / "my_mixing-0.1.dist-info"
     held.mkdir()
     (held / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['project']['name']}\nVersion: 0.1\n")
@@ -221,6 +224,10 @@ def test_a_method_of_an_installed_package(tmp_path):
     run("evaluate", "runs", "--evaluators", "calibration")
     assert "mine" in run("table", "runs", "--evaluator", "calibration")
     assert "mine" in run("train", "--help")
+    few = ("--width", "4", "--epochs", "2", "--batch-size", "20", "--device", "cpu")
+    stripes = run("train", "--data", "stripes", "--method", "mixup", "--runs", "runs", *few)
+    assert float(re.search(r"student (\S+) %", stripes.splitlines()[-1])[1]) >= 50
+    assert "stripes" in run("table", "runs")
 
 
 def test_a_package_that_is_broken_or_takes_our_name_is_told(tmp_path, monkeypatch):

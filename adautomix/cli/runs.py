@@ -127,17 +127,23 @@ def evaluate(args: Evaluate) -> int:
 
 
 def finished(folders: Sequence[str]) -> "list[Run]":
-    """Return the finished runs below folders; raises UserError for a folder that is not there, or has none."""
+    """Return the finished runs below folders, and tell how many others there are.
+
+    Raises: UserError for a folder that is not there, or has none.
+    """
     from adautomix.runs.run import find_runs
 
-    runs = []
+    runs = {}
     for folder in folders:
         if not os.path.isdir(folder):
             raise UserError(f"there is no folder {folder}")
-        if not (found := find_runs(folder)):
+        found = find_runs(folder, unfinished=True)
+        if not any(run.done for run in found):
             raise UserError(f"there are no finished runs in {folder}")
-        runs += found
-    return list({run.path.resolve(): run for run in runs}.values())
+        runs |= {run.path.resolve(): run for run in found}
+    if left := sum(not run.done for run in runs.values()):
+        print(f"left out: {left} that {'is' if left == 1 else 'are'} not trained to the end", file=sys.stderr)
+    return [run for run in runs.values() if run.done]
 
 
 def predict(args: Predict) -> int:

@@ -104,7 +104,8 @@ def _warn_once(message: str) -> None:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "base": "Dataset describe read_split",
+        "base": "Dataset MemorySplit PathSplit describe read_split",
+        "fingerprints": "fingerprint fingerprint_files",
         "images": "read_for_test",
         "loader": "eval_loader train_loader",
         "photos": "whole_photos write_photo_folder",

@@ -17,7 +17,7 @@ def train_loader(
     dataset: Dataset,
     batch_size: int,
     *,
-    device: torch.device,
+    device: torch.device | str,
     seed: int,
     workers: int = 2,
     rand_augment: str | None = None,
@@ -38,6 +38,7 @@ def train_loader(
     """
     if not len(dataset.train):
         raise UserError(f"{dataset.label} holds no training images, only test images: it can be evaluated on")
+    device = torch.device(device)
     require_equal_parts(batch_size, len(dataset.train), share.count)
     if decode == "gpu" and device.type != "cuda":
         raise UserError(f"decode='gpu' needs a CUDA device, got {device}; use decode='cpu'")
@@ -63,7 +64,7 @@ def eval_loader(
     dataset: Dataset,
     batch_size: int | None = None,
     *,
-    device: torch.device,
+    device: torch.device | str,
     workers: int = 2,
     sample: int | None = None,
     cache: bool = True,
@@ -80,6 +81,7 @@ def eval_loader(
         share: one device's part of the images; the parts in their order are all of them, each once.
     Raises: UserError for fewer images than shares, or a split that the set does not have.
     """
+    device = torch.device(device)
     batch_size = batch_size or (1000 if dataset.size <= IN_MEMORY and device.type != "cpu" else 100)
     images = dataset.test if split == "test" else dataset.validation
     if images is None:

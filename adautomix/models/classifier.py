@@ -66,6 +66,8 @@ class Classifier(nn.Module):
         super().__init__()
         if isinstance(net, Classifier):
             raise UserError("the network is already a Classifier; give its .net instead")
+        if isinstance(heads, str):
+            raise UserError(f"heads must be several names, such as ({heads!r},), got the text {heads!r}")
         if len(mean) != len(std) or not mean or min(std) <= 0:
             raise UserError(f"mean and std need one number per channel each, std positive; got {mean} and {std}")
         if num_classes < 2:

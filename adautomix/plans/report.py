@@ -30,7 +30,7 @@ def state_of(task: Task) -> tuple[str, str]:
     if failed.get("key") == task.key:
         return "failed", (str(failed.get("reason", "")).splitlines() or [""])[0]
     if (task.folder / "DONE").exists():
-        return "stale", "its notebook, its parameters, its runs or what it needs changed since"
+        return "stale", "its notebook, its parameters, its runs, what it needs or the package's code changed since"
     return "waiting", ""
 
 

@@ -6,6 +6,7 @@ each is a row of its own, and `label` says what tells them apart.
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,17 +14,17 @@ import pandas as pd
 from adautomix.results.comparable import each_once, group_key, settings
 from adautomix.results.statistics import seed_sd
 from adautomix.runs.identity import flat
-from adautomix.runs.run import ROLES, Run
+from adautomix.runs.run import ROLES, Run, find_runs
 from adautomix.utils.errors import UserError, first_five, unknown
 
 ALWAYS = ("data", "method", "backbone", "epochs")
 """Columns every table has; further settings appear where groups differ in them."""
 
 
-def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1") -> pd.DataFrame:
+def table(runs: Iterable[Run] | str | Path, evaluator: str = "accuracy", value: str = "top1") -> pd.DataFrame:
     """Return mean, standard deviation (ddof=1), number of seeds and the `values` of all, one row per group and role.
 
-    With fewer than three seeds there is no standard deviation (nan).
+    Of runs, or of all finished ones below a folder. With fewer than three seeds there is no standard deviation (nan).
 
     The columns name data set, method, backbone and epochs, every other setting in which the groups differ, and a
     `label` that is unique among the groups of a data set. Results of one group that were measured differently, on
@@ -32,7 +33,7 @@ def table(runs: Iterable[Run], evaluator: str = "accuracy", value: str = "top1")
 
     Raises: UserError if the evaluator does not give that value, or it is no number.
     """
-    found = measured(runs, evaluator)
+    found = measured(find_runs(runs) if isinstance(runs, str | Path) else runs, evaluator)
     keys = _keys(run for run, *_ in found)
     ways = _ways(((keys[run.id], role), result) for run, role, result in found)
     rows = []

@@ -10,14 +10,10 @@
 Reading a Run needs no torch. Everything is written to a temporary name and renamed.
 """
 
-import os
 import re
-import shutil
-import socket
-from collections.abc import Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,15 +21,15 @@ from typing import Any
 import pandas as pd
 
 from adautomix.config import TrainConfig, from_dict
-from adautomix.runs.environment import environment
+from adautomix.runs.environment import environment, now
 from adautomix.runs.identity import NUMERICS_VERSION, run_hash
+from adautomix.runs.lock import LOCK_SECONDS, held
 from adautomix.runs.records import checked, checked_metrics, is_record, read_history
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.files import read_json, write_atomic, write_json
 
 ROLES = ("student", "teacher")
 """The two networks of every run: what was trained, and its moving average."""
-LOCK_SECONDS = 60
 
 
 class Run:
@@ -100,7 +96,7 @@ class Run:
 
     def write_metrics(self, evaluator: str, role: str, result: dict[str, Any]) -> None:
         """Store one evaluator's result (value, settings, n_images, protocol) with the time."""
-        write_json(self.path / "metrics" / f"{evaluator}.{role}.json", result | {"written": _now()})
+        write_json(self.path / "metrics" / f"{evaluator}.{role}.json", result | {"written": now()})
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """Write history.csv whole."""
@@ -108,11 +104,11 @@ class Run:
 
     def finish(self) -> None:
         """Mark training as finished."""
-        write_json(self.path / "DONE", {"finished": _now()})
+        write_json(self.path / "DONE", {"finished": now()})
 
     def add_session(self, session: dict[str, Any]) -> None:
         """Record who trained this run from which epoch on: device, threads, versions, commit."""
-        sessions = [*self.info.get("sessions", []), {"started": _now()} | session | environment()]
+        sessions = [*self.info.get("sessions", []), {"started": now()} | session | environment()]
         write_json(self.path / "config.json", self.info | {"sessions": sessions})
         self.forget()
 
@@ -125,45 +121,9 @@ class Run:
         """Forget what was read of config.json: this or another process has written it anew."""
         self.__dict__.pop("info", None)
 
-    @contextmanager
-    def lock(self, seconds: float = LOCK_SECONDS):
-        """Hold the run for one process; the lock dies with it. An error before there is a config leaves no folder.
-
-        Raises: UserError, with the process's number, if another one still holds it after `seconds`.
-        """
-        from filelock import FileLock, Timeout
-
-        lock, holder = FileLock(self.path / ".lock", timeout=seconds), self.path / ".holder.json"
-        try:
-            new = self._take(lock)
-        except Timeout as error:
-            who = ""
-            with suppress(OSError, UserError, KeyError):
-                who = " (process {pid} on {host}, since {since})".format(**read_json(holder))
-            raise UserError(f"another process is training {self.path}{who}; wait for it or stop it") from error
-        try:
-            with suppress(OSError):  # it is for others to read, and a run that is done needs no room
-                write_json(holder, {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()})
-            yield
-        except BaseException:
-            if new and not (self.path / "config.json").exists():
-                shutil.rmtree(self.path, ignore_errors=True)
-            raise
-        finally:
-            with suppress(OSError):
-                holder.unlink(missing_ok=True)
-            lock.release()
-
-    def _take(self, lock: Any) -> bool:
-        """Take the lock, a FileLock in the folder, and return whether the folder was made for it."""
-        while True:
-            new = not self.path.exists()
-            self.path.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire()
-            except FileNotFoundError:  # who had it failed, and took the folder away
-                continue
-            return new
+    def lock(self, seconds: float = LOCK_SECONDS, log: Callable[[str], None] | None = None):
+        """Hold the run for one process, as a context; arguments and errors as for `runs.lock.held`."""
+        return held(self.path, seconds, log)
 
     @contextmanager
     def measuring(self, evaluator: str, role: str):
@@ -233,7 +193,3 @@ def _written(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _written(one) for name, one in value.items()}
     return [_written(one) for one in value] if isinstance(value, (list, tuple)) else value
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

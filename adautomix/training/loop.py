@@ -56,6 +56,8 @@ def train(
     Raises: UserError for a config, data set or device that cannot be used; FloatingPointError for a loss that is not
         finite; RankError for a rank that was killed or failed: with several devices all of them end together.
     """
+    if not isinstance(config, TrainConfig):
+        raise UserError(f"train takes a TrainConfig, such as TrainConfig(method='mixup'), got {type(config).__name__}")
     config = replace(config, options=resolve_options(config.method, config.options))
     if devices < 1 or max_restarts < 0:
         raise UserError(f"devices must be 1 or more, max_restarts 0 or more; got {devices} and {max_restarts}")
@@ -93,7 +95,7 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, watch: Watch) 
     if (first := ranks.told((run.id, device.type))) != (run.id, device.type):
         own = f"{run.id} on {device.type}"
         raise UserError(f"rank 0 trains {first[0]} on {first[1]}, this one {own}: settings, images or machines differ")
-    with run.lock() if ranks.first else nullcontext():
+    with run.lock(log=log) if ranks.first else nullcontext():
         if ranks.first:
             task.note(run.path)
         if ranks.told(run.done):

@@ -50,12 +50,19 @@ def _count(number: int, what: str) -> str:
 def note_unfinished(run: Run, log: Callable[[str], None]) -> None:
     """Say so if there is a run that was cut off and differs in settings alone: it does not go on, this one begins anew.
 
-    Of several the one that differs least. Data, method, network and seed are the same: they are in the name.
+    Of several the one that differs least; and one that is done, if this one is longer or shorter and else the same.
+    Data, method, network and seed are the same: they are in the name.
     """
     near, own = {}, hashed(run)
     for path in run.path.parent.glob(f"{run.id.rpartition('-')[0]}-*/config.json"):
         other = Run(path.parent)
-        if other.done or other.id == run.id:
+        if other.id == run.id:
+            continue
+        if other.done:
+            theirs = hashed(other)
+            if {k for k in own if theirs.get(k, own[k]) != own[k]} == {"epochs"}:
+                length = f"{theirs['epochs']} epochs, here {own['epochs']}"
+                log(f"{other.id} is the same but for its length ({length}): another schedule, so this one begins anew")
             continue
         # One that is being trained, or damaged, is passed over.
         with suppress(UserError, OSError), other.lock(seconds=0):
@@ -88,8 +95,14 @@ def device_name(device: torch.device) -> str:
 def epoch_line(row: dict[str, float], epochs: int) -> str:
     """Return one epoch's log line."""
     losses = "  ".join(f"{k.removeprefix('loss_')} {v:.3f}" for k, v in row.items() if k.startswith("loss_"))
-    top1 = "".join(f"{k} {row[f'{k}_top1']:.2f} %  " for k in ROLES if not math.isnan(row[f"{k}_top1"]))
+    top1 = "".join(f"{k} {_top1(row, k)}  " for k in ROLES if not math.isnan(row[f"{k}_top1"]))
     return f"epoch {row['epoch']:>3}/{epochs}  {losses}  {top1}lr {row['lr']:.4g}  {rate_text(row['images_per_s'])}"
+
+
+def _top1(row: dict[str, float], role: str) -> str:
+    """Return a network's accuracy on test images, and on held-out ones if there are any: it is these to choose by."""
+    held_out = row.get(f"{role}_val_top1", math.nan)
+    return f"{row[f'{role}_top1']:.2f} %" + ("" if math.isnan(held_out) else f" (validation {held_out:.2f} %)")
 
 
 class Means:
