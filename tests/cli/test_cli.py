@@ -2,6 +2,7 @@
 
 import io
 import shlex
+import shutil
 
 import pandas as pd
 import pytest
@@ -143,6 +144,11 @@ def test_evaluate_takes_several_folders(tmp_path, capsys):
     capsys.readouterr()
     assert call("evaluate", *folders, "--evaluators", "calibration") == 0
     assert capsys.readouterr().out.count("calibration of the student") == 2
+    (run,) = find_runs(folders[0])
+    cut = shutil.copytree(run.path, run.path.with_name("cut"))
+    (cut / "DONE").unlink()
+    assert call("table", *folders) == 0
+    assert capsys.readouterr().err == "left out: 1 that is not trained to the end\n"
     assert call("evaluate", folders[0], str(tmp_path / "c")) == 2
     assert "there is no folder" in capsys.readouterr().err
 

@@ -18,6 +18,7 @@ def test_table_gives_mean_sd_and_n_over_seeds(tmp_path):
     for seed, top1 in enumerate((50.0, 54.0, 55.0)):
         make_run(tmp_path, top1, method="mixup", seed=seed)
     stats = table(find_runs(tmp_path)).set_index("role")
+    assert table(str(tmp_path)).set_index("role").equals(stats)
     assert stats.loc["student", "mean"] == pytest.approx(53.0)
     assert stats.loc["student", "sd"] == pytest.approx(7**0.5)  # ddof 1: (9 + 1 + 4) / 2
     assert stats.loc["teacher", "mean"] == pytest.approx(54.0)

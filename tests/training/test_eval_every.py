@@ -9,6 +9,7 @@ from adautomix.config import OptimConfig, TrainConfig
 from adautomix.figures import learning_curves, run_curves
 from adautomix.results import histories, scores
 from adautomix.training.loop import train
+from adautomix.training.telling import epoch_line
 from adautomix.utils.errors import UserError
 
 MEASURED = [f"{role}_{name}" for role in ("student", "teacher") for name in ("top1", "loss")]
@@ -48,6 +49,15 @@ def test_the_epoch_line_says_no_accuracy_where_there_is_none(tmp_path):
     lines = []
     train(tiny_config(epochs=12, eval_every=5), tmp_path, log=lines.append)
     assert ["student" in line for line in lines[1:]] == [False, False, False, False, True, False] + 6 * [True]
+
+
+def test_the_epoch_line_tells_accuracies_on_held_out_images_if_there_are_any():
+    row = {"epoch": 1, "lr": 0.1, "images_per_s": 10.0, "loss_ce": 2.0, "student_top1": 50.0, "teacher_top1": 51.0}
+    assert "student 50.00 %  teacher 51.00 %  " in epoch_line(row, 2)
+    held_out = {"student_val_top1": 48.0, "teacher_val_top1": 49.0}
+    assert "student 50.00 % (validation 48.00 %)  teacher 51.00 % (validation 49.00 %)  " in epoch_line(
+        row | held_out, 2
+    )
 
 
 def test_of_a_long_run_the_last_ten_epochs_are_measured():

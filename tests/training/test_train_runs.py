@@ -1,5 +1,6 @@
 """The Run that training leaves: which config is it, what can be loaded from it, and is it trained only once?"""
 
+import os
 from unittest.mock import Mock
 
 import pytest
@@ -59,6 +60,33 @@ def test_a_run_that_was_cut_off_and_differs_in_a_setting_is_told(tmp_path):
         assert told(label_smoothing=0.1) == []
     (cut.path / "config.json").write_text("{")
     assert told(label_smoothing=0.2) == []
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_longer_training_of_what_is_done_says_that_it_begins_anew(tmp_path):
+    def told(**changed):
+        lines = []
+        train(tiny_config(**changed), tmp_path, log=lines.append)
+        return [line for line in lines if "another schedule" in line]
+
+    done = train(tiny_config(epochs=1), tmp_path, log=str)
+    length = "1 epochs, here 2): another schedule, so this one begins anew"
+    assert told(epochs=2) == [f"{done.id} is the same but for its length ({length}"]
+    assert told(epochs=2, label_smoothing=0.1) == []
+
+
+def test_who_waits_for_a_run_says_for_whom(tmp_path):
+    run, told = Run(tmp_path / "run"), []
+    with run.lock(), pytest.raises(UserError, match="wait for it or stop it"), Run(run.path).lock(1.2, told.append):
+        pytest.fail("the lock was given twice")
+    assert len(told) == 1
+    assert f"another process is training {run.path} (process {os.getpid()} on " in told[0]
+    assert told[0].endswith("; waiting up to 1.2 s for it")
+
+
+def test_a_config_is_no_dictionary(tmp_path):
+    with pytest.raises(UserError, match=r"train takes a TrainConfig, .* got dict"):
+        train({"data": "digits"}, tmp_path)
 
 
 @pytest.mark.usefixtures("tiny")
