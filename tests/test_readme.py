@@ -1,6 +1,7 @@
 """README and CONTRIBUTING: what they name is there, and what they show runs."""
 
 import re
+from textwrap import dedent
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torchvision.models import resnet18
 from adautomix import METHODS
 from adautomix.data import DATASETS
 from adautomix.plans.headers import contents
+from adautomix.plans.tasks import load_plan
 from adautomix.recipes import RECIPES
 
 README = (ROOT / "README.md").read_text()
@@ -45,6 +47,14 @@ def test_the_readmes_list_of_notebooks_has_each_with_its_question():
     rows = re.findall(r"^\| \[(\w+)\]\(notebooks/\1\.ipynb\) \| (.+) \|$", README, re.MULTILINE)
     table = contents(ROOT / "notebooks")
     assert rows == list(zip(table["notebook"], table["question"], strict=True))
+
+
+def test_the_plan_in_the_readme_is_one(tmp_path):
+    (block,) = re.findall(r"\n\n((?:    .*\n)*    steps:\n(?:    .*\n)*)", README)
+    (tmp_path / "my_plan.yaml").write_text(dedent(block))
+    plan = load_plan(tmp_path / "my_plan.yaml")
+    assert len(plan.tasks) == 7
+    assert len(plan.tasks["evaluate"].needs) == 6
 
 
 def test_the_readmes_list_of_data_sets_has_each():
