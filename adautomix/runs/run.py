@@ -167,8 +167,8 @@ def find_runs(root: str | Path, /, *, unfinished: bool = False, **where: Any) ->
     Args:
         root: any folder above runs, e.g. outputs/quick.
         unfinished: also return runs whose training has not finished.
-        where: config fields and the value wanted, or a list of values; None asks for nothing. A run that is older
-            than a field has its default.
+        where: config fields and the value wanted, or a list of values; None asks for nothing. Of options and optim
+            what is named counts: options={"alpha": 0.5}. A run that is older than a field has its default.
     Raises: UserError for an unknown field.
     """
     fields = TrainConfig.__dataclass_fields__
@@ -183,7 +183,14 @@ def find_runs(root: str | Path, /, *, unfinished: bool = False, **where: Any) ->
 def _matches(config: dict[str, Any], where: dict[str, Any]) -> bool:
     asked = {key: _written(wanted) for key, wanted in where.items() if wanted is not None}
     values = {key: config[key] if key in config else _written(getattr(TrainConfig(), key)) for key in asked}
-    return all(values[k] in v if isinstance(v, list) else values[k] == v for k, v in asked.items())
+    return all(any(_fits(values[k], one) for one in (v if isinstance(v, list) else [v])) for k, v in asked.items())
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Return whether a value is as wanted; of settings by name only those count that are named."""
+    if isinstance(value, dict) and isinstance(wanted, dict):
+        return all(name in value and _fits(value[name], one) for name, one in wanted.items())
+    return value == wanted
 
 
 def _written(value: Any) -> Any:

@@ -100,6 +100,11 @@ def test_runs_are_found_by_nested_settings(tmp_path):
     assert [found.id for found in find_runs(tmp_path, optim=run.config.optim)] == [run.id]
     assert len(find_runs(tmp_path, ema=run.config.ema)) == 2
     assert len(find_runs(tmp_path, ema=[run.config.ema])) == 2
+    assert [found.id for found in find_runs(tmp_path, optim={"student": {"lr": [0.2]}})] == []
+    assert [found.id for found in find_runs(tmp_path, optim={"student": {"lr": 0.2}})] == [run.id]
+    assert find_runs(tmp_path, options={"alpha": 0.5}) == []
+    half = make_run(tmp_path, 50.0, method="mixup", options={"alpha": 0.5, "per_sample": False})
+    assert [found.id for found in find_runs(tmp_path, options={"alpha": 0.5})] == [half.id]
 
 
 def test_a_config_of_another_program_that_is_no_mapping_is_passed_by(tmp_path):
