@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +40,11 @@ class Site:
     warnings: Path | None = None
 
 
-def build(plan: Plan) -> Site:
+def build(plan: Plan, *, log: Callable[[str], None] = print) -> Site:
     """Return the plan's site, built unless it is there already and nothing has changed since.
 
+    Args:
+        log: told before Sphinx begins, which takes a minute or more.
     Raises: UserError if nothing of the plan was run yet, a package of the extra `book` is missing, another process
         builds it, or Sphinx failed; the site as it was stays.
     """
@@ -64,6 +67,7 @@ def build(plan: Plan) -> Site:
         with FileLock(cache / ".lock", timeout=0):
             if (site / BUILT).exists() and (site / BUILT).read_text() == digest:
                 return Site(site / "index.html", built=False)
+            log(f"building the site: {len(sources) - len(figures)} pages, a minute or two on a slow machine")
             _write(sources, cache / "source")
             log = _sphinx(cache, cache / "html")
             (cache / "html" / BUILT).write_text(digest)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from adautomix.methods import METHODS
-from adautomix.results import gains, gains_by_seed, log_scores, main_regime
+from adautomix.results import REGIME, gains, gains_by_seed, log_scores, main_regime, one_precision
 from adautomix.results.statistics import FEWEST_SEEDS
 from adautomix.utils.paths import shipped
 
@@ -29,7 +29,8 @@ def study_table() -> str:
     path = shipped(STUDY / "scores.csv")
     if not path.exists():
         return ""
-    values = main_regime(pd.read_csv(path))
+    whole = pd.read_csv(path)
+    values = main_regime(whole)
     median = values[values["rule"] == "median"]
     wide = median.pivot_table(index="method", columns="role", values="top1").round(1)
     each = gains_by_seed(values).sort_values("seed").groupby("method")["difference"]
@@ -45,7 +46,20 @@ def study_table() -> str:
     told += (
         f" over no mixing with the same seed. Compare methods within a seed; an interval needs {FEWEST_SEEDS} of them."
     )
-    return f"{told}\n\n<div class='results'>\n{rows.to_html(index=False, border=0)}\n</div>"
+    shown = f"{told}\n\n<div class='results'>\n{rows.to_html(index=False, border=0)}\n</div>"
+    return "\n\n".join([shown, *_in_other_precisions(whole, row)])
+
+
+def _in_other_precisions(values: pd.DataFrame, main: pd.Series) -> list[str]:
+    """Return a sentence on the gains of methods that were run in another precision than the main regime's alone."""
+    apart = [name for name in REGIME if name != "precision"]
+    told = []
+    for precision, rows in one_precision(gains(values)).groupby("precision"):
+        if precision != main["precision"] and len(rows := rows[(rows[apart] == main[apart]).all(axis=1)]):
+            seeds = "one seed" if rows["pairs"].max() == 1 else f"{rows['pairs'].max()} seeds at most"
+            each = ", ".join(f"{row.method} {row.difference:+.1f}" for row in rows.itertuples())
+            told.append(f"In {precision}, gains over no mixing in {precision} ({seeds}): {each}.")
+    return told
 
 
 def _interval(row: pd.Series) -> str:

@@ -86,8 +86,9 @@ def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame) -> F
     figure, axes = panels(1, 1, (6.5, 3.6))
     axis = axes[0, 0]
     axis.axhline(0, color="0.3", linewidth=1)
+    middle = (gains["label"].nunique() - 1) / 2
     for number, (label, part) in enumerate(gains.groupby("label", sort=False)):
-        color, shift = colors[label], 1.03**number  # side by side, so that nothing hides another
+        color, shift = colors[label], 1.03 ** (number - middle)  # side by side, so that nothing hides another
         reach = [(part["difference"] - part["low"]).fillna(0), (part["high"] - part["difference"]).fillna(0)]
         bars = None if part["low"].isna().all() else reach
         axis.errorbar(part[x] * shift, part["difference"], yerr=bars, fmt="o", color=color, label=label, capsize=3)
@@ -99,7 +100,7 @@ def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame) -> F
     axis.set_xscale("log", base=2)
     ticks = sorted(gains[x].unique())
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.set_xlim(ticks[0] / 1.2, ticks[-1] * 1.2)
+    axis.set_xlim(ticks[0] / 1.25, ticks[-1] * 1.25)
     axis.set(xlabel=name, ylabel="gain over no mixing (points)")
     axis.legend(fontsize=8)
     return figure
