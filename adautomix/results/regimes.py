@@ -26,10 +26,27 @@ def regime_scores(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def main_regime(values: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the regime of most runs; of several that of most methods, then epochs."""
+    """Return the rows of the regime of most runs; of several that of most methods, then epochs.
+
+    A label there is the method's name, if it was trained in one way.
+    """
     ranks = values.groupby(REGIME).agg(methods=("method", "nunique"), runs=("run", "nunique")).reset_index()
     best = ranks.sort_values(["runs", "methods", "epochs"]).iloc[-1]
-    return values[(values[REGIME] == best[REGIME].tolist()).all(axis=1)]
+    return _own_labels(values[(values[REGIME] == best[REGIME].tolist()).all(axis=1)])
+
+
+def other_precisions(values: pd.DataFrame, main: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return, one by one, the rows of the regimes that differ from that of the rows `main` in precision alone."""
+    apart = [name for name in REGIME if name != "precision"]
+    alike = values[(values[apart] == main.iloc[0][apart].tolist()).all(axis=1)]
+    parts = alike[alike["precision"] != main.iloc[0]["precision"]].groupby("precision")
+    return [_own_labels(part) for _, part in parts]
+
+
+def _own_labels(values: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of one regime, labelled by the method alone where it was trained in one way there."""
+    ways = values.groupby("method")["label"].transform("nunique")
+    return values.assign(label=values["label"].where(ways > 1, values["method"]))
 
 
 def gains(

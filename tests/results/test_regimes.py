@@ -12,6 +12,7 @@ from adautomix.results import (
     gains_by_seed,
     main_regime,
     one_precision,
+    other_precisions,
     regime_robustness,
     regime_scores,
     regime_table,
@@ -129,3 +130,16 @@ def test_a_gain_over_a_baseline_of_two_settings_is_refused(runs):
     again = values[values["method"] == "vanilla"].assign(label="vanilla, lr 0.01", run="other")
     with pytest.raises(UserError, match="vanilla was trained in 2 ways"):
         gains(pd.concat([values, again]))
+
+
+def test_labels_in_a_regime_tell_only_the_ways_of_one_method(runs, tmp_path):
+    common = {"epochs": 20, "seed": 0, "precision": "bfloat16"}
+    for name, options in (("vanilla", {}), ("mixup", {"alpha": 0.2}), ("mixup", {"alpha": 2.0})):
+        runs.append(make_run(tmp_path, 50.0, DATASET | {"n_train": 40}, method=name, options=options, **common))
+    values = regime_scores(runs)
+    main = main_regime(values)
+    assert set(main["label"]) == {"vanilla", "mixup"}
+    (other,) = other_precisions(values, main)
+    assert set(other["precision"]) == {"bfloat16"}
+    assert other.loc[other["method"] == "mixup", "label"].nunique() == 2
+    assert set(other.loc[other["method"] == "vanilla", "label"]) == {"vanilla"}
