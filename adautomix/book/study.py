@@ -57,7 +57,7 @@ def _in_other_precisions(values: pd.DataFrame, main: pd.Series) -> list[str]:
     for precision, rows in one_precision(gains(values)).groupby("precision"):
         if precision != main["precision"] and len(rows := rows[(rows[apart] == main[apart]).all(axis=1)]):
             seeds = "one seed" if rows["pairs"].max() == 1 else f"{rows['pairs'].max()} seeds at most"
-            each = ", ".join(f"{row.method} {row.difference:+.1f}" for row in rows.itertuples())
+            each = ", ".join(f"{row.label} {row.difference:+.1f}" for row in rows.itertuples())
             told.append(f"In {precision}, gains over no mixing in {precision} ({seeds}): {each}.")
     return told
 

@@ -79,13 +79,15 @@ def count_right(
     """
     require_eval(model)
     correct, worst, count, size = {}, [], 0, (0, 0)
+    classes = getattr(model, "num_classes", None)  # a wrapper does not say it; its logits do
     for x, y, *rest in batches:
         require_pixels(x, channels_of(model))
-        require_labels(y, len(x), getattr(model, "num_classes", None))
+        require_labels(y, len(x), classes)
         index = rest[0] if rest else torch.arange(count, count + len(y), device=y.device)
         for name, logits in versions(x, y, index):
-            if not (count or worst):  # of a network that does not say how many classes it has
-                require_labels(y, len(x), logits.shape[1])
+            if classes is None:
+                classes = logits.shape[1]
+                require_labels(y, len(x), classes)
             worst.append(logits.abs().max())
             correct[name] = correct.get(name, 0) + (logits.argmax(dim=1) == y).sum()
         count, size = count + len(y), tuple(x.shape[-2:])

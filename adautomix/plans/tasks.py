@@ -134,9 +134,11 @@ def _regrid(step: Step, settings: Mapping[str, Any], shared: Collection[str], gr
         raise UserError(f"{empty[0]} must be set to a value or a list of values, got []")
     parameters = {}
     for name, own in step.parameters.items():
-        picks = name in gridded and name in values and own not in values[name] and not step.training
-        new = values[name][0] if picks else settings.get(name, own)
-        parameters[name] = new if picks or name not in {*shared, *gridded} else own
+        if name in gridded and not step.training:  # it picks one of what was trained
+            new = values.get(name, [own])
+            parameters[name] = own if own in new else new[0]
+        else:
+            parameters[name] = own if name in {*shared, *gridded} else settings.get(name, own)
     return replace(step, grid=grid, parameters=parameters)
 
 

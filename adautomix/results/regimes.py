@@ -84,10 +84,11 @@ def gains_by_seed(
 
 
 def one_precision(gained: pd.DataFrame) -> pd.DataFrame:
-    """Return `gains` with every method once in regimes that differ in precision alone: in the one of more runs."""
-    apart = [name for name in REGIME if name != "precision"]
-    size = gained.groupby(REGIME)["pairs"].transform("sum").sort_values(ascending=False, kind="stable")
-    return gained.loc[size.index].drop_duplicates([*apart, "label"]).sort_index()
+    """Return `gains` with every method in one of the regimes that differ in precision alone: in that of more runs."""
+    label = [*(name for name in REGIME if name != "precision"), "label"]
+    size = gained.groupby(REGIME)["pairs"].transform("sum")
+    ranked = gained.assign(size=size).sort_values("size", ascending=False, kind="stable")
+    return gained.merge(ranked.drop_duplicates(label)[[*label, "precision"]])
 
 
 def _pairs(

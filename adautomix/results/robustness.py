@@ -4,7 +4,7 @@ The paper mixes errors and accuracies (FGSM error, corruption accuracy); columns
 left out, not counted as zero.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -117,17 +117,27 @@ def most_alike(values: pd.DataFrame) -> pd.DataFrame:
     return values.merge(best, on=list(best.columns), how="inner")
 
 
-def differences(values: pd.DataFrame, *, baseline: str = "vanilla", role: str = "student") -> pd.DataFrame:
+def differences(
+    values: pd.DataFrame,
+    *,
+    baseline: str = "vanilla",
+    role: str = "student",
+    alike: Sequence[str] = ("measured", "n_images"),
+) -> pd.DataFrame:
     """Return every label's value less the baseline's with its 95 % paired t interval over seeds, in points.
 
     Args:
-        values: what `table3_values` returns.
+        values: what `table3_values` returns, or data, backbone, column, protocol, label, seed, role, value and `alike`.
         baseline: a label, as `values` spells it; others are compared where data set, backbone, column, protocol and
-            the way of measuring agree. Runs on several backbones carry them in their labels: shorten those first.
+            `alike` agree. Runs on several backbones carry them in their labels: shorten those first.
+        alike: columns that must agree, by default those of the way of measuring.
     Returns: one row per label and value; none where fewer than three seeds are shared.
     """
     keys, rows = ["data", "backbone", "column", "protocol"], []
-    for (*key, _, _), part in values[values["role"] == role].groupby([*keys, "measured", "n_images"], sort=False):
+    # Their columns by name: of a list of names that are not all there groupby may make a column of its own.
+    rest = values.loc[values["role"] == role, [*keys, *alike, "label", "seed", "value"]]
+    for found, part in rest.groupby([*keys, *alike], sort=False):
+        key = found[: len(keys)]
         wide = part.pivot(index="seed", columns="label", values="value")
         for label in wide.columns.drop(baseline) if baseline in wide else ():
             result = paired_t(wide[label], wide[baseline])

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,7 +31,7 @@ def begin(run: Run, training: "Training", log: Callable[[str], None]) -> None:
             log(f"{run.id}: channels_last is left out: torch's convolutions of so few channels are not safe on a CPU")
         if run.config.cuda_graphs and training.graphs is None:
             log(f"{run.id}: cuda_graphs does nothing on {training.device}")
-        note_unfinished(run, log)
+        note_alike(run, log)
     run.add_session({"from_epoch": training.epoch, "device": device_name(training.device)} | now)
 
 
@@ -47,31 +47,33 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" + "s" * (number != 1)
 
 
-def note_unfinished(run: Run, log: Callable[[str], None]) -> None:
-    """Say so if there is a run that was cut off and differs in settings alone: it does not go on, this one begins anew.
+def note_alike(run: Run, log: Callable[[str], None]) -> None:
+    """Say so if there are runs that a user may expect to go on, and do not: this one begins anew.
 
-    Of several the one that differs least; and one that is done, if this one is longer or shorter and else the same.
-    Data, method, network and seed are the same: they are in the name.
+    One that was cut off and differs in settings alone, of several that which differs least; and one that is done, of
+    another length and else the same. Data, method, network and seed are the same: they are in the name.
     """
-    near, own = {}, hashed(run)
+    cut, done, own = {}, {}, hashed(run)
     for path in run.path.parent.glob(f"{run.id.rpartition('-')[0]}-*/config.json"):
         other = Run(path.parent)
         if other.id == run.id:
             continue
-        if other.done:
-            theirs = hashed(other)
-            if {k for k in own if theirs.get(k, own[k]) != own[k]} == {"epochs"}:
-                length = f"{theirs['epochs']} epochs, here {own['epochs']}"
-                log(f"{other.id} is the same but for its length ({length}): another schedule, so this one begins anew")
-            continue
         # One that is being trained, or damaged, is passed over.
-        with suppress(UserError, OSError), other.lock(seconds=0):
+        with suppress(UserError, OSError), nullcontext() if other.done else other.lock(seconds=0):
             theirs = hashed(other)
-            near[other.id] = [f"{k} {theirs[k]}, here {own[k]}" for k in own if theirs.get(k, own[k]) != own[k]]
-    if near:
-        name = min(near, key=lambda other: len(near[other]))
-        told = "; ".join(near[name]) or "of other images"
+            differing = [name for name in own if theirs.get(name, own[name]) != own[name]]
+            if not other.done:
+                cut[other.id] = [f"{name} {theirs[name]}, here {own[name]}" for name in differing]
+            elif differing == ["epochs"]:
+                done[other.id] = theirs["epochs"]
+    if cut:
+        name = min(cut, key=lambda other: len(cut[other]))
+        told = "; ".join(cut[name]) or "of other images"
         log(f"{name} is unfinished and another run ({told}): left as it is, this one is new")
+    if done:
+        name = max(done, key=done.get)
+        told = f"{_count(done[name], 'epoch')}, here {own['epochs']}"
+        log(f"{name} is the same but for its length ({told}): another schedule, so this one begins anew")
 
 
 def hashed(run: Run) -> dict[str, Any]:

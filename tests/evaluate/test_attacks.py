@@ -15,7 +15,6 @@ from adautomix.evaluate import autoattack as autoattack_module
 from adautomix.evaluate import pgd as pgd_module
 from adautomix.evaluate.attacks import EPS, accuracy_by_eps, evaluate, fgsm
 from adautomix.evaluate.autoattack import autoattack
-from adautomix.evaluate.batching import count_right, logits_of
 from adautomix.evaluate.pgd import pgd
 from adautomix.utils.errors import UserError
 
@@ -254,52 +253,3 @@ def test_attacks_take_small_parts_of_large_batches_with_their_own_places():
     assert rows[0]["n"] == 250
     assert [count for count, _ in seen] == [100, 100, 50]
     assert [place for _, places in seen for place in places] == list(range(249, -1, -1))
-
-
-KINDS = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
-
-
-def precisions():
-    return [kind.fp32_precision for kind in KINDS]
-
-
-@pytest.fixture
-def as_torch_was():
-    before = precisions()
-    yield
-    for kind, was in zip(KINDS, before, strict=True):
-        kind.fp32_precision = was
-
-
-@pytest.mark.usefixtures("as_torch_was")
-@pytest.mark.parametrize("users", ["nothing", "medium", "tf32"])
-def test_evaluators_compute_in_full_float32_and_leave_torchs_setting(users):
-    """Torch has an older and a newer setting, and refuses to read the older where the newer was used."""
-    if users == "medium":
-        torch.set_float32_matmul_precision("medium")
-    if users == "tf32":
-        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "tf32"
-    model, before, during = tiny_classifier().eval(), precisions(), []
-
-    def versions(x, y, index):
-        during.append(precisions()[:2])
-        return [(0, logits_of(model, x))]
-
-    count_right(model, [tiny_batch()], versions)
-    assert during == [["ieee", "ieee"]]
-    assert precisions() == before
-    if users == "medium":
-        assert torch.get_float32_matmul_precision() == "medium"
-
-
-def test_a_network_that_does_not_say_how_many_classes_it_has_is_evaluated_and_its_labels_are_checked():
-    classifier = tiny_classifier().eval()
-    wrapped = torch.nn.DataParallel(classifier).eval()
-    x, y = tiny_batch()
-    of_both = [
-        count_right(model, [(x, y)], lambda x, y, i, on=model: [(0, logits_of(on, x))])
-        for model in (classifier, wrapped)
-    ]
-    assert of_both[0] == of_both[1]
-    with pytest.raises(UserError, match=f"labels must be 0 to {CLASSES - 1}, got"):
-        count_right(wrapped, [(x, y + CLASSES)], lambda x, y, i: [(0, logits_of(wrapped, x))])

@@ -9,9 +9,8 @@ from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 from torch import nn
 
 from adautomix.methods import METHODS, make_method, resolve_options
-from adautomix.methods.base import MixMethod, draws_near, paired
+from adautomix.methods.base import draws_near, paired
 from adautomix.methods.context import Context
-from adautomix.methods.ops.mixing import require_batch
 from adautomix.models.classifier import Classifier
 from adautomix.utils.errors import UserError
 
@@ -279,40 +278,3 @@ def test_labels_that_are_no_class_ids_are_refused(start, labels):
     method, ctx = start("mixup")
     with pytest.raises(UserError, match=r"labels must be class ids \[B\]"):
         method.mix(tiny_batch()[0], labels, ctx, method.draw(4, ctx))
-
-
-class Sized(MixMethod):
-    """A method of somebody's own, with an option that need not be given."""
-
-    def __init__(self, *, size: int | None = None, share: "float | None" = None) -> None:
-        self.size, self.share = size, share
-
-
-def test_an_option_that_need_not_be_given_is_of_its_annotations_type():
-    assert Sized.resolve({}) == {"size": None, "share": None}
-    assert Sized.resolve({"size": 3, "share": 1}) == {"size": 3, "share": 1.0}
-    assert Sized.resolve({"size": None})["size"] is None
-    with pytest.raises(UserError, match="size of sized must be int or nothing, got 'big'"):
-        Sized.resolve({"size": "big"})
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda x, y: (x, y + CLASSES), f"labels must be 0 to {CLASSES - 1}, got"),
-        (lambda x, y: (x, y - 1 - y.min()), f"labels must be 0 to {CLASSES - 1}, got -1"),
-        (lambda x, y: (x, y[:-1]), "a label for every image, got 4 images and 3 labels"),
-    ],
-)
-def test_what_is_no_batch_is_told_before_torch_would(any_method, start, spoil, message):
-    method, ctx = start(any_method)
-    with pytest.raises(UserError, match=message):
-        method.step(*spoil(*tiny_batch(4, 8)), ctx)
-
-
-def test_images_as_a_loader_of_somebodys_may_give_them_are_told():
-    x, y = tiny_batch(4, 8)
-    with pytest.raises(UserError, match="images and labels must be tensors, got ndarray and Tensor"):
-        require_batch(x.numpy(), y)
-    with pytest.raises(UserError, match=r"got torch\.uint8: divide by 255"):
-        require_batch((x * 255).byte(), y)

@@ -125,6 +125,15 @@ def test_the_table_of_a_regime_averages_seeds_and_says_what_was_measured(runs):
     assert table.loc["vanilla", ["ECE, student", "corrupted images"]].isna().all()
 
 
+def test_two_comparisons_in_one_precision_are_both_kept(runs, tmp_path):
+    common = {"epochs": 20, "seed": 0, "batch_size": 25}
+    for name, top in (("vanilla", 40.0), ("mixup", 47.0)):
+        runs.append(make_run(tmp_path, top, DATASET | {"n_train": 40}, method=name, **common))
+    found = gains(regime_scores(runs))
+    assert len(found.query("per_class == 20 and epochs == 20")) == 2
+    assert one_precision(found).equals(found)
+
+
 def test_a_gain_over_a_baseline_of_two_settings_is_refused(runs):
     values = regime_scores(runs)
     again = values[values["method"] == "vanilla"].assign(label="vanilla, lr 0.01", run="other")

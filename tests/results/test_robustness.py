@@ -192,3 +192,17 @@ def test_dots_of_two_protocols_need_a_column_that_has_both(runs):
     values = table3_values(runs)
     with pytest.raises(UserError, match="no column was measured by both protocols"):
         figures.protocol_dots(values[values["protocol"] == "standard"])
+
+
+def test_other_columns_may_have_to_agree_and_one_that_is_not_there_is_told():
+    rows = [
+        {"data": "d", "backbone": "b", "column": "top-1", "protocol": "last", "role": "student", "label": label}
+        | {"seed": seed, "value": value + seed, "key": key}
+        for seed in range(3)
+        for label, value, key in (("vanilla", 50.0, "a"), ("mixup", 52.0, "a"), ("cutmix", 60.0, "b"))
+    ]
+    found = differences(pd.DataFrame(rows), alike=["key"])
+    assert found["label"].tolist() == ["mixup"]
+    assert found["difference"].tolist() == [2.0]
+    with pytest.raises(KeyError, match="n_images"):
+        differences(pd.DataFrame(rows))

@@ -70,9 +70,11 @@ def test_a_longer_training_of_what_is_done_says_that_it_begins_anew(tmp_path):
         return [line for line in lines if "another schedule" in line]
 
     done = train(tiny_config(epochs=1), tmp_path, log=str)
-    length = "1 epochs, here 2): another schedule, so this one begins anew"
+    length = "1 epoch, here 2): another schedule, so this one begins anew"
     assert told(epochs=2) == [f"{done.id} is the same but for its length ({length}"]
     assert told(epochs=2, label_smoothing=0.1) == []
+    (done.path / "config.json").write_text("{")  # is no reason not to train another
+    assert len(told(epochs=3)) == 1
 
 
 def test_who_waits_for_a_run_says_for_whom(tmp_path):
