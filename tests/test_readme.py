@@ -49,8 +49,9 @@ def test_the_readmes_list_of_notebooks_has_each_with_its_question():
     assert rows == list(zip(table["notebook"], table["question"], strict=True))
 
 
-def test_the_plan_in_the_readme_is_one(tmp_path):
-    (block,) = re.findall(r"\n\n((?:    .*\n)*    steps:\n(?:    .*\n)*)", README)
+def test_the_plan_on_the_clusters_page_is_one(tmp_path):
+    page = (ROOT / "adautomix" / "book" / "cluster.md").read_text()
+    (block,) = re.findall(r"\n\n((?:    .*\n)*    steps:\n(?:    .*\n)*)", page)
     (tmp_path / "my_plan.yaml").write_text(dedent(block))
     plan = load_plan(tmp_path / "my_plan.yaml")
     assert len(plan.tasks) == 7

@@ -45,7 +45,7 @@ FOLDED = 8
 """A plan's result table with more rows than that is folded: the evidence above it weighs more."""
 SIDE_BAR = {"Learn": "0", "Train": "1", "Evaluate": "2", "Reproduce": "3", "Evidence": "[4-9]", "Behind it": "[!0-9]"}
 """The side bar's headings, and how the names of their notebooks begin."""
-BESIDE = {"Learn": ("teach", "glossary"), "Train": ("your_code",), "Behind it": ("references", "runs", "api/index")}
+BESIDE = {"Learn": ("teach", "glossary"), "Train": ("your_code", "cluster"), "Behind it": ("references", "runs", "api/index")}
 """Pages below those headings that are no notebooks."""
 LINK = re.compile(r"\[(\w+)\]\((notebooks/\w+\.ipynb)\)")
 

@@ -56,12 +56,12 @@ def notebook_pages(plan: Plan) -> dict[str, str]:
 
 
 def guide_pages(notebooks: Collection[str] | None = None) -> dict[str, str]:
-    """Return, by path, the pages written by hand: how to train in one's own code, how to teach, and what is cited.
+    """Return, by path, the pages written by hand: one's own code, clusters, teaching, and what is cited.
 
     Args:
         notebooks: paths of the notebooks' pages; links to others become words. All links stay if not given.
     """
-    files = {name: Path(__file__).with_name(name) for name in ("your_code.md", "teach.md", "references.md")}
+    files = {name: Path(__file__).with_name(name) for name in ("your_code.md", "cluster.md", "teach.md", "references.md")}
     texts = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
     texts = {name: text.replace("](../../", "](") for name, text in texts.items()}  # as links of the file they hold too
     if notebooks is None:

@@ -38,10 +38,14 @@ def test_the_reference_has_a_page_for_every_room_and_shows_every_module_once():
     assert sorted(shown) == sorted(modules - {"adautomix"})
 
 
-def test_the_guide_is_a_page_and_in_the_side_bar():
-    assert guide_pages()["your_code.md"].startswith("# In your own training code\n")
-    assert BESIDE["Train"] == ("your_code",)
-    assert "(your_code.md)" in (PACKAGE / "book" / "index.md").read_text()
+@pytest.mark.parametrize(
+    ("page", "title"), [("your_code", "In your own training code"), ("cluster", "On many devices and on a cluster")]
+)
+def test_a_guide_is_a_page_in_the_side_bar_and_named_by_front_page_and_readme(page, title):
+    assert guide_pages()[f"{page}.md"].startswith(f"# {title}\n")
+    assert page in BESIDE["Train"]
+    assert f"({page}.md)" in (PACKAGE / "book" / "index.md").read_text()
+    assert f"[{title}](adautomix/book/{page}.md)" in " ".join((ROOT / "README.md").read_text().split())
 
 
 def test_the_front_page_links_to_notebooks_that_exist():

@@ -1,6 +1,8 @@
-"""Every recipe on a tiny tree in its data set's own layout: it loads, steps, evaluates, and fits its column."""
+"""Recipes on a tiny tree in their data set's own layout: they load, step, evaluate, and fit their column."""
 
+from collections import Counter
 from dataclasses import replace
+from itertools import cycle, product
 
 import pytest
 import torch
@@ -49,9 +51,29 @@ def tree(tmp_path_factory):
     return root
 
 
+def stepped():
+    """Name the recipes to try: what a column or a network can change. Plain methods differ by neither, but for layers.
+
+    The learned methods in every column, manifoldmix wherever layers are called otherwise, and of the other methods one
+    in each column, in turn, so that each is tried on more than one network and at more than one size.
+    """
+    others = [method for method in METHODS if method not in (*LEARNED, "manifoldmix")]
+    turns = zip(COLUMN_NAMES, cycle(others), strict=False)
+    layers = [column for column in COLUMN_NAMES if column.startswith("cifar100_") or column == "imagenet_resnet50"]
+    pairs = {*product(COLUMN_NAMES, LEARNED), *product(layers, ["manifoldmix"]), *turns}
+    return [name for name in RECIPES if tuple(name.split("/")) in pairs]
+
+
+def test_every_method_is_stepped_in_two_columns_and_every_column_with_three_methods():
+    columns_, methods = zip(*(name.split("/") for name in stepped()), strict=True)
+    assert set(Counter(methods)) == set(METHODS)
+    assert min(Counter(methods).values()) >= 2
+    assert min(Counter(columns_)[column] for column in COLUMN_NAMES) >= 3
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(RECIPES))
-def test_every_recipe_makes_a_step_and_an_evaluation(name, tree):
+@pytest.mark.parametrize("name", stepped())
+def test_a_recipe_makes_a_step_and_an_evaluation(name, tree):
     recipe = RECIPES[name]
     config = recipe.config(budget=1 / recipe.epochs, device="cpu", workers=0)
     assert config.pretrained == (recipe.table == 2)  # the weights themselves are timm's, and not here
