@@ -37,15 +37,19 @@ EVIDENCE = {
 """Figures of what does not depend on the plan, if it ran the notebooks that draw them."""
 STUDY_FIGURE = "41_gain_by_epochs.png"
 STUDY_CAPTION = (
-    "Gain of the student over no mixing with the same seed and precision (float32 at 15 epochs and for FMix and"
-    " ResizeMix, else bfloat16): pale dots are seeds, the others means with 95 % intervals."
+    "Gain of the student over no mixing with the same seed and precision (float32 at 15 epochs and for"
+    " the methods that were run once, else bfloat16): pale dots are seeds, the others means with 95 % intervals."
     " The lines join seed 0, the only one of the shorter trainings."
 )
 FOLDED = 8
 """A plan's result table with more rows than that is folded: the evidence above it weighs more."""
 SIDE_BAR = {"Learn": "0", "Train": "1", "Evaluate": "2", "Reproduce": "3", "Evidence": "[4-9]", "Behind it": "[!0-9]"}
 """The side bar's headings, and how the names of their notebooks begin."""
-BESIDE = {"Learn": ("teach", "glossary"), "Train": ("your_code", "cluster"), "Behind it": ("references", "runs", "api/index")}
+BESIDE = {
+    "Learn": ("teach", "glossary"),
+    "Train": ("your_code", "cluster"),
+    "Behind it": ("references", "runs", "api/index"),
+}
 """Pages below those headings that are no notebooks."""
 LINK = re.compile(r"\[(\w+)\]\((notebooks/\w+\.ipynb)\)")
 

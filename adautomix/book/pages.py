@@ -61,7 +61,9 @@ def guide_pages(notebooks: Collection[str] | None = None) -> dict[str, str]:
     Args:
         notebooks: paths of the notebooks' pages; links to others become words. All links stay if not given.
     """
-    files = {name: Path(__file__).with_name(name) for name in ("your_code.md", "cluster.md", "teach.md", "references.md")}
+    files = {
+        name: Path(__file__).with_name(name) for name in ("your_code.md", "cluster.md", "teach.md", "references.md")
+    }
     texts = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
     texts = {name: text.replace("](../../", "](") for name, text in texts.items()}  # as links of the file they hold too
     if notebooks is None:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adautomix.plans.headers import LEARNING
+
 WORDS_A_MINUTE, SECONDS_A_LINE, SECONDS_A_FIGURE = 200, 5, 30
 """A time is the sum of the three. So 01 to 03 take 2.6 hours; a first reader of them had needed 2.5 to 3."""
-EVENING = ("00", "01", "02", "03", "41")
+EVENING = ("00", *LEARNING)
 """Numbers of the notebooks that are read from beginning to end; their pages give a time for every section."""
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell", "injected-parameters"}
 """Tags of cells whose code nobody reads who does not unfold it."""

@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from adautomix.plans.headers import LEARNING
 from adautomix.plans.notebook import read_notebook
 from adautomix.plans.tasks import Plan
 from adautomix.utils.errors import UserError
@@ -24,7 +25,6 @@ from adautomix.utils.paths import shipped
 
 NEEDED = {"nbconvert": ".", "sphinx_revealjs": "_static/revealjs", "sphinx-mathjax-offline": "static/mathjax"}
 """Packages, and where in them the slides' programs are."""
-CHAPTERS = ("01", "02", "03", "41")
 TAG = "slide"
 EQUATION = re.compile(r"\$\$.*?\$\$", re.DOTALL)
 READING = re.compile(r"\*\*Reading (?:the|them|it)")
@@ -39,7 +39,7 @@ def build_slides(plan: Plan) -> dict[Path, bool]:
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise UserError(f"slides need {', '.join(missing)}; install them: {installing('book')}")
     executed = {task.notebook.stem: task.folder / "notebook.ipynb" for task in plan.tasks.values()}
-    sources = [path for path in sorted(shipped("notebooks").glob("[0-9]*.ipynb")) if path.name[:2] in CHAPTERS]
+    sources = [path for path in sorted(shipped("notebooks").glob("[0-9]*.ipynb")) if path.name[:2] in LEARNING]
     if not sources:
         raise UserError("there are no notebooks here; get them with: adautomix notebooks DIR")
     folder, made = plan.outputs / "slides", {}

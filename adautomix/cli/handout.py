@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from adautomix.cli.arguments import Handout
-from adautomix.plans.headers import OPEN_ELSEWHERE
+from adautomix.plans.headers import LEARNING, OPEN_ELSEWHERE
 from adautomix.plans.notebook import read_notebook
 from adautomix.utils.errors import UserError, first_five
 from adautomix.utils.files import write_atomic
 from adautomix.utils.paths import shipped
 
-CHAPTERS = ("01", "02", "03", "41")
 SOLUTION, STUB = "solution", "stub"
 FOR_STUDENTS = """> **Handout.** Run the notebook once from the top, then fill in the stubs of the exercises: the check
 > below each that is code says "right" or what is off. The package never overwrites this file."""
@@ -28,10 +27,10 @@ LINK = re.compile(r"\[([^\]]+)\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)")
 
 def write_handout(args: Handout) -> int:
     """Write the learning notebooks without the solutions of their exercises, one file each; or with them."""
-    if unknown := sorted(set(args.only) - set(CHAPTERS)):
-        raise UserError(f"there are exercises in {', '.join(CHAPTERS)}, not in {', '.join(unknown)}")
+    if unknown := sorted(set(args.only) - set(LEARNING)):
+        raise UserError(f"there are exercises in {', '.join(LEARNING)}, not in {', '.join(unknown)}")
     folder = Path(args.folder or ("solutions" if args.solutions else "handout")).expanduser()
-    chosen = args.only or CHAPTERS
+    chosen = args.only or LEARNING
     sources = [path for path in sorted(shipped("notebooks").glob("[0-9]*.ipynb")) if path.name[:2] in chosen]
     if not sources:
         raise UserError("there are no notebooks here; get them with: adautomix notebooks DIR")
@@ -69,7 +68,7 @@ def _shown(cell: dict[str, Any]) -> dict[str, Any]:
     if cell["cell_type"] == "code":
         cell = cell | {"outputs": [], "execution_count": None}
     if cell["cell_type"] == "markdown":
-        text = LINK.sub(lambda link: link[0] if link[2][:2] in CHAPTERS else link[1], text)
+        text = LINK.sub(lambda link: link[0] if link[2][:2] in LEARNING else link[1], text)
     metadata = {name: value for name, value in cell["metadata"].items() if name != "jupyter" or not _is(cell, SOLUTION)}
     if _is(cell, SOLUTION):
         metadata["tags"] = [tag for tag in metadata["tags"] if tag != "hide-cell"]

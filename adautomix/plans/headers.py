@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 OPEN_ELSEWHERE = re.compile(r"\n\n\[Open in Colab\]\(.*\)")
 """The line of links below a title that `make address` writes."""
+LEARNING = ("01", "02", "03", "41")
+"""Numbers of the notebooks that teach: they have exercises, handouts and slides."""
 FIELDS = ("Time", "GPU", "Reads", "Writes")
 
 

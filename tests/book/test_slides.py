@@ -11,6 +11,7 @@ from helpers import ROOT
 
 from adautomix.book import slides
 from adautomix.book.slides import TAG, build_slides, slides_of, with_outputs
+from adautomix.plans.headers import LEARNING
 from adautomix.utils.errors import UserError
 
 PNG = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"}}
@@ -52,7 +53,7 @@ def test_a_cell_that_changed_since_it_was_executed_shows_nothing():
     assert [len(c["outputs"]) for c in shown] == [2, 0]
 
 
-@pytest.mark.parametrize("number", slides.CHAPTERS)
+@pytest.mark.parametrize("number", LEARNING)
 def test_every_learning_notebook_has_slides_of_texts_and_figures(number):
     (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
     tagged = [c for c in json.loads(path.read_text())["cells"] if TAG in c["metadata"].get("tags", [])]
@@ -73,7 +74,7 @@ def test_slides_need_no_network(tmp_path):
     if importlib.util.find_spec("sphinx_revealjs") is None:
         pytest.skip("sphinx-revealjs, of the extra 'book', is not installed: slides are not built")
     made = build_slides(SimpleNamespace(tasks={}, outputs=tmp_path))
-    assert [file.name[:2] for file in made] == list(slides.CHAPTERS)
+    assert [file.name[:2] for file in made] == list(LEARNING)
     assert not any(made.values())  # nothing was executed
     for file in made:
         page = file.read_text()

@@ -7,9 +7,10 @@ import pytest
 from helpers import ROOT
 from helpers.commands import call
 
-from adautomix.cli.handout import BLANK, CHAPTERS, SOLUTION, STUB, handout_of
+from adautomix.cli.handout import BLANK, SOLUTION, STUB, handout_of
+from adautomix.plans.headers import LEARNING
 
-NOTEBOOKS = [path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if path.name[:2] in CHAPTERS]
+NOTEBOOKS = [path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if path.name[:2] in LEARNING]
 
 
 def cells_of(path, tag=None):
