@@ -19,6 +19,8 @@ from adautomix.utils.files import read_json
 from adautomix.utils.paths import workbook_root
 
 PACKAGE = Path(__file__).resolve().parents[1]
+GUIDES = ("your_code.md", "cluster.md", "teach.md", "references.md")
+"""Pages written by hand, beside this file."""
 ROOMS = (
     "utils",
     "paper",
@@ -61,10 +63,7 @@ def guide_pages(notebooks: Collection[str] | None = None) -> dict[str, str]:
     Args:
         notebooks: paths of the notebooks' pages; links to others become words. All links stay if not given.
     """
-    files = {
-        name: Path(__file__).with_name(name) for name in ("your_code.md", "cluster.md", "teach.md", "references.md")
-    }
-    texts = {name: file.read_text(encoding="utf-8") for name, file in files.items()}
+    texts = {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in GUIDES}
     texts = {name: text.replace("](../../", "](") for name, text in texts.items()}  # as links of the file they hold too
     if notebooks is None:
         return texts
