@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from PIL import Image
 from skimage import data as skimage_data
-from sklearn.datasets import load_sample_image
 from torch import Tensor
 
 from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, IN_MEMORY, Dataset, MemorySplit
+from adautomix.data.carried import carried_file
 from adautomix.data.fingerprints import fingerprint
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import write_atomic
@@ -26,8 +26,8 @@ PHOTOS = {
     "astronaut": skimage_data.astronaut,
     "coffee": skimage_data.coffee,
     "rocket": skimage_data.rocket,
-    "flower": lambda: load_sample_image("flower.jpg"),
-    "temple": lambda: load_sample_image("china.jpg"),
+    "flower": lambda: Image.open(carried_file("images/flower.jpg")),
+    "temple": lambda: Image.open(carried_file("images/china.jpg")),
 }
 TRAIN_CROPS, TEST_CROPS = 48, 24  # a class
 CROP_SIDE = (0.7, 1.0)

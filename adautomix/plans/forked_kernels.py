@@ -17,7 +17,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
 KERNEL = ["ipykernel.ipkernel", "ipykernel.kernelapp", "IPython.display"]
-PRELOAD = ["torch", "torchvision", "timm", "pandas", "scipy.stats", "sklearn.datasets"]
+PRELOAD = ["torch", "torchvision", "timm", "pandas", "scipy.stats"]
 """No module may be here that starts threads or a GPU context, or that looks at what a kernel sets up first, as
 matplotlib does."""
 VARIABLE = "ADAUTOMIX_PRELOAD"
