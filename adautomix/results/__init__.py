@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "samples": "leader places share_text wilson",
         "selection": "RULES conventions score scores",
         "statistics": "seed_sd",
-        "study": "publish_study",
+        "study": "publish_study read_study",
         "tables": "best_methods class_accuracies counted epochs histories mean_sd named table wide_table",
     },
 )

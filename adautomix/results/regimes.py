@@ -13,6 +13,7 @@ from adautomix.runs.run import Run
 from adautomix.utils.errors import UserError, first_five
 
 REGIME = ["data", "backbone", "epochs", "per_class", "precision"]
+ROBUSTNESS = ["run", "method", "seed", "role", "ece", "corruption_top1", "corruption_images"]
 
 
 def regime_scores(runs: Iterable[Run]) -> pd.DataFrame:
@@ -147,4 +148,4 @@ def regime_robustness(runs: Iterable[Run]) -> pd.DataFrame:
                 row |= {"corruption_top1": corruption["value"]["top1"], "corruption_images": corruption["n_images"]}
             if len(row) > 4:
                 rows.append(row)
-    return pd.DataFrame(rows, columns=["run", "method", "seed", "role", "ece", "corruption_top1", "corruption_images"])
+    return pd.DataFrame(rows, columns=ROBUSTNESS)

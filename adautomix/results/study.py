@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from adautomix.results.regimes import REGIME, regime_robustness, regime_scores
+from adautomix.results.regimes import REGIME, ROBUSTNESS, regime_robustness, regime_scores
 from adautomix.results.tables import epochs
 from adautomix.runs.run import Run, find_runs
 from adautomix.utils.errors import UserError
@@ -28,6 +28,8 @@ def publish_study(
     runs: Iterable[Run], folder: str | Path, *, label: str | None = None, joins: bool = False
 ) -> dict[str, pd.DataFrame]:
     """Write scores.csv, epochs.csv and robustness.csv of finished runs, added to those in the folder; return them.
+
+    Without evaluations there is no robustness.csv.
 
     Args:
         label: what the images are called there, if not as in the runs: a folder's name says nothing to others.
@@ -52,9 +54,24 @@ def publish_study(
         made[name] = pd.concat(parts).sort_values("run", kind="stable", ignore_index=True) if parts else rows
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in made.items():
+        if rows.empty and name not in there:  # nothing was evaluated: no file of a header alone
+            continue
         form = DIGITS[name]
         write_atomic(folder / f"{name}.csv", lambda path, r=rows, f=form: r.to_csv(path, index=False, float_format=f))
     return made
+
+
+def read_study(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return scores, epochs and robustness of a published study, the last without rows if none was measured.
+
+    Raises: UserError if the folder has no study.
+    """
+    folder = Path(folder)
+    if not (folder / "scores.csv").exists():
+        raise UserError(f"there is no study in {folder}: give outputs, the folder of trained runs, instead")
+    robust = folder / "robustness.csv"
+    found = pd.read_csv(robust) if robust.exists() else pd.DataFrame(columns=ROBUSTNESS)
+    return pd.read_csv(folder / "scores.csv"), pd.read_csv(folder / "epochs.csv"), found
 
 
 def _joined(rows: pd.DataFrame, published: pd.DataFrame | None) -> pd.DataFrame:

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from helpers.run_folders import DATASET, make_run
 
-from adautomix.results import gains
-from adautomix.results.study import publish_study
+from adautomix.results import gains, regime_table
+from adautomix.results.study import publish_study, read_study
 from adautomix.runs.run import find_runs
 from adautomix.utils.errors import UserError
 
@@ -48,3 +48,15 @@ def test_runs_of_other_settings_are_not_joined_by_themselves_and_not_to_nothing(
     with pytest.raises(UserError, match="needs finished runs"):
         publish_study(find_runs(tmp_path / "nothing"), tmp_path / "study")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_study_without_evaluations_has_no_file_of_them_and_is_read_all_the_same(tmp_path):
+    with pytest.raises(UserError, match="there is no study in"):
+        read_study(tmp_path)
+    publish_study([make_run(tmp_path / "one", 50.0, MANY, method="vanilla", epochs=4)], tmp_path / "study")
+    assert sorted(path.name for path in (tmp_path / "study").iterdir()) == ["epochs.csv", "scores.csv"]
+    scores, epochs, robust = read_study(tmp_path / "study")
+    assert (len(scores), len(epochs), len(robust)) == (6, 4, 0)
+    table = regime_table(scores[scores["rule"] == "last"], robust)
+    assert table["top-1, student"].tolist() == [50.0]
+    assert table[["ECE, student", "corrupted images"]].isna().all(axis=None)
