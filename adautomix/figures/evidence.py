@@ -9,11 +9,12 @@ from adautomix.figures.curves import epoch_axis
 from adautomix.figures.style import ROLE_COLORS, by_method, label_colors, panels
 
 
-def curves_and_rates(runs: Mapping[str, pd.DataFrame]) -> Figure:
+def curves_and_rates(runs: Mapping[str, pd.DataFrame], *, one_scale: bool = False) -> Figure:
     """Draw student's and teacher's accuracy of several runs, a panel each, with the learning rate dotted behind them.
 
     Args:
         runs: by title, frames with epoch, student_top1, teacher_top1 (percent) and lr.
+        one_scale: every panel has the same accuracies at its sides: for runs that are to be compared.
     """
     figure, axes = panels(len(runs), 2, (5.0, 3.2))
     for axis, (title, run) in zip(axes.flat, runs.items(), strict=False):
@@ -25,6 +26,11 @@ def curves_and_rates(runs: Mapping[str, pd.DataFrame]) -> Figure:
         rate.grid(visible=False)
         axis.plot([], [], ":", color="0.4", label="learning rate")  # its line in the legend
         epoch_axis(axis, title=title, ylabel="top-1 on test images (%)")
+    drawn = list(axes.flat)[: len(runs)]
+    if one_scale and drawn:
+        lows, highs = zip(*(axis.get_ylim() for axis in drawn), strict=True)
+        for axis in drawn:
+            axis.set_ylim(min(lows), max(highs))
     axes[0, 0].legend(loc="lower right", fontsize=8)
     return figure
 

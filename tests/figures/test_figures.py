@@ -254,3 +254,11 @@ def test_a_name_with_dots_is_kept_whole(tmp_path):
         figures.save(plt.figure(), tmp_path / f"36_resnet18.tv_in1k_{role}")
     names = {f"36_resnet18.tv_in1k_{role}{kind}" for role in ("student", "teacher") for kind in (".png", ".svg")}
     assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_runs_that_are_compared_are_drawn_on_one_scale():
+    epochs = pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.05]})
+    runs = {k: epochs.assign(student_top1=[top, top + 5], teacher_top1=top) for k, top in {"a": 10, "b": 50}.items()}
+    own, shared = (figures.curves_and_rates(runs, one_scale=one).axes[:2] for one in (False, True))
+    assert own[0].get_ylim()[1] < own[1].get_ylim()[0]
+    assert shared[0].get_ylim() == shared[1].get_ylim() == (own[0].get_ylim()[0], own[1].get_ylim()[1])
