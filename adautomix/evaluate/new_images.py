@@ -53,12 +53,12 @@ def classify(
     temperature = 1.0 if chosen is None else chosen["value"]["temperature"]
     rows = []
     for part in (paths[start : start + BATCH] for start in range(0, len(paths), BATCH)):
-        read = {path: image for path in part if (image := _read(path, side, unreadable)) is not None}
+        read = [(path, image) for path in part if (image := _read(path, side, unreadable)) is not None]
         if not read:
             continue
-        x = torch.stack(list(read.values())).to(where).float() / 255
+        x = torch.stack([image for _, image in read]).to(where).float() / 255
         best = (logits_of(network, x).float() / temperature).softmax(dim=1).cpu().topk(min(top, len(classes)))
-        for path, values, ids in zip(read, best.values.tolist(), best.indices.tolist(), strict=True):
+        for (path, _), values, ids in zip(read, best.values.tolist(), best.indices.tolist(), strict=True):
             named = zip(values, ids, strict=True)
             rows += [(str(path), rank, classes[k], value) for rank, (value, k) in enumerate(named, 1)]
     return pd.DataFrame(rows, columns=["file", "rank", "class", "probability"])

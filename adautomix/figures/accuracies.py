@@ -57,7 +57,14 @@ def per_class_heatmap(values: pd.DataFrame) -> Figure:
     return figure
 
 
-NEAREST = {"imported": True, "held_out": True, "precision": False, "numerics": False, "channels_last": True}
+NEAREST = {
+    "imported": True,
+    "held_out": True,
+    "precision": False,
+    "eval_precision": False,
+    "numerics": False,
+    "channels_last": True,
+}
 """What tells kinds of run of one recipe apart, and whether the least value is nearest to it."""
 
 

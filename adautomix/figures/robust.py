@@ -141,7 +141,8 @@ def protocol_dots(values: pd.DataFrame) -> Figure:
             part = values[(values["column"] == column) & (values["role"] == role)]
             if part.empty:
                 continue
-            means = part.pivot_table(index="label", columns="protocol", values="value").reindex(labels)
+            means = part.pivot_table(index="label", columns="protocol", values="value")
+            means = means.reindex(index=labels, columns=["standard", "released"])  # a role may lack one
             place = np.arange(len(labels)) + shift
             axis.hlines(place, means["standard"], means["released"], color=color, linewidth=1, alpha=0.5)
             for protocol, fill in (("standard", "full"), ("released", "none")):
@@ -149,7 +150,8 @@ def protocol_dots(values: pd.DataFrame) -> Figure:
         axis.set(xlabel=f"{column} (%)" if "error" in column else f"{column} images, accuracy (%)")
     axes[0, 0].set_yticks(np.arange(len(labels)), labels)
     axes[0, 0].invert_yaxis()
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    entries = {k: v for axis in axes.flat for v, k in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(entries.values(), entries, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 

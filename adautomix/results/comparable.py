@@ -59,4 +59,15 @@ def group_key(run: Run, *, apart: tuple[str, ...] = ()) -> str:
 
 def comparable_key(run: Run) -> str:
     """Return 8 hex digits, equal for runs that may be compared as methods."""
-    return hashlib.sha256(group_key(run, apart=METHOD).encode()).hexdigest()[:8]
+    return _digits(group_key(run, apart=METHOD))
+
+
+def setting_key(run: Run) -> str:
+    """Return 8 hex digits, equal for runs that agree in the settings of their method: those that METHOD names."""
+    others = settings(run, apart=METHOD)
+    own = {name: value for name, value in settings(run).items() if name not in others}
+    return _digits(json.dumps(own, sort_keys=True))
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -127,7 +127,7 @@ def beside_log(runs: Iterable[Run]) -> pd.DataFrame:
     for run in runs:
         match = recognise(run.config, run.info["dataset"])
         logged = None if match is None else log_of_cell(match.recipe.column, match.recipe.method)
-        if logged is None:
+        if logged is None or run.history.empty:  # in its first epoch
             continue
         head = {"run": run.id, "column": match.recipe.column, "method": match.recipe.method}
         head |= {"epochs": run.config.epochs, "epochs_of_log": int(logged["epochs"])}

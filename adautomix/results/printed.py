@@ -6,7 +6,7 @@ A table's best is what a reader looks for: `best_of` says which cells are bold.
 import pandas as pd
 
 from adautomix.paper import COLUMN_NAMES, table1, table2, table3
-from adautomix.results.reproduction import departure
+from adautomix.results.reproduction import SETTINGS, departure
 from adautomix.utils.errors import UserError
 
 GAIN = "gain"
@@ -51,14 +51,16 @@ def our_block(made: pd.DataFrame) -> pd.DataFrame:
     """Return what was measured in the shape of `paper_block`, of the role that the paper reports; as text.
 
     What departs from the recipe stands behind a number, such as fewer epochs: then it is no cell of the paper's table.
-    Methods that the paper's table lacks have no row, columns without a run are empty, and so is the frame if none ran.
+    Several kinds of run follow one another, the one nearest to the recipe's epochs first. Methods that the paper's
+    table lacks have no row, columns without a run are empty, and so is the frame if none ran. The last row is `gain`,
+    as in `paper_block`: where AdAutoMix and all others of the paper's column ran in one kind.
 
     Args:
         made: what `cells` returns.
     """
     own = made[(made["role"] == made["paper_role"]) & made["paper"].notna()]
     own = own.assign(title=own["column"].map(COLUMN_NAMES))
-    ran = own[own["n"] > 0]
+    ran = own[own["n"] > 0].sort_values(["budget", "epochs"], ascending=False, kind="stable")
     if ran.empty:
         return pd.DataFrame()
     order = list(dict.fromkeys(own["title"]))
@@ -68,23 +70,35 @@ def our_block(made: pd.DataFrame) -> pd.DataFrame:
     wide = ran.assign(text=text).groupby(["method", "title"], sort=False)["text"].agg("; ".join).unstack("title")
     methods = [name for name in dict.fromkeys(own["method"]) if name in wide.index]
     wide = wide.reindex(index=methods, columns=order)
-    leads = ran[ran["method"] == "adautomix"].dropna(subset="gain")
-    if len(leads):
-        lead = leads.groupby("title", sort=False)["gain"].agg(lambda values: "; ".join(f"{v:+.2f}" for v in values))
-        wide.loc[GAIN] = lead.reindex(order)
+    if leads := _leads(own, ran):
+        wide.loc[GAIN] = pd.Series(leads).reindex(order)
     wide = wide.astype(object)
     return wide.where(wide.notna(), "").rename_axis(index="method", columns=None)
+
+
+def _leads(own: pd.DataFrame, ran: pd.DataFrame) -> dict[str, str]:
+    """Return AdAutoMix's lead over the best other number shown, by column and kind of run, where none is missing."""
+    needed = own.groupby("title")["method"].agg(set)
+    leads: dict[str, list[str]] = {}
+    for (title, *_), part in ran.groupby(["title", *SETTINGS], sort=False, dropna=False):
+        means = part.set_index("method")["mean"]
+        if "adautomix" in means and set(means.index) == needed[title] and len(means) > 1:
+            lead = means["adautomix"] - means.drop("adautomix").max()
+            leads.setdefault(title, []).append(f"{lead:+.2f}")
+    return {title: "; ".join(texts) for title, texts in leads.items()}
 
 
 def best_of(block: pd.DataFrame) -> pd.DataFrame:
     """Return which cells of a block of numbers are the best of their column, in the block's shape.
 
-    A cell of `our_block` counts by its first number; the row `gain` is never the best.
+    A cell of `our_block` counts by its first number, and none is the best where these are of several kinds, such as 8
+    of 800 epochs beside 800. The row `gain` is never the best.
     """
-    numbers = block.drop(index=GAIN, errors="ignore").map(_number)
+    cells = block.drop(index=GAIN, errors="ignore")
+    numbers, kinds = cells.map(_number), cells.map(_kind)
     best = pd.DataFrame(False, index=block.index, columns=block.columns)
     for name, values in numbers.items():
-        if values.notna().any():
+        if values.notna().any() and kinds.loc[values.notna(), name].nunique() == 1:
             best.at[values.idxmin() if lower_is_better(name) else values.idxmax(), name] = True
     return best
 
@@ -96,3 +110,7 @@ def lower_is_better(name: str) -> bool:
 
 def _number(cell: float | str) -> float:
     return float(str(cell).split(" ")[0].rstrip(";") or "nan")
+
+
+def _kind(cell: float | str) -> str:
+    return str(cell).partition("; ")[0].partition(" ")[2]

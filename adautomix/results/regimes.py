@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from adautomix.results.comparable import each_once, setting_key
 from adautomix.results.selection import scores
 from adautomix.results.statistics import holm, paired_t
 from adautomix.runs.run import Run
@@ -17,23 +18,29 @@ ROBUSTNESS = ["run", "method", "seed", "role", "ece", "corruption_top1", "corrup
 
 
 def regime_scores(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return `scores` with precision and per_class, the training images of every class (whole sets: mean, rounded)."""
+    """Return `scores` with precision, per_class and setting.
+
+    per_class is the training images of every class (of whole sets the mean, rounded), setting what `setting_key` says.
+    """
     runs = list(runs)
     held = {run.id: run.info["dataset"] for run in runs}
     images = {run_id: round(data["n_train"] / len(data["classes"])) for run_id, data in held.items()}
     precisions = {run.id: run.config.precision for run in runs}
+    own = {run.id: setting_key(run) for run in runs}
     values = scores(runs)
-    return values.assign(per_class=values["run"].map(images), precision=values["run"].map(precisions))
+    columns = {"per_class": images, "precision": precisions, "setting": own}
+    return values.assign(**{name: values["run"].map(of) for name, of in columns.items()})
 
 
 def main_regime(values: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the regime of most runs; of several that of most methods, then epochs.
 
-    A label there is the method's name, if it was trained in one way.
+    Of runs there that may not be compared (another batch size, another width) those of which there are most. A label
+    is the method's name, if it was trained in one way.
     """
     ranks = values.groupby(REGIME).agg(methods=("method", "nunique"), runs=("run", "nunique")).reset_index()
     best = ranks.sort_values(["runs", "methods", "epochs"]).iloc[-1]
-    return _own_labels(values[(values[REGIME] == best[REGIME].tolist()).all(axis=1)])
+    return _own_labels(_comparable(values[(values[REGIME] == best[REGIME].tolist()).all(axis=1)]))
 
 
 def other_precisions(values: pd.DataFrame, main: pd.DataFrame) -> list[pd.DataFrame]:
@@ -41,7 +48,12 @@ def other_precisions(values: pd.DataFrame, main: pd.DataFrame) -> list[pd.DataFr
     apart = [name for name in REGIME if name != "precision"]
     alike = values[(values[apart] == main.iloc[0][apart].tolist()).all(axis=1)]
     parts = alike[alike["precision"] != main.iloc[0]["precision"]].groupby("precision")
-    return [_own_labels(part) for _, part in parts]
+    return [_own_labels(_comparable(part)) for _, part in parts]
+
+
+def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of those runs that may be compared, of which there are most."""
+    return rows[rows["comparable_key"] == rows.groupby("comparable_key", sort=False)["run"].nunique().idxmax()]
 
 
 def _own_labels(values: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +69,8 @@ def gains(
 
     Args:
         values: what `regime_scores` returns.
-    Raises: UserError if the baseline was trained with several settings in one regime.
+    Raises: UserError if the baseline was trained with several settings in one regime, or a label names several runs of
+        one seed.
     Returns: one row per regime and method: REGIME, method, label, pairs (seeds), difference, low and high (points, 95 %
         paired t interval; nan below three seeds), p, and p_holm, adjusted for the methods of its regime.
     """
@@ -101,7 +114,12 @@ def _pairs(
     """
     chosen = values[(values["rule"] == rule) & (values["role"] == role)].dropna(subset="top1")
     for key, part in chosen.groupby([*REGIME, "comparable_key"], sort=False):
-        wide = part.pivot_table(index="seed", columns=["method", "label"], values="top1")
+        if (twice := part.duplicated(["seed", "method", "label"])).any():
+            label, seed = part.loc[twice, ["label", "seed"]].iloc[0]
+            raise UserError(
+                f"{label} has two runs of seed {seed} in one regime: of which is the gain? Leave one of them"
+            )
+        wide = part.pivot(index="seed", columns=["method", "label"], values="top1")
         if baseline not in wide.columns.get_level_values("method"):
             continue
         if len(plain := wide[baseline].columns) > 1:
@@ -121,16 +139,27 @@ def regime_table(values: pd.DataFrame, robust: pd.DataFrame) -> pd.DataFrame:
         values: what `regime_scores` returns, of one regime and rule.
         robust: what `regime_robustness` returns of the same runs.
     Returns: method, label, seeds (their number), and percentages named for readers: `top-1, student`, ECE and accuracy
-        under 15 corruptions likewise; `corrupted images`: test images of the latter. nan where nothing was measured.
+        under 15 corruptions likewise; `corrupted images`: test images of the latter. Where seeds were measured on
+        different numbers of them, those of most seeds count, then those of most images. nan where nothing was measured.
     """
-    whole = values.merge(robust.drop(columns=["method", "seed"]), on=["run", "role"], how="left")
-    groups = whole.groupby(["method", "label", "role"])
+    whole = values.merge(robust.drop(columns=["method", "seed"]), on=["run", "role"], how="left", validate="m:1")
+    keys = ["method", "label", "role"]
+    whole = whole.merge(_most_images(whole, keys), on=keys, how="left")
+    whole["corruption_top1"] = whole["corruption_top1"].where(whole["corruption_images"] == whole["chosen"])
+    groups = whole.groupby(keys)
     names = {"top1": "top-1", "ece": "ECE", "corruption_top1": "15 corruptions"}
     table = groups[list(names)].mean().rename(columns=names).unstack("role")
     table.columns = [f"{name}, {role}" for name, role in table.columns]
-    table["corrupted images"] = groups["corruption_images"].max().unstack("role").max(axis=1)
+    table["corrupted images"] = groups["chosen"].max().unstack("role").max(axis=1)
     table["seeds"] = groups["seed"].nunique().unstack("role").max(axis=1)
     return table.reset_index()
+
+
+def _most_images(whole: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return for every group the number of corrupted images of most seeds, of several the largest, as `chosen`."""
+    counts = whole.groupby([*keys, "corruption_images"]).size().rename("seeds").reset_index()
+    counts = counts.sort_values(["seeds", "corruption_images"]).drop_duplicates(keys, keep="last")
+    return counts.rename(columns={"corruption_images": "chosen"})[[*keys, "chosen"]]
 
 
 def regime_robustness(runs: Iterable[Run]) -> pd.DataFrame:
@@ -139,7 +168,7 @@ def regime_robustness(runs: Iterable[Run]) -> pd.DataFrame:
     corruption_images is the number of test images the latter is of; nan where an evaluator was not run.
     """
     rows = []
-    for run in runs:
+    for run in each_once(runs):
         for role in run.roles:
             row = {"run": run.id, "method": run.config.method, "seed": run.config.seed, "role": role}
             calibration, corruption = (run.metrics(name, role) for name in ("calibration", "corruption"))

@@ -20,7 +20,8 @@ from adautomix.runs.run import ROLES, Run
 from adautomix.utils.errors import UserError
 
 CELL = ["column", "method", "role"]
-SETTINGS = ["epochs", "budget", "held_out", "precision", "channels_last", "numerics", "images", "imported"]
+SETTINGS = ["epochs", "budget", "held_out", "precision", "eval_precision", "channels_last", "numerics"]
+SETTINGS += ["images", "imported"]
 """What may differ among runs of a recipe: rows that agree on these (and on column and role) may be compared."""
 SHOWN_AS = {"validation": "held_out", "fingerprint": "images"}
 """Settings whose column has another name."""
@@ -172,6 +173,7 @@ def departure(row) -> str:
     departs = [f"{row.epochs:.0f} of {whole} epochs"] if row.budget < 1 else ["all epochs"]
     departs += [f"{100 * row.held_out:g} % held out"] if row.held_out else []
     departs += [row.precision] if row.precision != "float32" else []
+    departs += [f"evaluated in {row.eval_precision}"] if row.eval_precision != "float32" else []
     departs += ["channels last"] if row.channels_last else []
     departs += [f"numerics {row.numerics:.0f}"] if row.numerics != NUMERICS_VERSION else []
     return ", ".join(departs)

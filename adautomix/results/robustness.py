@@ -1,13 +1,15 @@
 """What the robustness evaluators left in Runs, as long and wide tables. Reads files only, needs no torch.
 
 The paper mixes errors and accuracies (FGSM error, corruption accuracy); columns say which. Runs without a result are
-left out, not counted as zero.
+left out, not counted as zero. So are, in curves and cells, results of a label's seed that were measured otherwise than
+most of its seeds, on other images or with other settings: what is left may be averaged (`most_alike`).
 """
 
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from adautomix.results.comparable import comparable_key
 from adautomix.results.samples import places, share_text
 from adautomix.results.statistics import FEWEST_SEEDS, paired_t, seed_sd
 from adautomix.results.tables import mean_sd, measured, measured_as, named, widened
@@ -39,7 +41,7 @@ def curves(runs: Iterable[Run], evaluator: str, name: str = "curve") -> pd.DataF
     Args:
         name: which of the evaluator's values is the curve ("occlusion" of the evaluator released).
     """
-    return pd.DataFrame([head | point for head, value, *_ in _results(runs, evaluator) for point in value[name]])
+    return pd.DataFrame([head | point for head, value in _alike(runs, evaluator) for point in value[name]])
 
 
 def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
@@ -51,7 +53,7 @@ def corruption_cells(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             head | {"group": group, "corruption": kind, "severity": severity, "top1": top1}
-            for head, value, *_ in _results(runs, "corruption")
+            for head, value in _alike(runs, "corruption")
             for group, kind in kinds
             for severity, top1 in enumerate(value["table"][kind], start=1)
         ]
@@ -64,7 +66,7 @@ def reliability(runs: Iterable[Run]) -> pd.DataFrame:
     The errors are in percent; `overconfidence` is mean confidence less accuracy, in points.
     """
     rows = []
-    for head, value, *_ in _results(runs, "calibration"):
+    for head, value in _alike(runs, "calibration"):
         filled = [b for b in value["bins"] if b["count"]]
         gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled) / sum(b["count"] for b in filled)
         rows.append(head | {"overconfidence": 100 * gap} | value)
@@ -74,14 +76,15 @@ def reliability(runs: Iterable[Run]) -> pd.DataFrame:
 def table3_values(runs: Iterable[Run]) -> pd.DataFrame:
     """Return the paper's Table 3 of these runs, a row per network and value: what `named` says, role, column, protocol.
 
-    `value` is in percent, `n_images` the test images it is of, `measured` the evaluator's settings as text.
+    `value` is in percent, `n_images` the test images it is of, `measured` the evaluator's settings as text; runs with
+    the same `comparable_key` may be compared as methods.
     """
     runs = list(runs)
     return pd.DataFrame(
         [
-            head | {"column": column, "protocol": protocol, "value": values[value], "n_images": images, "measured": how}
+            head | {"column": column, "protocol": protocol, "value": values[value]}
             for (column, protocol), (evaluator, value) in TABLE3.items()
-            for head, values, images, how in _results(runs, evaluator)
+            for head, values in _results(runs, evaluator)
         ]
     )
 
@@ -110,7 +113,10 @@ def most_alike(values: pd.DataFrame) -> pd.DataFrame:
 
     What is left may be averaged: one number of images and one way of measuring in every label, role and column.
     """
-    keys = ["data", "backbone", "label", "role", "column", "protocol"]
+    return _of_most(values, ["data", "backbone", "label", "role", "column", "protocol"])
+
+
+def _of_most(values: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     seeds = values.groupby([*keys, "measured", "n_images"])["seed"].transform("size")
     ranked = values.assign(seeds=seeds).sort_values(["seeds", "n_images"], ascending=False, kind="stable")
     best = ranked.drop_duplicates(keys)[[*keys, "measured", "n_images"]]
@@ -122,7 +128,7 @@ def differences(
     *,
     baseline: str = "vanilla",
     role: str = "student",
-    alike: Sequence[str] = ("measured", "n_images"),
+    alike: Sequence[str] = ("measured", "n_images", "comparable_key"),
 ) -> pd.DataFrame:
     """Return every label's value less the baseline's with its 95 % paired t interval over seeds, in points.
 
@@ -130,7 +136,7 @@ def differences(
         values: what `table3_values` returns, or data, backbone, column, protocol, label, seed, role, value and `alike`.
         baseline: a label, as `values` spells it; others are compared where data set, backbone, column, protocol and
             `alike` agree. Runs on several backbones carry them in their labels: shorten those first.
-        alike: columns that must agree, by default those of the way of measuring.
+        alike: columns that must agree, by default the way of measuring and all settings but those of the method.
     Returns: one row per label and value; none where fewer than three seeds are shared.
     """
     keys, rows = ["data", "backbone", "column", "protocol"], []
@@ -147,11 +153,28 @@ def differences(
     return pd.DataFrame(rows, columns=columns).rename(columns={"pairs": "n"})
 
 
-def _results(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, dict, int, str]]:
-    """Return for every network with a result: what `named` says and its role, value, number of images, settings."""
+def _alike(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, dict]]:
+    """Return `_results` of each label and role that were measured like most of its seeds; heads as `named` has them."""
+    found = _results(runs, evaluator)
+    if not found:
+        return []
+    heads = pd.DataFrame([head for head, _ in found]).assign(place=range(len(found)))
+    kept = _of_most(heads, ["data", "backbone", "label", "role"])["place"]
+    more = ("n_images", "measured", "comparable_key")
+    return [({k: v for k, v in found[i][0].items() if k not in more}, found[i][1]) for i in sorted(kept)]
+
+
+def _results(runs: Iterable[Run], evaluator: str) -> list[tuple[dict, dict]]:
+    """Return for every network with a result its value, and a head.
+
+    That is what `named` says, role, n_images, measured (the evaluator's settings) and comparable_key.
+    """
     runs = list(runs)
-    heads = {run.id: head for run, head in named(runs)}
+    heads = {run.id: head | {"comparable_key": comparable_key(run)} for run, head in named(runs)}
     return [
-        (heads[run.id] | {"role": role}, result["value"], result["n_images"], str(measured_as(result)))
+        (
+            heads[run.id] | {"role": role, "n_images": result["n_images"], "measured": str(measured_as(result))},
+            result["value"],
+        )
         for run, role, result in measured(runs, evaluator)
     ]

@@ -39,11 +39,14 @@ def leader(percents: pd.Series, n: int, *, lower: bool = False) -> str:
     """Return who is best, with the interval, and whether the others are told apart from it on n images.
 
     Args:
-        percents: a share of n images by name, in percent.
+        percents: a share of n images by name, in percent; nan counts as not measured.
         lower: the lowest is the best, as of errors.
     Returns: such as "automix, 91 [76, 97] %, not distinguishable on 32 images from 9 of 12 others (next: fmix, 88
         [72, 95] %)".
     """
+    percents = percents.dropna()
+    if percents.empty:
+        return "nothing measured"
     ordered = percents.sort_values(ascending=lower, kind="stable")
     (best, top), others = next(iter(ordered.items())), ordered.iloc[1:]
     told = f"{best}, {share_text(top, n)} %"

@@ -25,12 +25,13 @@ def seed_sd(numbers: pd.Series) -> float:
 def paired_t(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
     """Return how far one method is ahead of another over the seeds both have.
 
-    Differences that are all alike leave no spread: the interval is one point, p is 1 if they are 0 and else 0.
+    Differences that are all alike leave no spread, as steps of one test image will by chance: where they are 0 the
+    interval is one point and p is 1, else there is no test.
 
     Args:
         ours, theirs: one number a seed, in any unit, with the seed as index; only seeds of both count.
     Returns: pairs (their number), difference (the mean, nan without any), low and high of its 95 % t interval in the
-        same unit, and the two-sided p; low, high and p are nan for fewer than three pairs.
+        same unit, and the two-sided p; low, high and p are nan for fewer than three pairs, and without a spread.
     """
     from scipy import stats  # half a second, and only tables of several seeds need it
 
@@ -40,7 +41,7 @@ def paired_t(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
     if len(differences) < FEWEST_SEEDS:
         return result
     if np.ptp(differences) < 1e-9:  # scipy gives nan, or warns of rounding
-        return result | {"low": mean, "high": mean, "p": float(abs(mean) < 1e-9)}
+        return result | ({"low": 0.0, "high": 0.0, "p": 1.0} if abs(mean) < 1e-9 else {})
     test = stats.ttest_rel(ours[differences.index], theirs[differences.index])
     low, high = test.confidence_interval(0.95)
     return result | {"low": low, "high": high, "p": test.pvalue}

@@ -35,7 +35,8 @@ def publish_study(
         label: what the images are called there, if not as in the runs: a folder's name says nothing to others.
         joins: the runs share every setting but those of the method with the published ones of the same data, network,
             epochs and images a class, and are to be compared with them. The files do not tell; who made them knows.
-    Raises: UserError if there are no runs, or joins finds none or several groups to be joined.
+    Raises: UserError if there are no runs, joins finds none or several groups to be joined, or a label would name runs
+        of several settings.
     """
     runs, folder = list(runs), Path(folder)
     if not runs:
@@ -52,6 +53,7 @@ def publish_study(
         old = there.get(name, rows[:0])
         parts = [part for part in (old[~old["run"].isin(rows["run"])], rows) if not part.empty]
         made[name] = pd.concat(parts).sort_values("run", kind="stable", ignore_index=True) if parts else rows
+    _require_one_setting(made["scores"])
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in made.items():
         if rows.empty and name not in there:  # nothing was evaluated: no file of a header alone
@@ -72,6 +74,17 @@ def read_study(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     robust = folder / "robustness.csv"
     found = pd.read_csv(robust) if robust.exists() else pd.DataFrame(columns=ROBUSTNESS)
     return pd.read_csv(folder / "scores.csv"), pd.read_csv(folder / "epochs.csv"), found
+
+
+def _require_one_setting(scores: pd.DataFrame) -> None:
+    """Labels tell the settings of runs that are published together: those of two days may share one."""
+    known = scores.dropna(subset="setting")  # a study of an older version has none
+    for (*_, label), settings in known.groupby([*REGIME, "comparable_key", "label"])["setting"].unique().items():
+        if len(settings) > 1:
+            raise UserError(
+                f"{label!r} would name runs of {len(settings)} settings in this study; publish all of them at once, "
+                "into a new folder: then labels tell them apart"
+            )
 
 
 def _joined(rows: pd.DataFrame, published: pd.DataFrame | None) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from adautomix.results.comparable import each_once, group_key, settings
+from adautomix.results.comparable import METHOD, each_once, group_key, settings
 from adautomix.results.statistics import seed_sd
 from adautomix.runs.identity import flat
 from adautomix.runs.run import ROLES, Run, find_runs
@@ -85,7 +85,7 @@ def measured(runs: Iterable[Run], evaluator: str) -> list[tuple[Run, str, dict[s
 def counted(runs: Iterable[Run]) -> str:
     """Return how many runs there are, one line per data set, backbone and number of epochs, by method."""
     kinds: dict[tuple, dict[str, int]] = {}
-    runs = list(runs)
+    runs = each_once(runs)
     for run in runs:
         config = run.config
         methods = kinds.setdefault((run.info["dataset"]["label"], config.backbone, config.epochs), {})
@@ -120,12 +120,19 @@ def widened(stats: pd.DataFrame, index: list[str], columns: str) -> pd.DataFrame
 
 
 def best_methods(stats: pd.DataFrame) -> list[str]:
-    """Return one sentence a data set and role: the highest mean, and its lead over the next."""
+    """Return one sentence a data set, role and kind of training: the highest mean, and its lead over the next.
+
+    Only what differs in settings of the method alone is compared (`comparable.METHOD`), and what was measured alike.
+    """
+    of_method = (*(f"{name}." for name in METHOD), "method.", "label.", "mean.", "sd.", "n.", "values.")
+    shared = [name for name in stats if not f"{name}.".startswith(of_method) and name not in ("data", "role")]
+    telling = [name for name in shared if stats[name].nunique(dropna=False) > 1]
     lines = []
-    for (data, role), rows in stats.groupby(["data", "role"]):
+    for (data, role, *told), rows in stats.groupby(["data", "role", *telling], dropna=False):
         rows = rows.sort_values("mean", ascending=False)
         best = rows.iloc[0]
-        line = f"{data}, {role}: {best.label} is highest with {best['mean']:.2f} (n={best.n})"
+        kind = "".join(f", {name} {one}" for name, one in zip(telling, told, strict=True) if one != "–")
+        line = f"{data}{kind}, {role}: {best.label} is highest with {best['mean']:.2f} (n={best.n})"
         if len(rows) > 1:
             line += f", {best['mean'] - rows.iloc[1]['mean']:+.2f} to {rows.iloc[1].label}"
         lines.append(line + ".")

@@ -103,3 +103,9 @@ def test_what_a_system_left_beside_the_pictures_is_no_picture(tmp_path):
         Image.new("RGB", (40, 30)).save(tmp_path / name)
     (tmp_path / "._a.png").write_bytes(b"a Mac's")
     assert list(_images([tmp_path])) == [tmp_path / "a.png"]
+
+
+def test_a_file_named_twice_has_its_rows_twice(run, files):
+    told = classify(run, [files / "b.png", files / "b.png"], top=1)
+    assert told["file"].tolist() == [str(files / "b.png")] * 2
+    assert told["probability"].nunique() == 1

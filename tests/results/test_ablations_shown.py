@@ -53,12 +53,12 @@ def test_holm_takes_back_what_one_comparison_alone_would_show(store):
 
 
 def test_the_table_to_read_has_one_row_a_value_with_seeds_means_and_intervals(store):
-    runs = store(BASE) + store({s: t + 1 for s, t in BASE.items()}, options={"lam_channel": True})
+    runs = store(BASE) + store({s: t + 1 + 0.1 * (s - 1) for s, t in BASE.items()}, options={"lam_channel": True})
     wide = wide_ablations(ablation_table(runs + store({0: 91.5}, options={"n_mix": 2})))
     assert wide["value"].tolist() == ["defaults", "2", "on"]
     assert wide["seeds"].tolist() == [3, 1, 3]
-    assert wide["student"].tolist() == ["91.00 ± 1.00", "91.50", "92.00 ± 1.00"]
-    assert wide["student − base"].tolist() == ["–", "+1.50", "+1.00 [+1.00, +1.00]"]
+    assert wide["student"].tolist() == ["91.00 ± 1.00", "91.50", "92.00 ± 1.05"]
+    assert wide["student − base"].tolist() == ["–", "+1.50", "+1.00 [+0.75, +1.25]"]
     assert wide["teacher"].iloc[0] == "92.00 ± 1.00"
 
 

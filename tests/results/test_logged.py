@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.reproduced import three_seeds
+from helpers.reproduced import three_seeds, write_run
 
 from adautomix.figures import ours_and_theirs, replayed_windows
 from adautomix.paper import log
+from adautomix.recipes import RECIPES
 from adautomix.results import (
     agreement,
     beside_log,
@@ -67,6 +68,9 @@ def test_our_curve_lies_on_the_log_of_its_cell_as_far_as_it_goes(tmp_path):
     figure = ours_and_theirs(curves)
     assert sum(axis.has_data() for axis in figure.axes) == curves["run"].nunique()
     assert beside_log([]).empty
+    begun = write_run(tmp_path, RECIPES["cifar100_resnet18/adautomix"].config(seed=9), [1.0])
+    (begun.path / "history.csv").unlink()
+    assert beside_log([begun]).empty
 
 
 def test_first_losses_tell_how_many_images_were_mixed_and_which_beta_fits():

@@ -152,3 +152,28 @@ def test_labels_in_a_regime_tell_only_the_ways_of_one_method(runs, tmp_path):
     assert set(other["precision"]) == {"bfloat16"}
     assert other.loc[other["method"] == "mixup", "label"].nunique() == 2
     assert set(other.loc[other["method"] == "vanilla", "label"]) == {"vanilla"}
+
+
+def test_of_one_regime_only_runs_that_may_be_compared_are_shown(runs, tmp_path):
+    for name in ("vanilla", "mixup"):
+        runs.append(make_run(tmp_path, 90.0, DATASET | {"n_train": 40}, method=name, epochs=20, seed=0, width=8))
+    main = main_regime(regime_scores(runs))
+    assert main["comparable_key"].nunique() == 1
+    assert main["run"].nunique() == 6
+
+
+def test_corruptions_of_other_images_are_not_averaged_and_a_run_found_twice_counts_once(runs):
+    values = regime_scores(runs).query("rule == 'last'")
+    one = [run for run in runs if run.config.method == "mixup" and run.config.epochs == 20]
+    for run, top, n in zip(one, (60.0, 62.0, 10.0), (100, 100, 10), strict=True):
+        run.write_metrics("corruption", "student", {"value": {"top1": top}, "n_images": n})
+    table = regime_table(main_regime(values), regime_robustness([*runs, *one])).set_index("method")
+    assert (table.at["mixup", "15 corruptions, student"], table.at["mixup", "corrupted images"]) == (61, 100)
+    assert table.at["mixup", "top-1, student"] == pytest.approx(np.mean(MIXED) + 1)
+
+
+def test_a_label_that_names_two_runs_of_one_seed_is_refused(runs):
+    values = regime_scores(runs)
+    again = values[values["method"] == "mixup"].assign(run="other", top1=1.0)
+    with pytest.raises(UserError, match="mixup, epochs 10 has two runs of seed 0 in one regime"):
+        gains(pd.concat([values, again]))

@@ -86,6 +86,19 @@ def test_the_same_seed_with_another_layout_is_not_a_second_seed(tmp_path):
     assert made.loc[made["n"] > 0, "n"].tolist() == [1] * 4
 
 
+def test_accuracies_of_two_evaluation_precisions_are_not_averaged(tmp_path):
+    recipe = RECIPES["cifar100_resnet18/mixup"]
+    write_run(tmp_path, recipe.config(), [50] * 800)
+    for seed in (0, 1):
+        write_run(tmp_path, recipe.config(seed=seed, eval_precision="bfloat16"), [60] * 800)
+    runs = find_runs(tmp_path)
+    for order in (runs, runs[::-1]):
+        made = cells(order, 1).query("role == 'student' and n > 0")
+        assert dict(zip(made["mean"], made["n"], strict=True)) == {50: 1, 60: 2}
+    text = overview(cells(runs, 1)).loc["mixup", "CIFAR-100, ResNet-18"]
+    assert "60.00 (all epochs, evaluated in bfloat16)" in text
+
+
 def test_a_part_of_the_images_is_not_the_papers_data_set(tmp_path):
     config = RECIPES["imagenet_resnet18/mixup"].config()
     write_run(tmp_path, config, [50] * 100, n_train=126_689, classes=list(range(100)))

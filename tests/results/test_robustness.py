@@ -37,9 +37,9 @@ def closed_figures():
     plt.close("all")
 
 
-def stored(tmp_path, method, seed, top1, **more):
+def stored(tmp_path, method, seed, top1, settings=None, n=9, **more):
     """Return a finished run that holds results in closed form."""
-    config = TrainConfig(method=method, seed=seed, options={})
+    config = TrainConfig(method=method, seed=seed, options={}, **settings or {})
     run = run_for(tmp_path, config, DATASET)
     create(run, config, DATASET)
     run.finish()
@@ -53,7 +53,7 @@ def stored(tmp_path, method, seed, top1, **more):
     } | more
     for name, value in values.items():
         if value is not None:
-            run.write_metrics(name, "student", {"value": value, "n_images": 9})
+            run.write_metrics(name, "student", {"value": value, "n_images": n})
     return run
 
 
@@ -192,6 +192,8 @@ def test_dots_of_two_protocols_need_a_column_that_has_both(runs):
     values = table3_values(runs)
     with pytest.raises(UserError, match="no column was measured by both protocols"):
         figures.protocol_dots(values[values["protocol"] == "standard"])
+    released = values[values["protocol"] == "released"].assign(role="teacher")
+    assert figures.protocol_dots(pd.concat([values, released])).axes
 
 
 def test_other_columns_may_have_to_agree_and_one_that_is_not_there_is_told():
@@ -206,3 +208,16 @@ def test_other_columns_may_have_to_agree_and_one_that_is_not_there_is_told():
     assert found["difference"].tolist() == [2.0]
     with pytest.raises(KeyError, match="n_images"):
         differences(pd.DataFrame(rows))
+
+
+def test_trainings_of_other_lengths_are_not_subtracted(runs, tmp_path):
+    short = [stored(tmp_path, "cutmix", seed, 50.0 + seed, {"epochs": 2}) for seed in range(3)]
+    assert set(differences(table3_values(runs + short))["label"]) == {"mixup"}
+
+
+def test_curves_and_cells_leave_out_a_seed_that_saw_other_images(tmp_path):
+    seeds = [stored(tmp_path, "mixup", seed, 60.0) for seed in (0, 1)]
+    odd = stored(tmp_path, "mixup", 2, 20.0, n=2)
+    for frame in (curves([*seeds, odd], "fgsm"), corruption_cells([*seeds, odd]), reliability([*seeds, odd])):
+        assert set(frame["run"]) == {run.id for run in seeds}
+        assert {"n_images", "measured", "comparable_key"}.isdisjoint(frame.columns)

@@ -30,3 +30,5 @@ def test_the_best_of_few_images_is_not_told_from_the_next():
     assert "from any of 2 others" in leader(errors, 2, lower=True)
     assert "from the other (next: fmix" in leader(errors[:2], 32, lower=True)
     assert leader(errors[:1], 32) == "fmix, 12 [5, 28] %, alone"
+    assert leader(pd.Series({"fmix": 12.5, "cutmix": float("nan")}), 32) == "fmix, 12 [5, 28] %, alone"
+    assert leader(pd.Series({"cutmix": float("nan")}), 32) == "nothing measured"

@@ -32,13 +32,14 @@ def test_only_seeds_of_both_count_and_they_are_matched_by_number():
     assert found == paired([3.0, 5.0, 7.0], [2.0, 3.0, 4.0])
 
 
-@pytest.mark.parametrize(("ours", "p"), [([80.1, 79.3, 81.7], 1), ([81.2, 80.4, 82.8], 0)])
-def test_differences_that_never_vary_have_a_point_for_an_interval_and_no_warning(ours, p):
+def test_differences_that_never_vary_are_no_test_but_where_they_are_0():
+    theirs = [80.1, 79.3, 81.7]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = paired(ours, [80.1, 79.3, 81.7])
-    assert found["difference"] == found["low"] == found["high"] == pytest.approx(0 if p else 1.1)
-    assert found["p"] == p
+        same, shifted = paired(theirs, theirs), paired([81.2, 80.4, 82.8], theirs)
+    assert (same["difference"], same["low"], same["high"], same["p"]) == (0, 0, 0, 1)
+    assert (shifted["pairs"], shifted["difference"]) == (3, pytest.approx(1.1))
+    assert all(math.isnan(shifted[name]) for name in ("low", "high", "p"))
 
 
 @pytest.mark.parametrize("seeds", [0, 1, 2])

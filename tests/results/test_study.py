@@ -60,3 +60,18 @@ def test_a_study_without_evaluations_has_no_file_of_them_and_is_read_all_the_sam
     table = regime_table(scores[scores["rule"] == "last"], robust)
     assert table["top-1, student"].tolist() == [50.0]
     assert table[["ECE, student", "corrupted images"]].isna().all(axis=None)
+
+
+def test_a_label_of_two_settings_is_refused_and_nothing_is_written(tmp_path):
+    common = {"method": "mixup", "epochs": 4}
+    study = tmp_path / "study"
+    publish_study([make_run(tmp_path / "one", 50.0, MANY, options={"alpha": 0.2}, **common)], study)
+    before = (study / "scores.csv").read_text()
+    other = make_run(tmp_path / "two", 60.0, MANY, options={"alpha": 2.0}, seed=1, **common)
+    with pytest.raises(UserError, match="'mixup' would name runs of 2 settings"):
+        publish_study([other], study)
+    assert (study / "scores.csv").read_text() == before
+    publish_study([make_run(tmp_path / "three", 61.0, MANY, options={"alpha": 0.2}, seed=1, **common)], study)
+    old = pd.read_csv(study / "scores.csv").drop(columns="setting")  # of an older version
+    old.to_csv(study / "scores.csv", index=False)
+    assert len(publish_study([other], study)["scores"]) == 3 * len(old) // 2

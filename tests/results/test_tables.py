@@ -195,3 +195,13 @@ def test_accuracies_of_classes_are_of_one_set_of_classes_and_of_the_networks_the
     assert len(class_accuracies(runs[:1])) == 1
     with pytest.raises(UserError, match="runs on one data set are needed"):
         class_accuracies(runs)
+
+
+def test_the_best_of_a_longer_training_is_no_lead_over_a_shorter_one(tmp_path):
+    for method, top, length in (("vanilla", 81.0, 3), ("mixup", 60.0, 2), ("cutmix", 61.0, 2)):
+        make_run(tmp_path, top, method=method, epochs=length)
+    lines = [line for line in best_methods(table(find_runs(tmp_path))) if "student" in line]
+    assert lines == [
+        "tiny, epochs 2, student: cutmix is highest with 61.00 (n=1), +1.00 to mixup.",
+        "tiny, epochs 3, student: vanilla is highest with 81.00 (n=1).",
+    ]
