@@ -21,6 +21,9 @@ from adautomix.models.modes import require_classifier, unwrapped
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.typecheck import coerce, hint_text, matches_hint
 
+LEAST_ALPHA = 0.01
+"""Below it, both of torch's gamma draws may underflow: at 0.001 a quarter of the shares were 0.5, and not 0 or 1."""
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -190,7 +193,7 @@ def paired(draws: Draws, count: int) -> Draws:
 
 
 def check_alpha(alpha: float) -> float:
-    """Return alpha; raises UserError unless it is a positive Beta parameter."""
-    if not alpha > 0:
-        raise UserError(f"alpha must be positive, got {alpha}; for no mixing use the method vanilla")
+    """Return alpha; raises UserError unless it is a Beta parameter that torch can draw from."""
+    if not alpha >= LEAST_ALPHA:
+        raise UserError(f"alpha must be positive ({LEAST_ALPHA} or more), got {alpha}; for no mixing use vanilla")
     return alpha

@@ -33,7 +33,8 @@ class BatchMixer:
     Attributes:
         mixup_enabled: set False to get images as they are, with smoothed targets (timm's --mixup-off-epoch does).
 
-    Raises: UserError for an unknown method or option, or a method that needs more than a batch.
+    Raises: UserError for an unknown method or option, a method that needs more than a batch, and for classes or a
+        smoothing that give no targets.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class BatchMixer:
         if not only_mixes(kind):
             known = ", ".join(name for name in METHODS if only_mixes(METHODS[name]))
             raise UserError(f"{method} needs more than a batch: train with its `step`. Those that only mix are {known}")
+        if num_classes < 2:
+            raise UserError(f"num_classes must be 2 or more, got {num_classes}")
         self.method: MixMethod = kind(**kind.resolve(options))
         rng = torch.Generator().manual_seed(seed)
         nobody = nn.Identity()  # neither student nor teacher is looked at
@@ -59,7 +62,7 @@ class BatchMixer:
         require_batch(x, target)
         method = self.method if self.mixup_enabled else MixMethod()
         mixed = method.mix(x, target, self.context, method.draw(len(x), self.context))
-        return mixed.x, mixed.y
+        return mixed.x.clone() if mixed.x is x else mixed.x, mixed.y
 
 
 def only_mixes(kind: type[MixMethod]) -> bool:

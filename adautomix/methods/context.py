@@ -40,6 +40,9 @@ class Context:
     image_rng: torch.Generator = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        """Raise UserError for a smoothing that gives no shares."""
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(f"label_smoothing must be 0 or more and below 1, got {self.label_smoothing}")
         self.image_rng = self.image_rng or self.rng
 
     @classmethod
@@ -63,8 +66,8 @@ class Context:
             image_seed: of what is drawn for each image, where a run has several processes: the rank, say.
         Raises: UserError unless there is a step to make, and the student is a Classifier.
         """
-        if steps < 1:
-            raise UserError(f"steps must be 1 or more (epochs times batches), got {steps}")
+        if steps < 1 or steps != int(steps):
+            raise UserError(f"steps must be 1 or more (epochs times batches), and whole, got {steps}")
         config = ema or EmaConfig()
         network = require_classifier(unwrapped(student))
         teacher = make_teacher(network, config)

@@ -27,6 +27,7 @@ from adautomix.models.ema import RunningStatistics
 from adautomix.models.generator import scale_to
 from adautomix.models.modes import buffers_kept, unwrapped
 from adautomix.utils.errors import UserError
+from adautomix.utils.seeding import same_random_state
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,8 @@ def mix_as_seen(method: MixMethod, x: Tensor, seen: Tensor, y: Tensor, ctx: Cont
     """
     if not isinstance(method, GeneratorMethod):
         return method.mix(x, y, ctx, draws)
-    with buffers_kept(ctx.teacher, method.generator):  # a look at a mix must not train anything
+    # A look at a mix must not train anything, nor change what is drawn after it.
+    with buffers_kept(ctx.teacher, method.generator), same_random_state(x.device):
         tap = ctx.teacher(seen, heads=(), tap=True).tap
         return method.mix_for_student(x, ctx.targets(y), tap, draws)
 

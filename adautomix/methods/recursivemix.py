@@ -212,9 +212,10 @@ def boxed_features(features: Tensor, box: Int[Tensor, "R 4"], size: tuple[int, i
     maps = layout.to_map(features, size)
     # In float32: bfloat16 counts images and px to 256 only.
     top, bottom, left, right = box.expand(len(maps), 4).float().unbind(1)
+    # Places of the map, rows and columns by scales of their own: strided layers round up, rows of 36 px as of 64.
+    rows, columns = (places / pixels for places, pixels in zip(maps.shape[2:], size, strict=True))
     image = torch.arange(len(maps), device=maps.device, dtype=torch.float32)
-    corners = torch.stack([image, left, top, right, bottom], dim=1)  # (x1, y1, x2, y2) in px of the image
-    scale = maps.shape[3] / size[1]
+    corners = torch.stack([image, left * columns, top * rows, right * columns, bottom * rows], dim=1)
     with torch.autocast(maps.device.type, enabled=False):
-        mean = roi_align(maps.float(), corners, (1, 1), scale, aligned=True)
+        mean = roi_align(maps.float(), corners, (1, 1), aligned=True)
     return layout.filled_with(mean[:, :, 0, 0].to(features), features)

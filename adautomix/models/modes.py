@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adautomix.utils.errors import UserError
 
@@ -22,13 +23,23 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 
 
 class _Passes:
-    """Stands for a BatchNorm's `num_batches_tracked` and counts without a tensor call."""
+    """Stands for a BatchNorm's `num_batches_tracked` and counts without a tensor call; else it is as that tensor."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, before: Tensor) -> None:
+        self.before, self.count = before, 0
 
     def add_(self, passes: int) -> None:
         self.count += passes
+
+    def copy_(self, value: Tensor) -> None:
+        self.before.copy_(value)
+        self.count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Whoever walks the buffers in the block, to keep or to copy them, gets a tensor of the passes so far."""
+        if name == "before":  # not yet there while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.before + self.count, name)
 
 
 @contextmanager
@@ -40,7 +51,7 @@ def passes_counted_at_once(module: nn.Module) -> Iterator[None]:
     norms = [m for m in module.modules() if getattr(m, "num_batches_tracked", None) is not None and m.momentum]
     counts = [norm.num_batches_tracked for norm in norms]
     for norm in norms:
-        norm._buffers["num_batches_tracked"] = _Passes()
+        norm._buffers["num_batches_tracked"] = _Passes(norm.num_batches_tracked)
     try:
         yield
     finally:

@@ -93,7 +93,7 @@ def backward(out: StepOutput, optimizers: dict[str, torch.optim.Optimizer]) -> N
     for optimizer in optimizers.values():
         optimizer.zero_grad(set_to_none=True)
     for name, terms in out.summands.items():
-        parameters = parameters_of(optimizers[name])
+        parameters = [parameter for parameter in parameters_of(optimizers[name]) if parameter.requires_grad]
         for term in terms:
             _accumulate(parameters, torch.autograd.grad(term, parameters, allow_unused=True))
     if rest := [loss for name, loss in out.losses.items() if name not in out.summands]:
@@ -102,14 +102,17 @@ def backward(out: StepOutput, optimizers: dict[str, torch.optim.Optimizer]) -> N
 
 def _accumulate(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
     """Add gradients to those the parameters have; None where a pass did not use a parameter."""
-    sums, added = [], []
+    sums, added, owned = [], [], set()
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is not None and gradient.stride() != parameter.stride():
             # As backward() does it: fused optimisers want the parameter's layout, and a network (ConvNeXt) may have
             # gone through another one.
             gradient = torch.empty_like(parameter).copy_(gradient)
         if parameter.grad is None:
+            if gradient is not None and gradient.data_ptr() in owned:  # of a + b both get the same tensor
+                gradient = gradient.clone()
             parameter.grad = gradient
+            owned.add(None if gradient is None else gradient.data_ptr())
         elif gradient is not None:
             sums.append(parameter.grad)
             added.append(gradient)

@@ -9,6 +9,7 @@ from timm.loss import SoftTargetCrossEntropy
 
 from adautomix import METHODS, BatchMixer, UserError
 from adautomix.methods.batch_mixer import only_mixes
+from adautomix.methods.ops.mixing import require_batch
 from adautomix.training.steps import Training
 from adautomix.utils.seeding import seed_for
 
@@ -60,3 +61,32 @@ def test_small_whole_numbers_are_labels_too():
     mixed = [BatchMixer("mixup", 10, seed=1)(x, y.to(kind))[1] for kind in (torch.int64, torch.int16, torch.uint8)]
     assert torch.equal(mixed[0], mixed[1])
     assert torch.equal(mixed[0], mixed[2])
+
+
+def test_images_that_are_not_mixed_are_new_tensors_all_the_same():
+    x, y = tiny_batch()
+    off = BatchMixer("mixup", CLASSES)
+    off.mixup_enabled = False
+    for mixer in (off, BatchMixer("vanilla", CLASSES)):
+        out, _ = mixer(x, y)
+        assert torch.equal(out, x)
+        assert out.data_ptr() != x.data_ptr()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"num_classes": 0}, "num_classes must be 2 or more, got 0"),
+        ({"label_smoothing": 1.5}, "label_smoothing must be 0 or more and below 1, got 1.5"),
+        ({"label_smoothing": float("nan")}, "got nan"),
+    ],
+)
+def test_what_gives_no_targets_is_refused(given, message):
+    with pytest.raises(UserError, match=message):
+        BatchMixer("mixup", **{"num_classes": CLASSES} | given)
+
+
+@pytest.mark.parametrize(("x", "y"), [(torch.rand(()), torch.zeros(1)), (torch.rand(4, 8, 8), torch.zeros(4))])
+def test_what_is_no_batch_of_images_is_refused(x, y):
+    with pytest.raises(UserError, match=r"images must be \[B,C,H,W\] and labels \[B\]"):
+        require_batch(x, y)

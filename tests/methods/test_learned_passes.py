@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 from helpers.learned import EVERY, begin, middling
-from helpers.tiny import tiny_batch, tiny_classifier
+from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 
 from adautomix.config import EmaConfig
 from adautomix.methods import make_method
@@ -185,3 +185,14 @@ def test_processes_of_one_run_agree_on_lam_and_differ_in_partners():
     restored = Context.start(student, steps=10, seed=3, image_seed=0)
     restored.load_state_dict(kept)
     assert torch.equal(method.draw(16, restored).index, following.index)
+
+
+def test_a_look_at_a_mix_draws_nothing_that_the_training_would_have_drawn():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Dropout(0.5), torch.nn.Conv2d(4, 4, 1))
+    student, (x, y) = Classifier(net, CLASSES, heads=("one", "mix"), tap="1", image_size=8), tiny_batch()
+    ctx = Context.start(student, steps=10, ema=BATCH)
+    method = make_method("automix", student)
+    before = torch.get_rng_state()
+    method.mix(x, y, ctx, method.draw(len(x), ctx))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -206,6 +206,8 @@ def test_option_of_the_wrong_type_or_range_is_refused():
         resolve_options("mixup", {"per_sample": 1})
     with pytest.raises(UserError, match="alpha must be positive"):
         make_method("cutmix", tiny_classifier(), {"alpha": -1.0})
+    with pytest.raises(UserError, match=r"0.01 or more\), got 0.001"):  # torch would draw many halves
+        make_method("mixup", tiny_classifier(), {"alpha": 0.001})
 
 
 def test_options_are_completed_and_whole_numbers_become_floats():

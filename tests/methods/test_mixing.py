@@ -135,3 +135,14 @@ def test_entropy_of_a_mask_is_0_for_a_cut_and_log_n_for_an_even_blend():
 def test_the_area_gap_is_the_mean_distance_between_areas_and_label():
     mask = torch.stack([torch.full((2, 4, 4), 0.3), torch.full((2, 4, 4), 0.7)], dim=1)
     assert mask_area_gap(mask, torch.tensor([[0.3, 0.7], [0.5, 0.5]])).item() == pytest.approx(0.1, abs=1e-6)
+
+
+@pytest.mark.parametrize("keep_first", [True, False])
+def test_a_gradient_reaches_the_shares(keep_first):
+    x, _ = tiny_batch(5)
+    rng = torch.Generator().manual_seed(0)
+    index = draw_index(5, 2, rng, keep_first=keep_first)
+    lam = sample_lam(5, 2, 1.0, rng, per_sample=True).clone().requires_grad_()
+    blend(x, index, lam).sum().backward()
+    wanted = torch.stack([x[row].sum(dim=(1, 2, 3)) for row in index], dim=1)
+    torch.testing.assert_close(lam.grad, wanted)

@@ -171,3 +171,15 @@ def test_boxes_of_large_batches_in_bfloat16_are_those_of_their_own_images():
     wanted = boxed_features(maps, box, (16, 16), layout)
     assert torch.equal(wanted[:, 0, 0, 0], maps[:, 0, 0, 0])
     assert torch.equal(boxed_features(maps.bfloat16(), box, (16, 16), layout), wanted.bfloat16())
+
+
+@pytest.mark.parametrize(("size", "grid"), [((64, 36), (2, 2)), ((96, 40), (3, 2)), ((40, 96), (2, 3))])
+def test_a_box_of_an_image_that_is_not_square_lies_where_it_lies_on_the_map(size, grid):
+    """Layers of stride 32 round up: a row of the map is not as many px as a column."""
+    maps = torch.zeros(1, 1, *grid)
+    maps[0, 0, -1, -1] = 1.0
+    corner = torch.tensor([[size[0] * (grid[0] - 1) // grid[0], size[0], size[1] * (grid[1] - 1) // grid[1], size[1]]])
+    assert boxed_features(maps, corner, size, Layout()).flatten().tolist() == pytest.approx(
+        [1.0] * maps.numel(), abs=0.1
+    )
+    assert boxed_features(torch.ones(1, 1, *grid), corner, size, Layout()).min() == 1

@@ -108,3 +108,19 @@ def test_maps_of_fake_tensors_leave_nothing_behind():
     with FakeTensorMode():
         assert spectral_residual(torch.rand(2, 3, 16, 16)).shape == (2, 16, 16)
     assert torch.equal(found, spectral_residual(real))
+
+
+def test_half_precision_keeps_the_map_of_an_image_that_the_student_is_sure_of(batch):
+    """Its gradients are far below what float16 can hold."""
+    x, targets = batch
+    student = tiny_classifier().eval()
+    with torch.no_grad():
+        student.heads["one"].weight.normal_(std=0.01)
+        student.heads["one"].bias.zero_()
+        student.heads["one"].bias[0] = 15.0
+    sure = torch.eye(targets.shape[1])[:1].expand(len(x), -1)
+    expected = gradient_saliency(student, x, sure)
+    with torch.autocast("cpu", torch.float16):
+        rough = gradient_saliency(student, x, sure)
+    assert 0 < expected.max() < 1e-7
+    torch.testing.assert_close(rough, expected, rtol=0.2, atol=0.1 * float(expected.max()))

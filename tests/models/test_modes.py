@@ -1,10 +1,12 @@
 """Modes and passes: are submodules left as they were, and every pass of BatchNorm counted?"""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from adautomix.models.modes import eval_mode, passes_counted_at_once, unwrapped
+from adautomix.models.modes import buffers_kept, eval_mode, passes_counted_at_once, unwrapped
 
 
 @pytest.fixture
@@ -47,3 +49,17 @@ def test_a_network_is_found_in_its_wrappers():
         assert unwrapped(net) is net
         assert unwrapped(nn.DataParallel(net)) is net
         assert unwrapped(torch.compile(nn.DataParallel(torch.compile(net)))) is net
+
+
+def test_whoever_walks_the_buffers_in_between_finds_tensors(net):
+    x = torch.rand(4, 3, 2, 2)
+    with passes_counted_at_once(net):
+        net(x)
+        copied = copy.deepcopy(net)
+        kept = net.state_dict()["1.num_batches_tracked"].clone()
+        with buffers_kept(net):
+            net(x)
+        net(x)
+    assert int(kept) == int(copied[1].num_batches_tracked) == 1
+    assert isinstance(copied[1].num_batches_tracked, torch.Tensor)
+    assert int(net[1].num_batches_tracked) == 2

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers.tiny import tiny_batch, tiny_classifier
+from helpers.tiny import CLASSES, tiny_batch, tiny_classifier
 
 from adautomix.config import OptimConfig
 from adautomix.methods import METHODS, make_method
@@ -68,3 +68,31 @@ def test_gradients_have_the_layout_of_their_parameters_whatever_the_network_pass
     found = [p for optimizer in optimizers.values() for p in parameters_of(optimizer) if p.grad is not None]
     assert len(found) > 20
     assert all(p.grad.stride() == p.stride() for p in found)
+
+
+class Doubled(torch.nn.Module):
+    """A layer whose weight is the sum of two: autograd has one gradient for both."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = (torch.nn.Parameter(torch.randn(4, 3, 3, 3) / 5) for _ in range(2))
+
+    def forward(self, x):
+        return torch.nn.functional.conv2d(x, self.a + self.b, padding=1)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_two_parameters_with_one_gradient_and_frozen_ones_are_trained_right(frozen):
+    net = torch.nn.Sequential(Doubled(), torch.nn.ReLU(), torch.nn.Conv2d(4, 5, 3, padding=1))
+    student, (x, y) = Classifier(net, CLASSES, heads=("one", "mix"), tap="1", image_size=8), tiny_batch()
+    method = make_method("adautomix", student, {"margin": 0.0})
+    if frozen:
+        net[0].a.requires_grad_(False)
+    optimizers = {"student": make_optimizer(student, OptimConfig())}
+    optimizers |= {k: make_optimizer(m, OptimConfig()) for k, m in method.trainable_modules().items()}
+    out = method.step(x, y, Context.start(student, steps=10, seed=1))
+    wanted = torch.autograd.grad(out.losses["student"], net[0].b, retain_graph=True)[0]
+    backward(out, optimizers)
+    torch.testing.assert_close(net[0].b.grad, wanted)
+    assert net[0].a.grad is None if frozen else torch.equal(net[0].a.grad, net[0].b.grad)

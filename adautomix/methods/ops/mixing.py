@@ -101,10 +101,12 @@ def draw_index(batch_size: int, n_mix: int, rng: torch.Generator, *, keep_first:
 
 
 def require_batch(x: Any, y: Any) -> None:
-    """Raise UserError unless these are tensors, of float images and as many labels; no number is looked at."""
+    """Raise UserError unless these are float images [B,C,H,W] and as many labels; no number is looked at."""
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         raise UserError(f"images and labels must be tensors, got {type(x).__name__} and {type(y).__name__}")
     require_float(x)
+    if x.ndim != 4 or y.ndim < 1:
+        raise UserError(f"images must be [B,C,H,W] and labels [B], got {tuple(x.shape)} and {tuple(y.shape)}")
     if len(x) != len(y):
         raise UserError(f"there must be a label for every image, got {len(x)} images and {len(y)} labels")
 
@@ -132,7 +134,7 @@ def blend(
     weight, slots = weight.to(x, non_blocking=True), _slots(x, index)
     if weight.ndim == 2:
         weight = weight.reshape(*weight.shape, *(1,) * (x.ndim - 2))
-        if len(slots) == 2:  # mixup: one new tensor, two passes over the images
+        if len(slots) == 2 and not weight.requires_grad:  # mixup: one new tensor, two passes over the images
             return slots[1].lerp_(slots[0], weight[:, 0:1])
     mixed = slots[0] * weight[:, :1]
     for n in range(1, len(slots)):
