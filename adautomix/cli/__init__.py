@@ -43,6 +43,9 @@ GO_ON = (["train"], ["evaluate"], ["run"], ["book"], ["slides"])
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a file's name that is not UTF-8 must not end a training
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(_guarded(list(sys.argv[1:] if argv is None else argv)))
 
 

@@ -129,7 +129,7 @@ def evaluate(args: Evaluate) -> int:
 def finished(folders: Sequence[str]) -> "list[Run]":
     """Return the finished runs below folders, and tell how many others there are.
 
-    Raises: UserError for a folder that is not there, or has none.
+    Raises: UserError for a folder that is not there, or if none has any.
     """
     from adautomix.runs.run import find_runs
 
@@ -137,10 +137,9 @@ def finished(folders: Sequence[str]) -> "list[Run]":
     for folder in folders:
         if not os.path.isdir(folder):
             raise UserError(f"there is no folder {folder}")
-        found = find_runs(folder, unfinished=True)
-        if not any(run.done for run in found):
-            raise UserError(f"there are no finished runs in {folder}")
-        runs |= {run.path.resolve(): run for run in found}
+        runs |= {run.path.resolve(): run for run in find_runs(folder, unfinished=True)}
+    if not any(run.done for run in runs.values()):
+        raise UserError(f"there are no finished runs in {', '.join(folders)}")
     if left := sum(not run.done for run in runs.values()):
         print(f"left out: {left} that {'is' if left == 1 else 'are'} not trained to the end", file=sys.stderr)
     return [run for run in runs.values() if run.done]

@@ -122,12 +122,16 @@ def photographs(
     folder: Path,
     crop_scale: tuple[float, float] = (0.5, 1.0),
     fingerprint: str | None = None,
+    known_classes: int | None = None,
 ) -> Dataset:
     """Return a set of photographs with ImageNet's normalisation, trained on mirrored random resized crops.
 
     Args:
         folder: the files' names below it and their sizes are the fingerprint, where none is given.
+        known_classes: how many the whole set has; with others a remark says so.
     """
+    part = known_classes is not None and len(classes) != known_classes
+    told = f"{folder} has {len(classes)} classes, {name} has {known_classes:,}" if part else ""
     return Dataset(
         name=name,
         label=name,
@@ -141,6 +145,7 @@ def photographs(
         flip=True,
         fingerprint=fingerprint or fingerprint_files(folder, [*train.paths, *test.paths]),
         crop_scale=crop_scale,
+        remarks=(f"{told}: a part of the set, or another one; for images of your own there is --data folder",) * part,
     )
 
 

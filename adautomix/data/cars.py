@@ -38,7 +38,7 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
     else:
         folder = _class_folders(root)
         train, test, classes = scan_both(folder / "train", folder / "test")
-    return photographs("cars", classes, train, test, size=size, folder=folder)
+    return photographs("cars", classes, train, test, size=size, folder=folder, known_classes=196)
 
 
 def _class_folders(root: Path) -> Path:

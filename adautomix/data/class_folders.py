@@ -51,7 +51,9 @@ def scan(folder: Path, classes: Sequence[str] | None = None) -> tuple[PathSplit,
     if classes is None:
         classes = sorted(d.name for d in folders_in(folder))
     if len(classes) < 2:
-        raise UserError(f"{folder} must hold two or more class folders, found {len(classes)}: {list(classes)}")
+        loose = sum(suffix(path.name) in EXTENSIONS for path in folder.iterdir())
+        more = f"; {loose} image(s) lie in it directly, put each into a folder of its class" if loose else ""
+        raise UserError(f"{folder} must hold two or more class folders, found {len(classes)}: {list(classes)}{more}")
     paths, labels = [], []
     for k, name in enumerate(classes):
         found = files_below(folder / name)
@@ -72,18 +74,31 @@ def folders_in(folder: Path) -> list[Path]:
 def files_below(folder: Path) -> list[tuple[str, str]]:
     """Return (folder, name) of all files at any depth, without what is hidden ("._a.jpg") or a system's.
 
-    No file's status is asked for: on a network drive that is what takes long.
+    Links to folders are followed, but not to what is walked anyway. No file's status is asked for: on a network drive
+    that is what takes long.
     Raises: UserError naming a folder that cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
         raise UserError(f"folder {error.filename} cannot be listed ({error.strerror})") from error
 
-    found = []
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not left_behind(name)]  # walked no further
+    found, walked = [], [os.path.realpath(folder)]
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in folders if not left_behind(name) and _leads_on(place, name, walked)]
         found += [(place, name) for name in names if not name.startswith(".") and name.lower() not in SYSTEM_FILES]
     return found
+
+
+def _leads_on(place: str, name: str, walked: list[str]) -> bool:
+    """Return whether a folder is to be walked: not a link to one that is, or that lies above or below one."""
+    path = os.path.join(place, name)
+    if not os.path.islink(path):
+        return True
+    real = os.path.realpath(path)
+    if any(os.path.commonpath([real, other]) in (real, other) for other in walked):
+        return False
+    walked.append(real)
+    return True
 
 
 def left_behind(name: str) -> bool:

@@ -42,9 +42,12 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
         named = part_named([file.stem]) if len(lists) > 1 else None
         for row in read_list(file):
             found.setdefault(part_named([row[2]]) if row[2] is not None else named, []).append((file, row))
-    if None in found and len(found) > 1:
-        strange = sorted({str(row[2]) for _, row in found[None]})
-        raise UserError(f"{root} has rows of the part {first_five(strange)}; name them train, test or validation")
+    strange = sorted({str(row[2]) for _, row in found.get(None, []) if row[2] is not None})
+    if strange and (len(found) > 1 or strange != [""]):  # a column that is empty throughout says nothing
+        raise UserError(
+            f"{root} has rows of the part {first_five(strange)}; name them train, test or validation, or give the "
+            f"column another name than {', '.join(PARTS)}"
+        )
     given = parts_of(found, root)
     named = [None if part is None else _named(part, root) for part in given]
     splits = splits_of(*named, allow_missing=allow_missing_classes)

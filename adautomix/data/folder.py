@@ -6,6 +6,7 @@ case.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from adautomix.data.images import EXTENSIONS
 from adautomix.utils.errors import UserError, first_five
 
 DEFAULT_SIZE = 32
+LIKE_A_PART = re.compile(r"(^|[_\-. ])(train|test|val|valid|dev|eval)(ing|ation)?([_\-. ]|$)", re.IGNORECASE)
+"""Names such as training_set and seg_test, which are not among those in use."""
 LONGEST_LABEL = 100
 """Letters; file systems end at 255 bytes."""
 
@@ -29,8 +32,8 @@ def load(*, root: Path | None = None, size: int | None = None, allow_missing_cla
 
     Args:
         allow_missing_classes: the test and validation parts may lack classes; what they have of others is left out.
-    Raises: UserError if root is missing, a class or a file is empty, the splits' classes differ, or there is a test
-        part but no training part.
+    Raises: UserError if root is missing, a class or a file is empty, the splits' classes differ, there is a test part
+        but no training part, or class folders seem to lie in parts of another name.
     """
     require_folder(
         "folder", root, "the directory that holds the class folders", "train/<class>/ and test/<class>/, or <class>/"
@@ -102,8 +105,21 @@ def _parts(root: Path) -> list[Path]:
             f"{root} holds no class folders, only parts of a split ({', '.join(d.name for d in test)}), and none of "
             "them is called train; rename the training part, or put the class folders themselves there"
         )
+    if not train:
+        _refuse_other_parts(root, folders)
     taken = [next(d for d in test if d.name.lower() == role) for role in roles(d.name for d in test) if role]
     return [*train, *taken] if train else [root]
+
+
+def _refuse_other_parts(root: Path, folders: Sequence[Path]) -> None:
+    """Raise UserError for folders called like parts of a split that hold the same class folders as their neighbours."""
+    inner = {folder: {d.name for d in folders_in(folder)} for folder in folders if LIKE_A_PART.search(folder.name)}
+    shared = Counter([*(d.name for d in folders), *(name for names in inner.values() for name in names)])
+    if parts := [folder.name for folder, names in inner.items() if any(shared[name] > 1 for name in names)]:
+        raise UserError(
+            f"{root} holds {first_five(parts)}, with class folders inside: that looks like parts of a split, not like "
+            "classes. Call them train and test (and val)"
+        )
 
 
 def _strange(root: Path, parts: list[Path]) -> list[str]:

@@ -43,9 +43,8 @@ def load(*, root: Path | None = None, size: int | None = None) -> Dataset:
         for path, k in zip(split.paths, split.labels.tolist(), strict=True)
     ]
     known = fingerprint(names)
-    return photographs(
-        "imagenet", wnids, train, test, size=size, folder=root, crop_scale=(0.08, 1.0), fingerprint=known
-    )
+    more = {"crop_scale": (0.08, 1.0), "fingerprint": known, "known_classes": 1000}
+    return photographs("imagenet", wnids, train, test, size=size, folder=root, **more)
 
 
 def _folders(root: Path) -> tuple[Path, Path]:

@@ -44,7 +44,7 @@ def readable_suffixes() -> frozenset[str]:
 
 EXTENSIONS = readable_suffixes()
 """Of an animated GIF the first picture is read."""
-BITS_PER_SAMPLE = 258
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
 """TIFF's tag."""
 
 
@@ -110,15 +110,24 @@ def read_rgb(path: Source) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image as 8-bit RGB, turned as its camera says if that can be read.
 
-    16-bit grey is divided by 256 (12-bit by 16), so that it keeps its range instead of going white.
+    16-bit grey is divided by 256 (12-bit by 16), so that it keeps its range instead of going white. What is transparent
+    is laid on white: below it lies any colour, and often one alone.
     Raises: UserError for 32-bit integers and floats, of which nobody knows which number is white; what Pillow raises.
     """
     image.load()  # the file may be closed before the pixels are used
     with suppress(Exception):  # a damaged EXIF tag is no reason to do without the picture
         ImageOps.exif_transpose(image, in_place=True)
     if (bits := _grey_bits(image)) > 8:
-        image = Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
+        grey = (np.asarray(image) >> (bits - 8)).astype(np.uint8)
+        image = Image.fromarray(255 - grey if _white_is_zero(image) else grey)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """Return whether a TIFF of more than 8 bits, an X-ray say, is a negative; Pillow turns those of 8 bits itself."""
+    return getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
 
 
 def _grey_bits(image: Image.Image) -> int:

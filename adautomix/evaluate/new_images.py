@@ -4,6 +4,7 @@ Files are read as the evaluators read test images. A temperature that was chosen
 `fit_temperature`) makes it as sure as it should be; without one a network is as sure as it was trained to be.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -60,8 +61,13 @@ def classify(
         best = (logits_of(network, x).float() / temperature).softmax(dim=1).cpu().topk(min(top, len(classes)))
         for (path, _), values, ids in zip(read, best.values.tolist(), best.indices.tolist(), strict=True):
             named = zip(values, ids, strict=True)
-            rows += [(str(path), rank, classes[k], value) for rank, (value, k) in enumerate(named, 1)]
+            rows += [(_shown(path), rank, classes[k], value) for rank, (value, k) in enumerate(named, 1)]
     return pd.DataFrame(rows, columns=["file", "rank", "class", "probability"])
+
+
+def _shown(path: Path) -> str:
+    """Return a path as text that can be written: a name from an old archive may not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _read(path: Path, side: int, unreadable: Callable[[UserError], None] | None) -> Tensor | None:

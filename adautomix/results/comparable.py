@@ -15,6 +15,7 @@ from adautomix.config import TrainConfig
 from adautomix.recipes import FREE
 from adautomix.runs.identity import UNHASHED, counted, flat
 from adautomix.runs.run import Run
+from adautomix.utils.errors import UserError
 
 METHOD = ("method", "options", "optim", "ema", "tap")
 """A method's own settings: it may need another optimiser, teacher or tap than the next."""
@@ -25,8 +26,20 @@ RECIPE = tuple(name for name in TrainConfig.__dataclass_fields__ if name not in 
 
 
 def each_once(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs without those found twice."""
-    return list({run.id: run for run in runs}.values())
+    """Return the runs without those found twice.
+
+    Raises: UserError for two runs of one name that are not the same: copies whose folders were named by hand.
+    """
+    found: dict[str, Run] = {}
+    for run in runs:
+        other = found.setdefault(run.id, run)
+        if other is not run and _identity(other) != _identity(run):
+            raise UserError(f"two different runs are called {run.id}: {other.path} and {run.path}; rename a folder")
+    return list(found.values())
+
+
+def _identity(run: Run) -> str:
+    return json.dumps([run.info["config"], run.info["dataset"]["fingerprint"]], sort_keys=True)
 
 
 def settings(run: Run, *, apart: tuple[str, ...] = ()) -> dict[str, Any]:

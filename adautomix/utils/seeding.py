@@ -11,7 +11,7 @@ from adautomix.utils.errors import UserError, first_line
 def seed_for(seed: int, *names: str | int) -> int:
     """Return a 63-bit seed for one named stream of a run, e.g. seed_for(0, "batches", epoch)."""
     text = ":".join(map(str, (seed, *names)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogateescape")).digest()[:8], "little") >> 1
 
 
 def generator_for(seed: int, *names: str | int) -> torch.Generator:

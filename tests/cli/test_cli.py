@@ -149,6 +149,12 @@ def test_evaluate_takes_several_folders(tmp_path, capsys):
     (cut / "DONE").unlink()
     assert call("table", *folders) == 0
     assert capsys.readouterr().err == "left out: 1 that is not trained to the end\n"
+    (tmp_path / "begun").mkdir()
+    shutil.move(cut, tmp_path / "begun" / "cut")
+    assert call("table", folders[0], str(tmp_path / "begun")) == 0  # a glob finds what is still trained, too
+    assert capsys.readouterr().err == "left out: 1 that is not trained to the end\n"
+    assert call("table", str(tmp_path / "begun")) == 2
+    assert "there are no finished runs in" in capsys.readouterr().err
     assert call("evaluate", folders[0], str(tmp_path / "c")) == 2
     assert "there is no folder" in capsys.readouterr().err
 

@@ -82,6 +82,7 @@ def test_a_csvs_fingerprint_follows_images_and_labels(tree):
         ),
         (("path", "label"), [("a.png", "x"), ("b.png", "x")], "two or more classes, found 1"),
         (("path", "label", "split"), [("a.png", "x", "train"), ("b.png", "x", "fold 3")], "rows of the part fold 3"),
+        (("path", "label", "split"), [("a.png", "x", "trn"), ("b.png", "y", "tst")], "rows of the part trn; tst; name"),
         (("path", "label", "split"), [("a.png", "x", "test")], "holds only test and no part called train"),
         (("path", "label"), [('"a.png', "x")], "cannot be read as a CSV"),
     ],
@@ -129,3 +130,10 @@ def test_a_folder_with_a_dot_in_its_name_keeps_it_in_the_label(tree, tmp_path):
         shutil.copytree(tree, tmp_path / "two" / name)
         write(tmp_path / "two" / name / "all.csv", ("path", "label", "split"), rows_of(tree, "train", "test"))
         assert DATASETS["csv"](root=tmp_path / "two" / name).label == f"csv-{name}"
+
+
+def test_a_column_of_parts_that_is_empty_throughout_says_nothing(tree):
+    rows = [(path, label, "") for path, label, _ in rows_of(tree, "train")]
+    write(tree / "all.csv", ("path", "label", "split"), rows)
+    dataset = DATASETS["csv"](root=tree)
+    assert len(dataset.train) + len(dataset.test) == len(rows)

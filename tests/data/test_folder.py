@@ -192,3 +192,50 @@ def test_a_folder_beside_the_parts_that_is_none_of_them_is_told(tree):
     (tree / "test").rename(tree / "eval")
     (told,) = [remark for remark in DATASETS["folder"](root=tree).remarks if remark.startswith("eval of ")]
     assert "is left out: the parts are called train, training, test, testing, val, valid, validation" in told
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("training_set", "test_set"), "test_set; training_set"),
+        (("seg_train", "seg_test"), "seg_test; seg_train"),
+        (("training_set", "test"), "test; training_set"),
+    ],
+)
+def test_parts_of_other_names_are_not_taken_for_classes(tree, names, told):
+    for before, now in zip(("train", "test"), names, strict=True):
+        (tree / before).rename(tree / now)
+    with pytest.raises(UserError, match=f"holds {told}, with class folders inside: that looks like parts of a split"):
+        load_dataset("folder", root=tree)
+
+
+def test_a_test_part_among_the_classes_is_not_one_but_a_class_may_be_called_so(tree):
+    for folder in list((tree / "train").iterdir()):
+        folder.rename(tree / folder.name)
+    (tree / "train").rmdir()
+    with pytest.raises(UserError, match="holds test, with class folders inside"):
+        load_dataset("folder", root=tree)
+    shutil.rmtree(tree / "test")
+    (tree / "ants").rename(tree / "test tubes")
+    assert load_dataset("folder", root=tree).classes == ("bees", "test tubes")
+
+
+def test_images_that_lie_in_no_class_folder_are_told_where_to_go(tree):
+    flat = tree / "flat"
+    flat.mkdir()
+    for place, file in enumerate((tree / "train").rglob("*.png")):
+        shutil.copy(file, flat / f"{place}.png")
+    with pytest.raises(UserError, match=r"found 0: \[\]; \d+ image\(s\) lie in it directly, put each into a folder"):
+        load_dataset("folder", root=flat)
+
+
+def test_linked_folders_are_read_once_and_links_to_above_are_not_followed(tree, tmp_path_factory):
+    def images():
+        return len(DATASETS["folder"](root=tree).train)
+
+    before, store = images(), tmp_path_factory.mktemp("store")
+    shutil.copy(next((tree / "train" / "ants").glob("*.png")), store / "more.png")
+    for name in ("one", "again"):
+        (tree / "train" / "ants" / name).symlink_to(store)
+    (tree / "train" / "ants" / "up").symlink_to(tree)
+    assert images() == before + 1

@@ -107,3 +107,21 @@ def test_whatever_a_decoder_raises_the_file_is_named(tmp_path, monkeypatch, erro
             read()
         with pytest.raises(UserError, match=r"^[^\n]*$"):
             read()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white(tmp_path, mode):
+    pixels = np.zeros((8, 8, 4), np.uint8)  # black on nothing, as icons are
+    pixels[2:6, 2:6, 3] = 255
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "icon.png")
+    image = read_for_test(tmp_path / "icon.png", 8)
+    assert (image[:, 2:6, 2:6] == 0).all()
+    assert (image[:, 0] == 255).all()
+
+
+def test_a_negative_of_sixteen_bits_is_turned_as_one_of_eight_is(tmp_path):
+    grey = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
+    Image.fromarray(grey).save(tmp_path / "8.tif", tiffinfo={262: 0})  # Pillow turns those, here and when it reads
+    Image.fromarray((255 - grey.astype(np.uint16)) * 257).save(tmp_path / "16.tif", tiffinfo={262: 0})
+    for bits in (8, 16):
+        assert np.array_equal(read_for_test(tmp_path / f"{bits}.tif", 8)[0].numpy(), grey)

@@ -1,5 +1,6 @@
 """New image files: a Run says what it takes them for, as the evaluators read them."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -109,3 +110,10 @@ def test_a_file_named_twice_has_its_rows_twice(run, files):
     told = classify(run, [files / "b.png", files / "b.png"], top=1)
     assert told["file"].tolist() == [str(files / "b.png")] * 2
     assert told["probability"].nunique() == 1
+
+
+def test_a_name_that_is_not_utf_8_can_be_written(run, files):
+    shutil.copy(files / "b.png", os.path.join(os.fsencode(files), b"\xe9t\xe9.png"))
+    told = classify(run, [files], top=1)
+    assert [file for file in told["file"] if "xe9" in file] == [f"{files}/\\xe9t\\xe9.png"]
+    told.to_csv(files / "told.csv")

@@ -1,13 +1,17 @@
 """Comparable runs: which settings must agree for which comparison?"""
 
 import json
+import shutil
 import subprocess
 import sys
 
+import pytest
 from helpers.run_folders import DATASET, make_run
 
 from adautomix.config import EmaConfig, OptimConfig
 from adautomix.results.comparable import FACTORS, METHOD, RECIPE, comparable_key, each_once, group_key, settings
+from adautomix.runs.run import Run
+from adautomix.utils.errors import UserError
 
 SLOW = OptimConfig(lr=0.01)
 
@@ -69,3 +73,12 @@ def test_a_generators_optimiser_counts_where_it_differs_from_the_students(tmp_pa
     same, slow = (make_run(tmp_path, 50.0, optim={"student": student, "generator": own}) for own in (student, SLOW))
     assert settings(same) == settings(plain)
     assert settings(slow) == settings(plain) | {"optim.generator.lr": 0.01}
+
+
+def test_two_runs_of_one_name_are_not_taken_for_one(tmp_path):
+    first, second = (make_run(tmp_path, 50.0, method=method) for method in ("mixup", "cutmix"))
+    copies = [shutil.copytree(run.path, tmp_path / name / "run") for name, run in (("a", first), ("b", second))]
+    same = shutil.copytree(first.path, tmp_path / "c" / "run")
+    assert len(each_once(map(Run, (copies[0], same)))) == 1
+    with pytest.raises(UserError, match=r"two different runs are called run: .*a/run and .*b/run; rename a folder"):
+        each_once(map(Run, copies))
