@@ -62,9 +62,10 @@ class OptimConfig(_Checked):
     final_lr: float = 0.0
     """Learning rate at the end of the cosine (released AdAutoMix on CIFAR: 0.05)."""
     warmup_epochs: float = 0.0
-    """Epochs of linear warm-up from zero before the cosine."""
-    schedule: Literal["step", "epoch", "constant"] = "step"
-    """Cosine updated every step or every epoch (released CIFAR runs: epoch), or no schedule."""
+    """Epochs of linear warm-up from zero before the cosine; with schedule "whole" on top of it."""
+    schedule: Literal["step", "epoch", "whole", "constant"] = "step"
+    """Cosine updated every step or every epoch (released CIFAR runs: epoch), or no schedule; "whole": every step, over
+    the warm-up's epochs, too (released transformer runs)."""
 
     def check(self) -> None:
         self._require("lr", self.lr > 0, "positive")

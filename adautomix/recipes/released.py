@@ -4,11 +4,11 @@ Sources, beside each group: the authors' configurations and logs (JinXins/Advers
 library (Westlake-AI/openmixup), which carries the other methods. Each log carries the configuration of its run; where
 that and the repository's configuration file disagree, the log is followed, and the comment says so. Departures, in
 every column: crops are resized bilinearly (released: bicubic for ImageNet and Tiny-ImageNet), fine-grained ones
-straight from the file (released: from its shorter side made 256 px); a warm-up comes before the cosine, not on top of
-it; AutoMix's mask penalty stays at 0.1 (released outside CIFAR and Tiny-ImageNet: falls to 0); PuzzleMix's blocks on
-ImageNet are our choice, as on the fine-grained sets. Most logs are of a class Adaptivemix, which was not published;
-their configurations do not give its beta, and there it is the configuration file's. Their first losses are not those of
-the released objective with that beta: notebook 40 works out which would fit.
+straight from the file (released: from its shorter side made 256 px); AutoMix's mask penalty stays at 0.1 (released
+outside CIFAR and Tiny-ImageNet: falls to 0); PuzzleMix's blocks on ImageNet are our choice, as on the fine-grained
+sets. Most logs are of a class Adaptivemix, which was not published; their configurations do not give its beta, and
+there it is the configuration file's. Their first losses are not those of the released objective with that beta:
+notebook 40 works out which would fit.
 """
 
 from collections.abc import Mapping
@@ -134,7 +134,7 @@ TRANSFORMER = Column(
             decay_all=False,
             final_lr=1e-6,
             warmup_epochs=20.0,
-            schedule="step",
+            schedule="whole",
         ),
         epochs=200,
         label_smoothing=0.1,

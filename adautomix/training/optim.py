@@ -71,17 +71,23 @@ def load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
 def lr_at(config: OptimConfig, step: int, steps_per_epoch: int, epochs: int) -> float:
     """Return the learning rate of a step: linear warm-up, then a cosine from `lr` to `final_lr`.
 
-    With schedule "epoch" it changes between epochs only, and counts whole ones (released CIFAR runs).
+    With schedule "epoch" it changes between epochs only, and counts whole ones (released CIFAR runs). With "whole" the
+    cosine is one over all epochs, and the warm-up scales its beginning (released transformer runs).
     """
     if config.schedule == "constant":
         return config.lr
     epoch = step / steps_per_epoch
+    whole, scale = config.schedule == "whole", 1.0
     if epoch < config.warmup_epochs:
-        return config.lr * min(1.0, (epoch + 1 / steps_per_epoch) / config.warmup_epochs)
+        scale = min(1.0, (epoch + 1 / steps_per_epoch) / config.warmup_epochs)
+        if not whole:
+            return config.lr * scale
     if config.schedule == "epoch":
         epoch = math.floor(epoch)
-    done = max(0.0, epoch - config.warmup_epochs) / max(epochs - config.warmup_epochs, 1e-9)
-    return config.final_lr + (config.lr - config.final_lr) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+    before = 0.0 if whole else config.warmup_epochs
+    done = max(0.0, epoch - before) / max(epochs - before, 1e-9)
+    cosine = config.final_lr + (config.lr - config.final_lr) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+    return scale * cosine
 
 
 def backward(out: StepOutput, optimizers: dict[str, torch.optim.Optimizer]) -> None:
