@@ -108,5 +108,5 @@ def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame) -> F
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_xlim(ticks[0] / 1.25, ticks[-1] * 1.25)
     axis.set(xlabel=name, ylabel="gain over no mixing (points)")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, ncols=2 if gains["label"].nunique() > 6 else 1)
     return figure
