@@ -108,20 +108,22 @@ def backward(out: StepOutput, optimizers: dict[str, torch.optim.Optimizer]) -> N
 
 def _accumulate(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
     """Add gradients to those the parameters have; None where a pass did not use a parameter."""
-    sums, added, owned = [], [], set()
+    sums, added, taken = [], [], set()
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is not None and gradient.stride() != parameter.stride():
+        if gradient is None:
+            continue
+        if gradient.stride() != parameter.stride():
             # As backward() does it: fused optimisers want the parameter's layout, and a network (ConvNeXt) may have
             # gone through another one.
             gradient = torch.empty_like(parameter).copy_(gradient)
-        if parameter.grad is None:
-            if gradient is not None and gradient.data_ptr() in owned:  # of a + b both get the same tensor
-                gradient = gradient.clone()
-            parameter.grad = gradient
-            owned.add(None if gradient is None else gradient.data_ptr())
-        elif gradient is not None:
+        if parameter.grad is not None:
             sums.append(parameter.grad)
             added.append(gradient)
+            continue
+        if gradient.data_ptr() in taken:  # both parameters of a + b get one tensor, to which each would add
+            gradient = gradient.clone()
+        taken.add(gradient.data_ptr())
+        parameter.grad = gradient
     if sums:
         torch._foreach_add_(sums, added)
 

@@ -49,6 +49,8 @@ def test_cars_may_lie_in_class_folders(tmp_path, outer):
     dataset = load("cars", tmp_path / "cars")
     check_pictures(dataset)
     assert dataset.classes == ("class_0", "class_1", "class_2")
+    (told,) = dataset.remarks
+    assert "has 3 classes, cars has 196: a part of the set, or another one" in told
     shutil.rmtree(tmp_path / "cars" / outer / "test")
     with pytest.raises(UserError, match=r"/test is missing.*address is dead.*Kaggle or Hugging Face"):
         load("cars", tmp_path / "cars")
