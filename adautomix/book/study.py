@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from adautomix.methods import METHODS
-from adautomix.results import REGIME, gains, gains_by_seed, log_scores, main_regime, one_precision
+from adautomix.results import gains, gains_by_seed, log_scores, main_regime, other_precisions
 from adautomix.results.statistics import FEWEST_SEEDS
 from adautomix.utils.paths import shipped
 
@@ -25,41 +25,40 @@ def logged() -> dict[str, str]:
 
 
 def study_table() -> str:
-    """Return the published study's longest regime, one row per method; empty where the study is not there."""
+    """Return the published study's longest regime, a table per precision; empty if it is not there."""
     path = shipped(STUDY / "scores.csv")
     if not path.exists():
         return ""
     whole = pd.read_csv(path)
     values = main_regime(whole)
+    row = values.iloc[0]
+    regime = f"{row['data']}, {row['per_class']} images a class, {row['epochs']} epochs"
+    told = (
+        f"**Our own study**, {regime}, {row['precision']}: top-1 in % (median of the last ten epochs, mean over seeds)"
+    )
+    told += (
+        "; gains in points over no mixing with the same seed and precision. Compare methods within a seed and a"
+        f" table; an interval needs {FEWEST_SEEDS} seeds."
+    )
+    others = (f"The same in {part['precision'].iloc[0]}:\n\n{_table(part)}" for part in other_precisions(whole, values))
+    return "\n\n".join([told, _table(values), *others])
+
+
+def _table(values: pd.DataFrame) -> str:
+    """Return the scores of one regime: gains seed by seed where there are several, intervals where there are some."""
     median = values[values["rule"] == "median"]
     wide = median.pivot_table(index="method", columns="role", values="top1").round(1)
-    each = gains_by_seed(values).sort_values("seed").groupby("method")["difference"]
-    wide["gain of the student, seed by seed"] = each.agg(lambda part: ", ".join(map("{:+.1f}".format, part)))
-    tested = gains(values).set_index("method")
-    wide["mean gain"] = tested["difference"].map("{:+.1f}".format)
-    wide["95 % interval"] = tested.apply(_interval, axis=1)
     wide.insert(0, "seeds", median.groupby("method")["seed"].nunique())
+    tested, gain = gains(values).set_index("method"), "gain of the student"
+    if median["seed"].nunique() > 1:
+        each = gains_by_seed(values).sort_values("seed").groupby("method")["difference"]
+        wide[f"{gain}, seed by seed"] = each.agg(lambda part: ", ".join(map("{:+.1f}".format, part)))
+        gain = "mean gain"
+    wide[gain] = tested["difference"].map("{:+.1f}".format)
+    if tested["low"].notna().any():
+        wide["95 % interval"] = tested.apply(_interval, axis=1)
     rows = wide.loc[[name for name in METHODS if name in wide.index]].reset_index().rename_axis(columns=None).fillna("")
-    row = median.iloc[0]
-    regime = f"{row['data']}, {row['per_class']} images a class, {row['epochs']} epochs"
-    told = f"**Our own study**, {regime}: top-1 in % (median of the last ten epochs, mean over seeds); gains in points"
-    told += (
-        f" over no mixing with the same seed. Compare methods within a seed; an interval needs {FEWEST_SEEDS} of them."
-    )
-    shown = f"{told}\n\n<div class='results'>\n{rows.to_html(index=False, border=0)}\n</div>"
-    return "\n\n".join([shown, *_in_other_precisions(whole, row)])
-
-
-def _in_other_precisions(values: pd.DataFrame, main: pd.Series) -> list[str]:
-    """Return a sentence on the gains of methods that were run in another precision than the main regime's alone."""
-    apart = [name for name in REGIME if name != "precision"]
-    told = []
-    for precision, rows in one_precision(gains(values)).groupby("precision"):
-        if precision != main["precision"] and len(rows := rows[(rows[apart] == main[apart]).all(axis=1)]):
-            seeds = "one seed" if rows["pairs"].max() == 1 else f"{rows['pairs'].max()} seeds at most"
-            each = ", ".join(f"{row.label} {row.difference:+.1f}" for row in rows.itertuples())
-            told.append(f"In {precision}, gains over no mixing in {precision} ({seeds}): {each}.")
-    return told
+    return f"<div class='results'>\n{rows.to_html(index=False, border=0)}\n</div>"
 
 
 def _interval(row: pd.Series) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adautomix.figures.curves import epoch_axis
-from adautomix.figures.style import ROLE_COLORS, by_method, label_colors, panels
+from adautomix.figures.style import BESIDE, ROLE_COLORS, by_method, label_colors, panels
 
 
 def curves_and_rates(runs: Mapping[str, pd.DataFrame], *, one_scale: bool = False) -> Figure:
@@ -19,7 +20,8 @@ def curves_and_rates(runs: Mapping[str, pd.DataFrame], *, one_scale: bool = Fals
     figure, axes = panels(len(runs), 2, (5.0, 3.2))
     for axis, (title, run) in zip(axes.flat, runs.items(), strict=False):
         for role, color in ROLE_COLORS.items():
-            axis.plot(run["epoch"], run[f"{role}_top1"], color=color, lw=1, label=role)
+            top1 = run.set_index("epoch")[f"{role}_top1"].dropna()  # of the epochs that were evaluated
+            axis.plot(top1.index, top1, color=color, lw=1, label=role)
         rate = axis.twinx()
         rate.plot(run["epoch"], run["lr"] / run["lr"].max(), ":", color="0.4")
         rate.set(ylim=(0, 1.05), ylabel="learning rate / its peak")
@@ -79,34 +81,55 @@ def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame) -> F
     """Draw gains over no mixing against one property of the regimes, on a doubling scale.
 
     Markers are means over all seeds, bars their 95 % intervals, pale dots single seeds. A line joins means over the
-    seeds that a method has in all of its regimes: what changes along it is not the choice of seeds.
+    seeds that a method has in all of its regimes of one precision: what changes along it is neither the choice of seeds
+    nor the rounding. Of two precisions that of more runs is drawn full, the other hollow and dashed.
 
     Args:
-        gains: what `results.gains` returns, of regimes that differ in one property.
+        gains: what `results.gains` returns, of regimes that differ in one property, and in precision.
         x: that property's column, epochs or per_class.
         name: its name and unit for the axis.
         each: what `results.gains_by_seed` returns of the same regimes.
     """
     gains = by_method(gains)
     colors = label_colors(gains)
-    figure, axes = panels(1, 1, (6.5, 3.6))
+    precisions = list(gains.groupby("precision")["pairs"].sum().sort_values(ascending=False, kind="stable").index)
+    figure, axes = panels(1, 1, (7.4, 3.6))
     axis = axes[0, 0]
     axis.axhline(0, color="0.3", linewidth=1)
     middle = (gains["label"].nunique() - 1) / 2
-    for number, (label, part) in enumerate(gains.groupby("label", sort=False)):
+    for number, (label, whole) in enumerate(gains.groupby("label", sort=False)):
         color, shift = colors[label], 1.03 ** (number - middle)  # side by side, so that nothing hides another
-        reach = [(part["difference"] - part["low"]).fillna(0), (part["high"] - part["difference"]).fillna(0)]
-        bars = None if part["low"].isna().all() else reach
-        axis.errorbar(part[x] * shift, part["difference"], yerr=bars, fmt="o", color=color, label=label, capsize=3)
-        seeds = each[each["label"] == label]
-        axis.plot(seeds[x] * shift, seeds["difference"], ".", ms=9, color=color, alpha=0.6, zorder=1)
-        regimes = seeds.groupby("seed")[x].transform("nunique")
-        joined = seeds[regimes == part[x].nunique()].groupby(x)["difference"].mean()
-        axis.plot(joined.index * shift, joined, color=color, linewidth=1.2, alpha=0.7, zorder=1)
+        axis.plot([], [], "o", color=color, label=label)
+        for precision, part in whole.groupby("precision", sort=False):
+            seeds = each[(each["label"] == label) & (each["precision"] == precision)]
+            _gain_line(
+                axis,
+                part.assign(at=part[x] * shift),
+                seeds.assign(at=seeds[x] * shift),
+                color,
+                precision == precisions[0],
+            )
+    for precision, (fill, line) in zip(
+        precisions if len(precisions) > 1 else (), (("full", "-"), ("none", "--")), strict=False
+    ):
+        axis.plot([], [], line + "o", fillstyle=fill, color="0.4", label=precision)
     axis.set_xscale("log", base=2)
     ticks = sorted(gains[x].unique())
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_xlim(ticks[0] / 1.25, ticks[-1] * 1.25)
     axis.set(xlabel=name, ylabel="gain over no mixing (points)")
-    axis.legend(fontsize=8, ncols=2 if gains["label"].nunique() > 6 else 1)
+    axis.legend(**BESIDE)
     return figure
+
+
+def _gain_line(axis: Axes, part: pd.DataFrame, seeds: pd.DataFrame, color: object, full: bool) -> None:
+    """Draw one method in one precision; `at` is where on the axis."""
+    bars = None
+    if part["low"].notna().any():
+        bars = [(part["difference"] - part["low"]).fillna(0), (part["high"] - part["difference"]).fillna(0)]
+    fill = "full" if full else "none"
+    axis.errorbar(part["at"], part["difference"], yerr=bars, fmt="o", fillstyle=fill, color=color, capsize=3)
+    axis.plot(seeds["at"], seeds["difference"], ".", ms=9, fillstyle=fill, color=color, alpha=0.6, zorder=1)
+    regimes = seeds.groupby("seed")["at"].transform("nunique")
+    joined = seeds[regimes == part["at"].nunique()].groupby("at")["difference"].mean()
+    axis.plot(joined.index, joined, "-" if full else "--", color=color, linewidth=1.2, alpha=0.7, zorder=1)

@@ -97,14 +97,6 @@ def gains_by_seed(
     return pd.DataFrame(rows, columns=columns).sort_values(REGIME, kind="stable", ignore_index=True)
 
 
-def one_precision(gained: pd.DataFrame) -> pd.DataFrame:
-    """Return `gains` with every method in one of the regimes that differ in precision alone: in that of more runs."""
-    label = [*(name for name in REGIME if name != "precision"), "label"]
-    size = gained.groupby(REGIME)["pairs"].transform("sum")
-    ranked = gained.assign(size=size).sort_values("size", ascending=False, kind="stable")
-    return gained.merge(ranked.drop_duplicates(label)[[*label, "precision"]])
-
-
 def _pairs(
     values: pd.DataFrame, rule: str, role: str, baseline: str
 ) -> Iterator[tuple[dict, dict, pd.DataFrame, pd.Series]]:

@@ -13,7 +13,7 @@ from adautomix.lessons.telling import NOTHING
 # One process runs them all: they share the workbook that a plan filled.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("notebooks")]
 PLAYED = ("check_collapse", "check_repair")
-"""Checks of generators that are trained, for which the smallest parameters are too few steps."""
+"""Checks of generators that are trained, for which the plan's smallest parameters are too few steps."""
 
 
 def printed(path, tag):
@@ -36,6 +36,19 @@ def test_in_the_workbook_stubs_say_what_is_missing_and_solutions_are_right(smoke
         assert NOTHING in shown, source
     for source, shown in solutions:
         assert passes(shown) or any(check in source for check in PLAYED), source
+
+
+def test_the_game_is_played_without_runs_and_its_solutions_are_right_as_it_comes(tmp_path):
+    """The reference network and the photographs serve 03; only its section 8 shows runs, if there are any."""
+    out = tmp_path / "o.ipynb"
+    command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "03_adversarial_objective.ipynb"), str(out)]
+    command += ["-p", "outputs", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    played = [(source, shown) for source, shown in printed(out, SOLUTION) if any(check in source for check in PLAYED)]
+    assert len(played) == len(PLAYED)
+    for source, shown in played:
+        assert passes(shown), (source, shown)
 
 
 def handed_out(folder, number, *flags):

@@ -114,13 +114,3 @@ def test_the_published_studies_are_shown_and_what_is_claimed_of_them_holds(tmp_p
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     assert not errors_in(out)
-
-
-def test_the_game_is_played_without_runs(tmp_path):
-    """The reference network and the photographs serve 03; only its section 8 shows runs, if there are any."""
-    out = tmp_path / "o.ipynb"
-    small = ["-p", "outputs", str(tmp_path), "-p", "learning_steps", "2", "-p", "generator_steps", "3"]
-    command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "03_adversarial_objective.ipynb"), str(out)]
-    result = subprocess.run([*command, *small], capture_output=True, text=True, timeout=1200, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert not errors_in(out)
