@@ -35,12 +35,13 @@ EVIDENCE = {
     " lie within the tolerance that was set before (1 % of the loss, a quarter of an accuracy).",
 }
 """Figures of what does not depend on the plan, if it ran the notebooks that draw them."""
-STUDY_FIGURE = "41_gain_by_epochs.png"
-STUDY_CAPTION = (
-    "Gain of the student over no mixing with the same seed and precision (float32 at 15 epochs and for"
-    " the methods that were run once, else bfloat16): pale dots are seeds, the others means with 95 % intervals."
-    " The lines join seed 0, the only one of the shorter trainings."
-)
+STUDY_FIGURES = {
+    "41_gain_by_images": "Gain of the student over no mixing with the same seed and precision, by images a class, after"
+    " as many steps. Pale dots are seeds, the others means; bars are 95 % intervals, from three seeds on.",
+    "41_gain_by_epochs": "The same with 100 images a class, by epochs. Hollow and dashed: float32, else bfloat16. The"
+    " lines join seed 0, the only one of the shorter trainings.",
+}
+"""Figures of the published study, those that are there."""
 FOLDED = 8
 """A plan's result table with more rows than that is folded: the evidence above it weighs more."""
 SIDE_BAR = {"Learn": "0", "Train": "1", "Evaluate": "2", "Reproduce": "3", "Evidence": "[4-9]", "Behind it": "[!0-9]"}
@@ -60,10 +61,10 @@ def key_figures(plan: Plan) -> list[Path]:
 
 
 def evidence_figures(plan: Plan) -> list[Path]:
-    """Return the figures of the evidence that are there; the study's comes second."""
+    """Return the figures of the evidence that are there; the study's come second."""
     first, *others = (_first_of(plan, [name]) for name in EVIDENCE)
-    study = shipped(STUDY / STUDY_FIGURE)
-    return [*first, *([study] if study.exists() else []), *(file for files in others for file in files)]
+    study = [path for name in STUDY_FIGURES if (path := shipped(STUDY / f"{name}.png")).exists()]
+    return [*first, *study, *(file for files in others for file in files)]
 
 
 def _first_of(plan: Plan, patterns: Sequence[str]) -> list[Path]:
@@ -127,9 +128,8 @@ def _figure(file: Path, pages: list[str]) -> str:
 
 
 def _caption(stem: str) -> str:
-    if f"{stem}.png" == STUDY_FIGURE:
-        return STUDY_CAPTION
-    return next(text for pattern, text in (EVIDENCE | KEY_FIGURES).items() if fnmatch.fnmatch(stem, pattern))
+    told = STUDY_FIGURES | EVIDENCE | KEY_FIGURES
+    return next(text for pattern, text in told.items() if fnmatch.fnmatch(stem, pattern))
 
 
 def _toctree(caption: str, pages: list[str]) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from adautomix.methods import METHODS
-from adautomix.results import gains, gains_by_seed, log_scores, main_regime, other_precisions
+from adautomix.results import equal_steps, gains, gains_by_seed, log_scores, main_regime, other_precisions
 from adautomix.results.statistics import FEWEST_SEEDS
 from adautomix.utils.paths import shipped
 
+FEWER = "**With {per_class} images a class**, {epochs} epochs, that is as many steps, {precision}"
 STUDY = Path("outputs/reference/small_data")
 """The workbook's published study: scores.csv, and a figure of it."""
 
@@ -40,7 +41,9 @@ def study_table() -> str:
         "; gains in points over no mixing with the same seed and precision. Compare methods within a seed and a"
         f" table; an interval needs {FEWEST_SEEDS} seeds."
     )
-    others = (f"The same in {part['precision'].iloc[0]}:\n\n{_table(part)}" for part in other_precisions(whole, values))
+    more = [("The same in {precision}", part) for part in other_precisions(whole, values)]
+    more += [(FEWER, part) for part in equal_steps(whole, values)]
+    others = (f"{words.format(**part.iloc[0])}:\n\n{_table(part)}" for words, part in more)
     return "\n\n".join([told, _table(values), *others])
 
 

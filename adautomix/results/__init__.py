@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "logged": "agreement beside_log first_losses log_scores logged_value short_runs_and_table3",
         "reproduction": "cells detail markdown of_kind overview require_runs",
         "printed": "best_of our_block paper_block with_gain",
-        "regimes": "REGIME gains gains_by_seed main_regime other_precisions "
+        "regimes": "REGIME equal_steps gains gains_by_seed main_regime other_precisions "
         "regime_robustness regime_scores regime_table",
         "robustness": "corruption_cells curves differences most_alike reliability table3_values table3_wide",
         "samples": "leader places share_text wilson",

@@ -51,6 +51,19 @@ def other_precisions(values: pd.DataFrame, main: pd.DataFrame) -> list[pd.DataFr
     return [_own_labels(_comparable(part)) for _, part in parts]
 
 
+def equal_steps(values: pd.DataFrame, main: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return, one by one, the rows of regimes with other images a class than the rows `main`, and as many steps.
+
+    Fewest images first. A regime without another method beside no mixing is left out: it compares nothing.
+    """
+    row = main.iloc[0]
+    alike = (values[["data", "backbone"]] == row[["data", "backbone"]].tolist()).all(axis=1)
+    alike &= values["per_class"] * values["epochs"] == row["per_class"] * row["epochs"]
+    parts = values[alike & (values["per_class"] != row["per_class"])].groupby(["per_class", "precision"])
+    found = [_own_labels(_comparable(part)) for _, part in parts]
+    return [part for part in found if "vanilla" in set(part["method"]) and part["method"].nunique() > 1]
+
+
 def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of those runs that may be compared, of which there are most."""
     return rows[rows["comparable_key"] == rows.groupby("comparable_key", sort=False)["run"].nunique().idxmax()]

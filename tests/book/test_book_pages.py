@@ -10,7 +10,7 @@ from helpers.plans import write_notebook, write_plan
 from helpers.sites import HEAD, executed, two_seeds
 
 from adautomix.book import front
-from adautomix.book.front import FOLDED, STUDY_FIGURE, front_page, key_figures
+from adautomix.book.front import FOLDED, STUDY_FIGURES, front_page, key_figures
 from adautomix.book.pages import notebook_pages
 from adautomix.book.transforms import Draft, page_texts
 from adautomix.plans.tasks import load_plan
@@ -207,15 +207,16 @@ def test_the_front_page_leads_with_the_study_and_the_logs_and_calls_the_plan_a_c
     study = plan.outputs.parent / "reference" / "small_data"
     study.mkdir(parents=True)
     shutil.copy(ROOT / "outputs" / "reference" / "small_data" / "scores.csv", study)
-    (study / STUDY_FIGURE).touch()
+    for name in STUDY_FIGURES:
+        (study / f"{name}.png").touch()
     executed(plan, "train.seed=0")
     (plan.outputs / "figures").mkdir()
     for name in ("38_accuracy_a", "40_two_hundred_epochs"):
         (plan.outputs / "figures" / f"{name}.png").touch()
     names = [path.stem for path in key_figures(plan)]
-    assert names == ["41_gain_by_epochs", "40_two_hundred_epochs", "38_accuracy_a"]
+    assert names == ["41_gain_by_images", "41_gain_by_epochs", "40_two_hundred_epochs", "38_accuracy_a"]
     text = front_page(plan, list(pages_of(plan)))
-    order = ["81.5 %", "<td>adautomix</td>", *names[:2], "on this machine", names[2]]
+    order = ["81.5 %", "<td>adautomix</td>", *names[:3], "on this machine", names[3]]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
     assert "$" not in text.replace("${", "")

@@ -8,6 +8,7 @@ from scipy import stats
 
 from adautomix.figures import gain_curves
 from adautomix.results import (
+    equal_steps,
     gains,
     gains_by_seed,
     main_regime,
@@ -111,6 +112,19 @@ def test_precisions_are_regimes_of_their_own_and_the_main_one_has_most_runs(runs
     main = main_regime(values)
     assert set(main["precision"]) == {"float32"}, "three seeds of two methods are more than one seed of three"
     assert set(main["epochs"]) == {20}
+
+
+def test_regimes_of_equal_steps_have_other_images_and_something_to_compare(runs, tmp_path):
+    few = DATASET | {"n_train": 20, "label": DATASET["label"]}
+    common = {"epochs": 40, "seed": 0, "per_class": 10}
+    runs += [make_run(tmp_path, top, few, method=name, **common) for name, top in (("vanilla", 20.0), ("mixup", 26.0))]
+    runs.append(make_run(tmp_path, 9.0, DATASET | {"n_train": 8}, method="mixup", epochs=100, per_class=4))  # alone
+    values = regime_scores(runs)
+    (part,) = equal_steps(values, main_regime(values))
+    assert set(part["per_class"]) == {10}
+    assert set(part["label"]) == {"vanilla", "mixup"}
+    (gained,) = gains(part)["difference"]
+    assert gained == 6
 
 
 def test_robustness_lists_what_was_evaluated(runs):
