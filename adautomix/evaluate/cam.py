@@ -13,6 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from adautomix.evaluate.checks import channels_of, require_eval, require_labels, require_pixels
+from adautomix.models.inputs import pair
+from adautomix.models.maps import Layout, may_show
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import same_random_state
 
@@ -35,12 +37,14 @@ def grad_cam(
         model: a Classifier in eval mode.
         x: images in [0,1], on the model's device; left untouched.
         target: class ids, integers in [0,K); default: the class that `head` predicts.
-        layer: submodule of the Classifier's net with output [B,C,h,w], or [B,h,w,C] in networks that timm declares
-            channels-last (Swin); default: the last stage of a timm network, else the Classifier's tap.
+        layer: submodule of the Classifier's net with output [B,C,h,w] or [B,h,w,C] (Swin); which one, a timm network
+            or the Classifier's tap says, else the map's shape: it has the image's proportions. Default: the last stage
+            of a timm network, else the Classifier's tap.
         upsample: enlarge the maps to H x W, bilinearly; otherwise they have the layer's h x w.
     Returns: a new float32 tensor without graph, [B,H,W] or [B,h,w].
     Raises: UserError for a model in train mode, pixels outside [0,1], class ids that do not fit, and a layer that is
-        unknown, not reached, reached more than once, of another shape, or without influence on the logits.
+        unknown, not reached, reached more than once, of another shape or far from the image's proportions, or without
+        influence on the logits.
     Source: Selvaraju et al. 2017, Eq. 1 (weights) and Eq. 2 (map); the gradient is of the logit, before softmax.
     """
     require_eval(model)
@@ -58,9 +62,8 @@ def grad_cam(
         gradient = torch.autograd.grad(score, seen, allow_unused=True)[0] if score.requires_grad else None
     if gradient is None:
         raise UserError(f"the logits do not depend on layer {layer!r}; name one on the way to the head")
-    features = seen[0].detach()
-    if _channels_last(model.net, layer):
-        features, gradient = features.permute(0, 3, 1, 2), gradient.permute(0, 3, 1, 2)
+    layout, image = _layout(model, layer), pair(model.resize or tuple(x.shape[-2:]))
+    features, gradient = (_as_map(layout, part, image, layer) for part in (seen[0].detach(), gradient))
     weights = gradient.float().mean(dim=(2, 3), keepdim=True)  # Eq. 1
     maps = (weights * features.float()).sum(dim=1).relu()  # Eq. 2
     if upsample:
@@ -81,8 +84,21 @@ def _keep(seen: list[Tensor], layer: str) -> Callable[[Tensor], Tensor]:
     return edit
 
 
-def _channels_last(net: nn.Module, layer: str) -> bool:
-    # timm's flag speaks of blocks and stages; the convolutions that cut such a network's patches are channels-first.
-    module = dict(net.named_modules()).get(layer)
-    declared = getattr(net, "output_fmt", "NCHW") == "NHWC"
-    return declared and module is not None and not isinstance(module, nn.Conv2d)
+def _layout(model: nn.Module, layer: str) -> Layout:
+    """Return what is known of a layer's layout before its features are seen."""
+    # What is declared or found speaks of blocks and stages; the convolutions in such networks are channels-first.
+    if layer == "input" or isinstance(dict(model.net.named_modules()).get(layer), nn.Conv2d):
+        return Layout(channels_last=False)
+    return model.layout if layer == model.tap else Layout.of(model.net)
+
+
+def _as_map(layout: Layout, part: Tensor, image: tuple[int, int], layer: str) -> Tensor:
+    """Return features or their gradient as [B,C,h,w], the network's images being of this size (px)."""
+    maps = layout.found_in(part, image).to_map(part, image)
+    if not may_show(maps.shape[-2:], image):
+        raise UserError(
+            f"layer {layer!r} gives {tuple(part.shape)}, in which no map of images of {image[0]}x{image[1]} px is "
+            'recognised; name a layer that gives [B,C,h,w], or make it the tap: Classifier(..., tap="layer", '
+            "tap_grid=(rows, columns))"
+        )
+    return maps

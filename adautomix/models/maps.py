@@ -87,6 +87,15 @@ def grid_of(tokens: int, proportions: tuple[int, int]) -> tuple[int, int] | None
     return (h, w) if h * w == tokens > 0 and h * proportions[1] == w * proportions[0] else None
 
 
+def may_show(grid: tuple[int, int], image: tuple[int, int]) -> bool:
+    """Return whether a map of these rows and columns may be of images of this height and width.
+
+    Its cells are at most twice as long one way as the other, give or take a row and a column that were rounded.
+    """
+    (h, w), (height, width) = grid, image
+    return (h - 1) * width <= 2 * (w + 1) * height and (w - 1) * height <= 2 * (h + 1) * width
+
+
 def tensor_of(output: Any, names: tuple[str, ...] = ("last_hidden_state",)) -> Tensor:
     """Return the features in what a module gave: itself, the first that an object has of `names`, a tuple's first.
 

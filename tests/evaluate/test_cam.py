@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from helpers.cams import classifier
+from helpers.cams import classifier, features_of
 from helpers.tiny import CLASSES, TinyNet, tiny_batch, tiny_classifier
 from torch import nn
 
 from adautomix.evaluate.cam import grad_cam
 from adautomix.models.backbones import build_backbone
-from adautomix.models.classifier import Classifier
 
 TARGET = torch.tensor([3, 0, 2, 4])
 
@@ -16,14 +15,6 @@ TARGET = torch.tensor([3, 0, 2, 4])
 @pytest.fixture
 def model():
     return tiny_classifier().eval()
-
-
-def features_of(model, x, layer):
-    found = []
-    hook = model.net.get_submodule(layer).register_forward_hook(lambda module, inputs, output: found.append(output))
-    model(x)
-    hook.remove()
-    return found[0].detach()
 
 
 def by_the_heads_weights(model, x, target, layer):
@@ -142,28 +133,6 @@ def test_a_layer_overwritten_in_place_gives_the_same_map():
     x, _ = tiny_batch()
     expected = grad_cam(apart, x, TARGET, layer="conv")
     assert torch.equal(grad_cam(overwritten, x, TARGET, layer="conv"), expected)
-
-
-def test_channels_last_stages_are_read_as_such():
-    import timm
-
-    swin = timm.create_model(
-        "swin_tiny_patch4_window7_224", img_size=32, window_size=4, embed_dim=16, depths=(1, 1), num_heads=(1, 2)
-    )
-    swin.reset_classifier(0)
-    torch.manual_seed(0)
-    model = Classifier(swin, CLASSES, image_size=32).eval()
-    x, _ = tiny_batch(size=32)
-    # before the head: stage 1 [B,4,4,32], LayerNorm, mean over places
-    stage = features_of(model, x, "layers.1")
-    assert stage.shape == (4, 4, 4, 32)
-    leaf = stage.clone().requires_grad_()
-    logits = model.heads["one"](swin.norm(leaf).mean(dim=(1, 2)))
-    (gradient,) = torch.autograd.grad(logits[range(4), TARGET].sum(), leaf)
-    expected = (gradient.mean(dim=(1, 2), keepdim=True) * stage).sum(dim=3).relu()
-    torch.testing.assert_close(grad_cam(model, x, TARGET, upsample=False), expected)
-    patches = grad_cam(model, x, TARGET, layer="patch_embed.proj", upsample=False)  # a convolution: [B,16,8,8]
-    assert patches.shape == (4, 8, 8)
 
 
 def test_another_networks_default_layer_is_its_tap(model):
