@@ -29,6 +29,19 @@ ALL_EVALUATORS = _table("evaluate", _FILES | _EXTRAS)
 SETTINGS = _table("settings", _FILES | _EXTRAS)
 """What a result records of how it was made, known before it is: by the images' side, of corruption by their source."""
 
+_ATTACK = ("top1", "error", "clean", "curve")
+VALUES = {
+    "accuracy": ("top1", "top5", "balanced", "loss", "per_class"),
+    "calibration": ("ece", "mce", "released_ece", "bins"),
+    "corruption": ("top1", "error", "released_top1", "table"),
+    "fgsm": _ATTACK,
+    "pgd": _ATTACK,
+    "autoattack": _ATTACK,
+    "occlusion": ("mean", "half", "curve"),
+    "released": ("fgsm_top1", "fgsm_error", "occlusion"),
+}
+"""What the value of a result holds. A stored one that lacks some of it is of an older version, and is made anew."""
+
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {

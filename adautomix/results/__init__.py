@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "ablations": "ablation_table comparison_counts not_run plan_commands wide_ablations",
         "factors": "left_out",
+        "held": "holding lacking",
         "logged": "agreement beside_log first_losses log_scores logged_value short_runs_and_table3",
         "reproduction": "cells detail markdown of_kind overview require_runs",
         "printed": "best_of our_block paper_block with_gain",

@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 
 from adautomix.results.comparable import METHOD, each_once, group_key, settings
+from adautomix.results.held import number_in
 from adautomix.results.statistics import seed_sd
 from adautomix.runs.identity import flat
 from adautomix.runs.run import ROLES, Run, find_runs
-from adautomix.utils.errors import UserError, first_five, unknown
+from adautomix.utils.errors import UserError, first_five
 
 ALWAYS = ("data", "method", "backbone", "epochs")
 """Columns every table has; further settings appear where groups differ in them."""
@@ -31,19 +32,15 @@ def table(runs: Iterable[Run] | str | Path, evaluator: str = "accuracy", value: 
     another number of images or with other settings of the evaluator, are rows of their own, which `measured.` columns
     tell apart. The same run found twice counts once.
 
-    Raises: UserError if the evaluator does not give that value, or it is no number.
+    Raises: UserError as `number_in`.
     """
     found = measured(find_runs(runs) if isinstance(runs, str | Path) else runs, evaluator)
     keys = _keys(run for run, *_ in found)
     ways = _ways(((keys[run.id], role), result) for run, role, result in found)
     rows = []
     for (run, role, result), way in zip(found, ways, strict=True):
-        if value not in result["value"]:
-            raise unknown(f"value of {evaluator}", value, result["value"])
-        if not isinstance(result["value"][value], int | float):
-            numbers = [name for name, number in result["value"].items() if isinstance(number, int | float)]
-            raise UserError(f"{value} of {evaluator} is no number, and has no mean; take {', '.join(numbers)}")
-        rows.append({"key": keys[run.id], "way": way, "role": role, "value": result["value"][value]})
+        number = number_in(run, evaluator, result, value)
+        rows.append({"key": keys[run.id], "way": way, "role": role, "value": number})
     values = pd.DataFrame(rows, columns=["key", "way", "role", "value"])
     stats = values.groupby(["key", "way", "role"], sort=False)["value"]
     stats = stats.agg(mean="mean", sd=seed_sd, n="count", values=tuple).reset_index()
