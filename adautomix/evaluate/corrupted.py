@@ -17,7 +17,7 @@ from adautomix.evaluate.corruptions import ALL19, CORRUPTIONS15, SEVERITIES
 
 
 def corruption_table(
-    model: nn.Module, batches: Iterable[Any], *, names: Sequence[str] = ALL19, source: Source | None = None
+    model: nn.Module, batches: Iterable[Any], *, names: Iterable[str] = ALL19, source: Source | None = None
 ) -> tuple[dict[str, list[float]], int]:
     """Return the accuracy (%) of every corruption, a list over severities, and the number of images in a cell.
 
@@ -28,6 +28,7 @@ def corruption_table(
     Raises: UserError for a model in train mode, no images, or outputs that are not finite; and as the source does.
     """
     source = source or MadeOnDemand()
+    names = tuple(dict.fromkeys(names))  # looked through for every batch, and counted by name
 
     def versions(x: Tensor, y: Tensor, index: Tensor) -> Iterator[tuple[tuple[str, int], Tensor]]:
         for name in names:

@@ -1,28 +1,24 @@
 """Where corrupted test images come from: published files, a set made once and kept, or made as they are needed.
 
-Published and kept sets have one layout, a .npy a corruption: uint8 [5M,H,W,3], first the M test images at severity 1.
-Beside published files labels.npy repeats the test labels five times; beside a kept set `manifest.json` says what was
+Published and kept sets have one layout, that of `corrupted_files.py`; beside a kept set `manifest.json` says what was
 made of which images, with a checksum a file. Published files are of CIFAR only: other data sets keep their own source.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from adautomix.data.base import IN_MEMORY, Dataset
 from adautomix.data.loader import eval_loader
+from adautomix.evaluate.corrupted_files import Images, Stored, checksum, published, sha256_of
 from adautomix.evaluate.corruptions import ALL19, SEVERITIES, corrupt, default_table
-from adautomix.evaluate.corruptions.tables import require_severity
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json, write_atomic, write_json
 from adautomix.utils.paths import in_workbook
@@ -31,19 +27,14 @@ from adautomix.utils.typecheck import matches_hint
 
 PUBLISHED = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
 """Folders below the workbook's `data` in which published corruptions are looked for."""
-ZENODO = (
-    "the published files are Zenodo records 2535967 (CIFAR-10-C) and 3555552 (CIFAR-100-C); without them, "
-    "images of the same severities are made, to be called regenerated"
-)
 SEED = 0
 VERSION = 1
-"""Of the images that `corrupt` makes: raise it when they change, and kept sets are made anew."""
+"""Of the images that `corrupt` makes: raise it when they change, and kept sets and results are made anew."""
 COMMON_SIDE = 32
 """Px; images of this side, CIFAR's, are kept in a folder that does not name it."""
 MANIFEST = "manifest.json"
 Files = str | Path | None
 """Folder of published CIFAR-C files; None: the usual one, if it is there."""
-Images = Float[Tensor, "B 3 H W"]
 
 
 class MadeOnDemand:
@@ -55,38 +46,6 @@ class MadeOnDemand:
     def __call__(self, x: Images, index: Int[Tensor, " B"], name: str, severity: int) -> Images:
         """Return corrupted images, a new tensor."""
         return corrupt(x, name, severity, table=default_table(max(x.shape[2:])), seed=SEED, index=index)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Images read from the files in a folder.
-
-    Attributes:
-        count: test images, M.
-        advice: what to do about a file that cannot be read.
-        settings: what a result records.
-        sums: the sha256 of every file, where it is known; held against the file when it is first read.
-    """
-
-    folder: Path
-    count: int
-    advice: str
-    settings: dict[str, Any]
-    sums: dict[str, str] = field(default_factory=dict, repr=False)
-    opened: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
-
-    def __call__(self, x: Images, index: Int[Tensor, " B"], name: str, severity: int) -> Images:
-        """Return the stored images of these rows, on x's device; raises UserError for a file that does not fit."""
-        require_severity(severity)
-        if name not in self.opened:
-            shape = (len(SEVERITIES) * self.count, *x.shape[2:], 3)
-            path = self.folder / f"{name}.npy"
-            if name in self.sums and path.is_file() and _sha256(path) != self.sums[name]:
-                raise UserError(f"{path} cannot be read (its sha256 is not what it was made with); {self.advice}")
-            self.opened[name] = _open(path, shape, self.advice)
-        images = self.opened[name][(severity - 1) * self.count : severity * self.count]
-        rows = torch.from_numpy(images[index.cpu().numpy()])  # a list of rows copies: the file is read-only
-        return rows.permute(0, 3, 1, 2).to(x.device, x.dtype).div_(255)
 
 
 Source = MadeOnDemand | Stored
@@ -120,14 +79,15 @@ def corruption_source(
 
 
 def source_settings(name: str, size: int, fingerprint: str, files: Files = None) -> dict[str, Any]:
-    """Return the settings of the source that `corruption_source` gives; no images are read or made.
+    """Return the settings of the source that `corruption_source` gives. None is made; of published files two are read.
 
     Args:
         name, size, fingerprint: of the data set; size is the images' side in px.
+    Raises: UserError for published files that cannot be read.
     """
     lies = _published_folder(name, files)
     if lies is not None:
-        return {"source": "published", "files": lies.name, "table": "cifar"}
+        return {"source": "published", "files": lies.name, "table": "cifar", "checksum": checksum(lies)}
     if size > IN_MEMORY:  # too many bytes to keep
         return MadeOnDemand().settings
     table = default_table(size)
@@ -141,22 +101,6 @@ def _kept_folder(plain: Path, size: int) -> Path:
     return plain if side == size else plain.with_name(f"{plain.name}-{size}px")
 
 
-def published(folder: Path, labels: Int[Tensor, " M"], settings: dict[str, Any]) -> Stored:
-    """Return the CIFAR-C files in a folder; `settings` are for the result's record.
-
-    Raises: UserError unless labels.npy repeats the test labels five times, in their order.
-    """
-    path = folder / "labels.npy"
-    repeated = _open(path, (len(SEVERITIES) * len(labels),), ZENODO).reshape(-1, len(labels))
-    wrong = int((repeated != labels.cpu().numpy()).sum())
-    if wrong:
-        raise UserError(
-            f"{path} must repeat the test labels five times but differs in {wrong} of {repeated.size} places: is it of "
-            f"the other data set, or the test set not in its published order? {ZENODO}"
-        )
-    return Stored(folder, len(labels), ZENODO, settings)
-
-
 def keep(
     folder: Path, batches: Iterable[Any], *, of: dict[str, Any], settings: dict[str, Any], bar: Callable = list
 ) -> Stored:
@@ -167,28 +111,25 @@ def keep(
         of: what identifies the clean images, for the manifest; `images` is their number.
         settings: for the result's record; `table` says whose severities are made.
         bar: wraps the names of the corruptions to make, for a progress bar.
-    Raises: UserError if the folder holds a set of other images, table or version.
+    Raises: UserError if the folder holds a set of other images or of another table.
     """
     table = settings["table"]
     record = of | {"table": table, "seed": SEED, "version": VERSION, "severities": 5, "layout": "[5M,H,W,3]"}
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # of several evaluations that start together, one makes it
-        manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else record | {"sha256": {}}
-        if {k: v for k, v in manifest.items() if k != "sha256"} != record:
+        manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {**record, "sha256": {}}
+        if {k: v for k, v in manifest.items() if k != "sha256"} | {"version": VERSION} != record:
             raise UserError(f"{folder} holds corrupted images of another kind, see its {MANIFEST}; delete the folder")
+        if manifest.get("version") != VERSION:  # the same images, corrupted as they were: all are made anew
+            manifest = {**record, "sha256": {}}
         if not matches_hint(manifest.get("sha256"), dict[str, str]):
             raise UserError(f"{folder / MANIFEST} is damaged, it has no checksums; delete the folder, it is made anew")
         files = {name: folder / f"{name}.npy" for name in ALL19}
         for name in bar([n for n, path in files.items() if n not in manifest["sha256"] or not path.is_file()]):
             write_atomic(files[name], partial(_make, name=name, batches=batches, table=table))
-            manifest["sha256"][name] = _sha256(files[name])
+            manifest["sha256"][name] = sha256_of(files[name])
             write_json(folder / MANIFEST, manifest)
     return Stored(folder, of["images"], f"delete {folder}, it is made anew", settings, manifest["sha256"])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _published_folder(name: str, files: Files) -> Path | None:
@@ -206,14 +147,3 @@ def _make(path: Path, *, name: str, batches: Iterable[Any], table: str) -> None:
             part.append(images.mul(255).round_().byte().permute(0, 2, 3, 1).cpu().numpy())
     with path.open("wb") as file:  # np.save would add .npy to the temporary name
         np.save(file, np.concatenate([image for part in parts for image in part]))
-
-
-def _open(path: Path, shape: tuple[int, ...], advice: str) -> np.ndarray:
-    """Return an array of whole numbers (images: uint8), mapped from the disk, not read."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, TokenError, MemoryError, OverflowError) as error:
-        raise UserError(f"{path} cannot be read ({error}); {advice}") from error
-    if array.shape != shape or array.dtype.kind not in "iu" or (len(shape) > 1 and array.dtype != np.uint8):
-        raise UserError(f"{path} must hold {shape} integers (images: uint8), got {array.dtype} {array.shape}; {advice}")
-    return array

@@ -1,7 +1,7 @@
 """Evaluating Runs: their student and teacher, on their own test set, results stored in the Run.
 
-A stored result is kept only if it is what is asked for now: as many images, corrupted images from the same place, the
-same settings.
+A stored result is kept only if it is what is asked for now: as many images, the same corrupted images, the same
+settings, and every value that the evaluator gives now.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from typing import Any
 from adautomix.data import dataset_for
 from adautomix.data.base import Dataset, describe
 from adautomix.data.loader import eval_loader
-from adautomix.evaluate import ALL_EVALUATORS, SETTINGS
+from adautomix.evaluate import ALL_EVALUATORS, SETTINGS, VALUES
 from adautomix.evaluate.accuracy import accuracy_result, predict_finite
 from adautomix.evaluate.calibration import calibration_result
 from adautomix.evaluate.corruption_source import Files, corruption_source, source_settings
@@ -68,8 +68,9 @@ def evaluate_run(
         evaluators: their names in ALL_EVALUATORS, or one.
         roles: student, teacher or both; default: those the run has.
         root: where the data set lies now, if not where the run was trained.
-        force: evaluate again what is already there. Without it, a result of another number of images, of corrupted
-            images from elsewhere or of other settings than asked for now is replaced, the others are kept.
+        force: evaluate again what is already there. Without it, a result of another number of images, of other
+            corrupted images or settings than asked for now, or without a value that evaluators give now, is replaced;
+            the others are kept.
         sample: number of test images for the evaluators of many passes (all but accuracy and calibration), drawn at
             random but the same for every network. None: all, but for pgd and autoattack 1,000.
         corrupted: folder of published CIFAR-C files, for runs on CIFAR; by default data/CIFAR-10-C or data/CIFAR-100-C
@@ -98,7 +99,7 @@ def evaluate_run(
 
 
 def _names(asked: str | Iterable[str]) -> tuple[str, ...]:
-    return (asked,) if isinstance(asked, str) else tuple(asked)
+    return (asked,) if isinstance(asked, str) else tuple(dict.fromkeys(asked))
 
 
 def require_request(evaluators: Collection[str], sample: int | None) -> None:
@@ -177,7 +178,7 @@ def _adopt(run: Run, dataset: Dataset) -> None:
 def _kept(run: Run, name: str, role: str, asked: _Asked) -> bool:
     """Return whether the stored result is what is asked for; told from the run's records, without its data set."""
     stored, data = run.metrics(name, role), run.info["dataset"]
-    if stored is None:
+    if stored is None or not set(VALUES[name]) <= stored["value"].keys():  # or an older version's, which had fewer
         return False
     few, count, of = asked.images(name), data.get("n_test", 0), data.get("size", 0)
     if name == "corruption":

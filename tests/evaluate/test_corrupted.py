@@ -12,14 +12,8 @@ from helpers.corrupting import write_published
 import adautomix.evaluate.corruption_source as sources
 from adautomix.data.loader import eval_loader
 from adautomix.evaluate.corrupted import corruption_table, evaluate, mean_accuracy
-from adautomix.evaluate.corruption_source import (
-    MadeOnDemand,
-    Stored,
-    corruption_source,
-    keep,
-    published,
-    source_settings,
-)
+from adautomix.evaluate.corrupted_files import Stored, checksum
+from adautomix.evaluate.corruption_source import MadeOnDemand, corruption_source, keep, source_settings
 from adautomix.evaluate.corruptions import ALL19, CORRUPTIONS15, corrupt
 from adautomix.utils.errors import UserError
 
@@ -60,6 +54,12 @@ def test_a_cell_is_the_accuracy_on_those_corrupted_images(student):
             expected = 100 * (student(images).logits["one"].argmax(1) == y).float().mean().item()
             assert table[name][severity - 1] == pytest.approx(expected)
     assert count == 6
+
+
+def test_a_corruption_named_twice_or_by_a_generator_counts_once(student):
+    once = corruption_table(student.eval(), [batch()], names=("contrast", "fog"))
+    assert corruption_table(student, [batch()], names=("contrast", "contrast", "fog")) == once
+    assert corruption_table(student, [batch(), batch()], names=(name for name in ("contrast", "fog")))[0] == once[0]
 
 
 def test_the_stored_result_has_both_means_and_every_cell(student):
@@ -126,53 +126,25 @@ def test_a_set_of_other_images_is_refused(tmp_path, kept, batches):
         keep(tmp_path / "set", batches, of=OF | {"fingerprint": "4567"}, settings=KEPT)
 
 
+def test_a_set_of_an_older_version_is_made_anew(tmp_path, kept, batches, monkeypatch):
+    made, folder, (x, _, index) = [], tmp_path / "set", next(iter(batches))
+    before = kept(x, index, "fog", 3)
+    monkeypatch.setattr(sources, "corrupt", lambda x, name, *a, **k: made.append(name) or 1 - corrupt(x, name, *a, **k))
+    monkeypatch.setattr(sources, "VERSION", sources.VERSION + 1)
+    anew = keep(folder, batches, of=OF, settings=KEPT)
+    assert set(made) == set(ALL19)
+    assert json.loads((folder / "manifest.json").read_text())["version"] == sources.VERSION
+    torch.testing.assert_close(anew(x, index, "fog", 3), 1 - before)
+    made.clear()
+    keep(folder, batches, of=OF, settings=KEPT)
+    assert not made
+
+
 def test_an_unreadable_file_is_named(tmp_path, kept, batches):
     (tmp_path / "set" / "snow.npy").write_bytes(b"half")
     x, _, index = next(iter(batches))
     with pytest.raises(UserError, match=r"snow.npy cannot be read .*it is made anew"):
         kept(x, index, "snow", 1)
-
-
-@pytest.fixture
-def files(tmp_path):
-    """Return the folder of published files of four images, with their labels."""
-    labels = torch.tensor([0, 1, 2, 1])
-    write_published(tmp_path / "CIFAR-10-C", labels)
-    return tmp_path / "CIFAR-10-C", labels
-
-
-def test_published_files_give_the_severity_and_the_rows_asked_for(files):
-    folder, labels = files
-    rows = np.arange(20, dtype=np.uint8)
-    np.save(folder / "snow.npy", np.broadcast_to(rows[:, None, None, None], (20, 32, 32, 3)))
-    source = published(folder, labels, PUBLISHED)
-    images = source(torch.zeros(2, 3, 32, 32), torch.tensor([3, 0]), "snow", 4)
-    assert images.mul(255).round()[:, 0, 0, 0].tolist() == [15, 12]
-    assert isinstance(source.opened["snow"], np.memmap)
-    for severity in (0, 6):
-        with pytest.raises(UserError, match=f"got {severity}"):
-            source(images, torch.tensor([3, 0]), "snow", severity)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda root: (root / "fog.npy").unlink(), r"fog.npy cannot be read .*No such file.*3555552"),
-        (lambda root: (root / "labels.npy").unlink(), r"labels.npy cannot be read"),
-        (lambda root: (root / "fog.npy").write_bytes((root / "fog.npy").read_bytes()[:500]), "fog.npy cannot be read"),
-        (lambda root: (root / "fog.npy").write_text("<html>"), "fog.npy cannot be read"),
-        (lambda root: np.save(root / "fog.npy", np.zeros((16, 32, 32, 3), np.uint8)), r"got uint8 \(16, 32, 32, 3\)"),
-        (lambda root: np.save(root / "fog.npy", np.zeros((20, 32, 32, 3))), "got float64"),
-        (lambda root: np.save(root / "labels.npy", np.arange(20)), "in 17 of 20 places"),
-        (lambda root: np.save(root / "labels.npy", np.tile([0, 1, 2, 2], 5)), "in 5 of 20 places"),
-        (lambda root: np.save(root / "labels.npy", np.arange(16)), r"got int64 \(16,\)"),
-    ],
-)
-def test_broken_files_are_named(files, spoil, message):
-    folder, labels = files
-    spoil(folder)
-    with pytest.raises(UserError, match=message):
-        published(folder, labels, PUBLISHED)(torch.zeros(1, 3, 32, 32), torch.tensor([0]), "fog", 3)
 
 
 def test_published_files_are_preferred_where_they_lie(tmp_path, tiny_dataset, monkeypatch):
@@ -182,7 +154,9 @@ def test_published_files_are_preferred_where_they_lie(tmp_path, tiny_dataset, mo
     write_published(tmp_path / "files", cifar.test.labels)
     (tmp_path / "data").mkdir()
     (tmp_path / "files").rename(tmp_path / "data" / "CIFAR-10-C")
-    assert corruption_source(cifar, tmp_path / "runs", CPU).settings == PUBLISHED
+    assert corruption_source(cifar, tmp_path / "runs", CPU).settings == PUBLISHED | {
+        "checksum": checksum(tmp_path / "data" / "CIFAR-10-C")
+    }
     own = corruption_source(tiny_dataset, tmp_path / "runs", CPU)
     assert isinstance(own, Stored)
     assert own.settings == {

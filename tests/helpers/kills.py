@@ -37,7 +37,7 @@ PLACES = [
     *((Run, name, "records") for name in ("write_history", "write_metrics", "add_session")),
     (Run, "finish", "end"),
     (evaluation, "load_classifier", "evaluators"),
-    *((corruption_source, name, "corrupted images") for name in ("corrupt", "_sha256", "write_json")),
+    *((corruption_source, name, "corrupted images") for name in ("corrupt", "sha256_of", "write_json")),
 ]
 """What counts as an event, and the phase of the run it belongs to."""
 
