@@ -89,16 +89,17 @@ def accuracy_metrics(predictions: Predictions) -> dict[str, Any]:
     `balanced` is the mean over classes, each counting alike however many images it has. A class without test images
     has None, and is not in it. With fewer than five classes top5 is of all of them, so 100.
     """
-    logits, labels = predictions.logits, predictions.labels
+    logits, labels = predictions.logits, predictions.labels.long()
     classes = logits.shape[1]
-    ranked = logits.topk(min(5, classes), dim=1).indices == labels[:, None]
-    correct = ranked[:, 0].double()
+    first = logits.argmax(dim=1) == labels  # of equal logits the first, as in all evaluators; topk takes any
+    five = (logits.topk(min(5, classes), dim=1).indices == labels[:, None]).any(dim=1) | first
+    correct = first.double()
     total, right = (torch.bincount(labels, weights=w, minlength=classes) for w in (None, correct))
     per_class = [100 * r / t if t else None for r, t in zip(right.tolist(), total.tolist(), strict=True)]
     there = [value for value in per_class if value is not None]
     return {
         "top1": 100 * correct.mean().item(),
-        "top5": 100 * ranked.any(dim=1).double().mean().item(),
+        "top5": 100 * five.double().mean().item(),
         "balanced": sum(there) / len(there),
         "loss": F.cross_entropy(logits, labels).item(),
         "per_class": per_class,

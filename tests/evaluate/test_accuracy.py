@@ -82,3 +82,11 @@ def test_float_rounding_is_tolerated_and_no_images_are_not(student):
     assert len(predict(student, [(torch.full((1, 3, 8, 8), 1 + 5e-7), torch.zeros(1, dtype=torch.long))]).labels) == 1
     with pytest.raises(UserError, match="no test images"):
         predict(student, [])
+
+
+@pytest.mark.parametrize("classes", [3, 10, 100])
+def test_of_equal_logits_the_first_is_the_answer_as_in_the_other_evaluators(classes):
+    labels = torch.arange(classes)
+    result = accuracy_metrics(Predictions(torch.zeros(classes, classes), labels))
+    assert result["per_class"] == [100.0] + [0.0] * (classes - 1)
+    assert result["top5"] >= result["top1"] == pytest.approx(100 / classes)
