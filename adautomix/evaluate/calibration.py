@@ -64,11 +64,12 @@ def confidence_and_correct(
     if kind not in ("logits", "probabilities"):
         raise UserError(f"kind must be logits or probabilities, got {kind!r}")
     require_scores(values, labels, kind)
+    rounding = max(1e-4, torch.finfo(values.dtype).eps) if values.is_floating_point() else 0  # float16 sums to 1.0005
     values = values.double()
-    if kind == "probabilities" and ((values.sum(dim=1) - 1).abs().max() > 1e-4 or values.min() < 0):
+    if kind == "probabilities" and ((values.sum(dim=1) - 1).abs().max() > rounding or values.min() < 0):
         raise UserError("the probabilities of an image must be zero or more and sum to 1; if they are logits, say so")
-    conf, predicted = (values.softmax(dim=1) if kind == "logits" else values).max(dim=1)
-    return conf, (predicted == labels).double()
+    conf = (values.softmax(dim=1) if kind == "logits" else values).amax(dim=1)
+    return conf, (values.argmax(dim=1) == labels).double()
 
 
 def bin_means(
@@ -87,7 +88,8 @@ def ece_released(
 ) -> float:
     """Return the released "ECE", a fraction: bins' accuracies and confidences are each sorted, their counts are not.
 
-    Equal to the ECE only if no bin is empty and accuracy rises with confidence (an empty bin enters both sorts as 0).
+    Equal to the ECE of so many bins if accuracy rises with confidence and no bin above the lowest filled one is empty:
+    an empty bin enters both sorts as 0, which is the place of those below.
     """
     conf, correct = confidence_and_correct(values, labels, kind)
     counts, accuracy, confidence = (part.nan_to_num(0) for part in bin_means(conf, correct, bins))

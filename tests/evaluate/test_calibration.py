@@ -98,3 +98,28 @@ def test_the_stored_result_has_percent_and_every_bin(student):
 def test_what_has_no_calibration_is_refused(values, labels, options, message):
     with pytest.raises(UserError, match=message):
         calibration_metrics(values, labels, **{"kind": "logits"} | options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_probabilities_of_half_precision_are_taken_and_ones_that_do_not_sum_to_1_are_not(dtype):
+    rng = torch.Generator().manual_seed(0)
+    values, labels = 2 * torch.randn(50, 100, generator=rng), torch.randint(100, (50,), generator=rng)
+    shares = values.to(dtype).softmax(dim=1)
+    assert (shares.double().sum(dim=1) - 1).abs().max() > 1e-4
+    expected = calibration_metrics(values, labels, kind="logits").ece
+    assert calibration_metrics(shares, labels, kind="probabilities").ece == pytest.approx(expected, abs=0.02)
+    with pytest.raises(UserError, match="sum to 1"):
+        calibration_metrics(0.98 * shares, labels, kind="probabilities")
+
+
+@pytest.mark.parametrize(("filled", "equal"), [((0.55, 0.65, 0.75), True), ((0.55, 0.75, 0.85), False)])
+def test_the_released_ece_is_the_ece_unless_a_bin_above_the_lowest_filled_one_is_empty(filled, equal):
+    conf = [c for c in filled for _ in range(20)]
+    right = [i < 20 * (c - 0.05) for c in filled for i in range(20)]
+    values, labels = two_classes(conf + [0.95] * 20, right + [True] * 19 + [False])
+    if equal:
+        values, labels = two_classes(
+            [*conf, *[0.85] * 20, *[0.95] * 20], right + [True] * 16 + [False] * 4 + [True] * 20
+        )
+    standard = calibration_metrics(values, labels, kind="probabilities", bins=10).ece
+    assert (ece_released(values, labels, kind="probabilities") == pytest.approx(standard)) is equal
