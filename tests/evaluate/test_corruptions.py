@@ -6,6 +6,7 @@ import torch
 from helpers.corrupting import grey, images, run
 
 from adautomix.evaluate.corruptions import ALL19, FUNCTIONS, default_table, severities
+from adautomix.evaluate.corruptions.blur import mirrored
 from adautomix.evaluate.per_image_rng import PerImageRNG
 from adautomix.utils.errors import UserError
 
@@ -146,3 +147,22 @@ def test_a_table_has_five_settings_of_one_form_for_all_19(table):
 )
 def test_zoom_factors_are_as_many_as_numpy_made_them(table, counts):
     assert [len(np.arange(1, stop, step)) for stop, step in severities(table)["zoom_blur"]] == counts
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 100), (9, 70), (224, 8), (8, 65)])
+def test_every_side_that_is_accepted_is_corrupted_by_all(height, width):
+    x = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    for name in ALL19:
+        for severity in (1, 5):
+            found = run(x, name, severity, table=default_table(max(height, width)))
+            assert found.shape == x.shape
+            assert found.isfinite().all()
+
+
+def test_a_small_image_is_mirrored_again_and_again():
+    x = torch.arange(12.0).view(1, 1, 3, 4)
+    wide = mirrored(x, 5)
+    assert wide.shape == (1, 1, 13, 14)
+    assert wide[0, 0, 5].tolist() == [1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert torch.equal(mirrored(x, 2), torch.nn.functional.pad(x, (2,) * 4, mode="reflect"))
+    assert torch.equal(mirrored(x, 3)[..., 1:-1, 1:-1], mirrored(x, 2))

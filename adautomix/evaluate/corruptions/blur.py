@@ -56,7 +56,15 @@ def defocus_blur(x: Float[Tensor, "B 3 H W"], setting: Numbers, draws: PerImageR
     """
     kernel = disk_kernel(*setting).to(x)
     reach, channels = kernel.shape[0] // 2, x.flatten(0, 1)[:, None]
-    return F.conv2d(F.pad(channels, (reach,) * 4, mode="reflect"), kernel[None, None]).view_as(x)
+    return F.conv2d(mirrored(channels, reach), kernel[None, None]).view_as(x)
+
+
+def mirrored(x: Float[Tensor, "N 1 H W"], reach: int) -> Float[Tensor, "N 1 h w"]:
+    """Return images with `reach` px more on every side: mirrored about the last pixel, small ones again and again."""
+    if reach < min(x.shape[-2:]):
+        return F.pad(x, (reach,) * 4, mode="reflect")
+    rows, cols = (np.pad(np.arange(side), reach, mode="reflect") for side in x.shape[-2:])
+    return x[..., torch.from_numpy(rows).to(x.device)[:, None], torch.from_numpy(cols).to(x.device)]
 
 
 @lru_cache(maxsize=32)
