@@ -15,7 +15,7 @@ from jaxtyping import Shaped
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from adautomix.models.inputs import Size, batch_too_small, check_images, pair, warn_of_pixels
+from adautomix.models.inputs import Size, batch_too_small, channels_told, check_images, pair, warn_of_pixels
 from adautomix.models.layout import keep_safe, nhwc_is_safe
 from adautomix.models.maps import Kept, Layout, tensor_of
 from adautomix.models.modes import eval_mode
@@ -47,7 +47,7 @@ class Classifier(nn.Module):
         image_size: side, or height and width, in px of the images to come; used once, to measure the features.
         resize: side, or height and width, in px that images are resized to on their device before the net (Swin,
             ConvNeXt on small images).
-    Raises: UserError if tap names no submodule or gives no map, or if the net's output is not as above.
+    Raises: UserError if tap names no submodule or gives no map, or if the net's input or output is not as above.
     """
 
     def __init__(
@@ -200,8 +200,8 @@ class Classifier(nn.Module):
 
     def _measure(self, size: tuple[int, int]) -> tuple[int, tuple[int, ...] | None]:
         """Return the number of features and the tap's shape (C, h, w), from one pass over two blank images."""
-        with eval_mode(self.net), torch.no_grad():  # a net that comes with frozen BatchNorm keeps it frozen
-            x = self._normalise(torch.zeros(2, self.mean.shape[1], *size, device=self.mean.device))
+        x = self._normalise(torch.zeros(2, self.mean.shape[1], *size, device=self.mean.device))
+        with eval_mode(self.net), torch.no_grad(), channels_told(x):  # frozen BatchNorm stays frozen
             if self.tap is not None and self.tap not in self.stages:
                 self._find_layout(x)
             given: list[Tensor] = []

@@ -1,6 +1,9 @@
 """What a network may be given: images in [0,1], with its channels, in batches that its BatchNorm can take."""
 
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import Tensor
 
@@ -38,6 +41,22 @@ def warn_of_pixels(x: Tensor, stacklevel: int) -> None:
             "normalises images itself. If yours are normalised already, make it with mean=(0, 0, 0), std=(1, 1, 1)",
             stacklevel=stacklevel + 1,
         )
+
+
+@contextmanager
+def channels_told(x: Tensor) -> Iterator[None]:
+    """Make torch's complaint that a network's first convolution has other channels than images x one that helps."""
+    try:
+        yield
+    except RuntimeError as error:
+        wanted = re.search(rf"expected input{re.escape(str(list(x.shape)))} to have (\d+) channels", str(error))
+        if not wanted:
+            raise
+        raise UserError(
+            f"the network takes images of {wanted[1]} channels, and mean and std are of {x.shape[1]}, which is their "
+            f"number: build the network for {x.shape[1]} (timm: in_chans={x.shape[1]}), or give mean and std of "
+            f"{wanted[1]} numbers each, and such images"
+        ) from error
 
 
 def batch_too_small(error: ValueError, x: Tensor) -> UserError | None:
