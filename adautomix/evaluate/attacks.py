@@ -7,7 +7,7 @@ another, smaller attack (`released.py` shows what became of that in the released
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -15,15 +15,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.batching import count_right, logits_of, small_batches
+from adautomix.evaluate.batching import count_right, full_float32, logits_of, small_batches
 from adautomix.evaluate.checks import (
     channels_of,
     require_eps,
     require_eval,
     require_finite,
+    require_gradients,
     require_labels,
     require_pixels,
 )
+from adautomix.models.modes import require_classifier, unwrapped
 
 EPS = 8 / 255
 EPS_LIST = tuple(e / 255 for e in (0.25, 0.5, 1, 2, 4, 8))
@@ -31,16 +33,18 @@ COMMON = {"eps": EPS, "norm": "Linf", "head": "one", "precision": "float32"}
 """Settings that all stored attacks share."""
 
 
+@full_float32()
 def fgsm(
     model: nn.Module, x: Float[Tensor, "B C H W"], y: Int[Tensor, " _"], *, eps: float = EPS
 ) -> Float[Tensor, "B C H W"]:
     """Return clip(x + eps sign(dL/dx), 0, 1), a new tensor.
 
     Args:
-        model: a Classifier in eval mode; left as it is, no `.grad` is written.
+        model: a Classifier in eval mode, wrapped or not; left as it is, no `.grad` is written.
         x: images in [0,1].
         eps: largest change of a pixel, in (0,1].
-    Raises: UserError for a model in train mode, pixels, labels or eps out of range, or outputs that are not finite.
+    Raises: UserError for a model in train mode, pixels, labels or eps out of range, outputs that are not finite, or
+        under torch.inference_mode.
     """
     check_attack(model, x, y, eps)
     gradient, logits = loss_gradient(model, x, y)
@@ -62,7 +66,7 @@ def loss_gradient(
         layout = torch.channels_last if x.device.type == "cpu" else torch.contiguous_format
         pixels = x.detach().clone(memory_format=layout).requires_grad_()
         logits = logits_of(model, pixels).float()
-        loss = F.cross_entropy(logits, y, reduction="sum")  # a mean would only scale it
+        loss = F.cross_entropy(logits, y.long(), reduction="sum")  # a mean would only scale it
         (gradient,) = torch.autograd.grad(loss, pixels)  # writes into no .grad, unlike backward
     return gradient, logits.detach()
 
@@ -72,7 +76,7 @@ def accuracy_by_eps(
     batches: Iterable[Any],
     *,
     attack: Callable[..., Tensor] | None = None,
-    eps_list: Sequence[float] = EPS_LIST,
+    eps_list: Iterable[float] = EPS_LIST,
 ) -> list[dict[str, float]]:
     """Return accuracy (%) against eps: rows of `eps`, `top1` and `n`; the first is eps = 0, the clean images.
 
@@ -82,6 +86,8 @@ def accuracy_by_eps(
     Raises: UserError as the attack does, if there are no images, or for outputs that are not finite.
     Warns: if gradients are exactly zero for some images, which no attack can move: saturated, or masked.
     """
+    require_gradients()
+    eps_list = tuple(dict.fromkeys(eps_list))  # looked through more than once, and counted by eps
     for eps in eps_list:
         require_eps(eps)
     flat = 0
@@ -124,7 +130,8 @@ def attack_result(curve: list[dict[str, float]], settings: dict[str, Any]) -> di
 
 def check_attack(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> None:
     """Raise UserError for what no attack can work with: see `fgsm`."""
+    require_gradients()
     require_eval(model)
     require_pixels(x, channels_of(model))
-    require_labels(y, len(x), model.num_classes)
+    require_labels(y, len(x), require_classifier(unwrapped(model)).num_classes)
     require_eps(eps)

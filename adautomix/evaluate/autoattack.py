@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from adautomix.evaluate.attacks import COMMON, EPS, accuracy_by_eps, attack_result, check_attack
-from adautomix.evaluate.batching import BATCH, fixed_batches, logits_of
+from adautomix.evaluate.batching import BATCH, fixed_batches, full_float32, logits_of
+from adautomix.models.modes import unwrapped
 from adautomix.utils.errors import UserError
 from adautomix.utils.extras import installing
 from adautomix.utils.seeding import same_random_state
@@ -20,6 +21,7 @@ LEAST_CLASSES = 4
 """The targeted loss of the standard version compares the four largest logits."""
 
 
+@full_float32()
 def autoattack(
     model: nn.Module,
     x: Float[Tensor, "B C H W"],
@@ -38,8 +40,9 @@ def autoattack(
         classes.
     """
     check_attack(model, x, y, eps)
-    if options.get("version", "standard") == "standard" and model.num_classes < LEAST_CLASSES:
-        raise UserError(f"AutoAttack needs {LEAST_CLASSES} classes or more, got {model.num_classes}; take pgd instead")
+    classes = unwrapped(model).num_classes
+    if options.get("version", "standard") == "standard" and classes < LEAST_CLASSES:
+        raise UserError(f"AutoAttack needs {LEAST_CLASSES} classes or more, got {classes}; take pgd instead")
     try:
         from pyautoattack import AutoAttack
     except ImportError as error:
@@ -47,9 +50,9 @@ def autoattack(
 
     attack = AutoAttack(partial(logits_of, model), norm="Linf", eps=eps, device=x.device, **{"seed": 0} | options)
     for targeted in (attack.apgd_targeted, attack.fab):  # nine by default, whatever the number of classes
-        targeted.n_target_classes = min(targeted.n_target_classes, model.num_classes - 1)
+        targeted.n_target_classes = min(targeted.n_target_classes, classes - 1)
     with same_random_state(x.device), torch.enable_grad():  # it seeds torch's own generators
-        return attack.run_standard_evaluation(x, y, batch_size=len(x))[0].detach()
+        return attack.run_standard_evaluation(x, y.long(), batch_size=len(x))[0].detach()
 
 
 def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:

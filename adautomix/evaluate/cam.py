@@ -12,13 +12,16 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from adautomix.evaluate.checks import channels_of, require_eval, require_labels, require_pixels
+from adautomix.evaluate.batching import full_float32
+from adautomix.evaluate.checks import channels_of, require_eval, require_gradients, require_labels, require_pixels
 from adautomix.models.inputs import pair
 from adautomix.models.maps import Layout, may_show
+from adautomix.models.modes import require_classifier, unwrapped
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import same_random_state
 
 
+@full_float32()
 def grad_cam(
     model: nn.Module,
     x: Float[Tensor, "B C H W"],
@@ -34,7 +37,7 @@ def grad_cam(
     state changes. Works under no_grad and with frozen weights.
 
     Args:
-        model: a Classifier in eval mode.
+        model: a Classifier in eval mode, wrapped or not.
         x: images in [0,1], on the model's device; left untouched.
         target: class ids, integers in [0,K); default: the class that `head` predicts.
         layer: submodule of the Classifier's net with output [B,C,h,w] or [B,h,w,C] (Swin); which one, a timm network
@@ -44,9 +47,11 @@ def grad_cam(
     Returns: a new float32 tensor without graph, [B,H,W] or [B,h,w].
     Raises: UserError for a model in train mode, pixels outside [0,1], class ids that do not fit, and a layer that is
         unknown, not reached, reached more than once, of another shape or far from the image's proportions, or without
-        influence on the logits.
+        influence on the logits; and under torch.inference_mode.
     Source: Selvaraju et al. 2017, Eq. 1 (weights) and Eq. 2 (map); the gradient is of the logit, before softmax.
     """
+    require_gradients()
+    model = require_classifier(unwrapped(model))
     require_eval(model)
     require_pixels(x, channels_of(model))
     layer = layer or (model.stages[-1] if model.stages else model.tap)
@@ -57,7 +62,7 @@ def grad_cam(
         logits = model(x.detach(), heads=(head,), at=layer, edit=_keep(seen, layer)).logits[head]
         ids = logits.argmax(dim=1) if target is None else target.to(logits.device)
         require_labels(ids, *logits.shape)
-        score = logits.gather(1, ids[:, None]).sum()
+        score = logits.gather(1, ids[:, None].long()).sum()
         # Writes into no .grad, unlike backward. No graph: the weights are frozen and the layer lies aside.
         gradient = torch.autograd.grad(score, seen, allow_unused=True)[0] if score.requires_grad else None
     if gradient is None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from adautomix.models.modes import unwrapped
 from adautomix.utils.errors import UserError
 
 TOLERANCE = 1e-6
@@ -19,9 +20,18 @@ def require_eval(model: nn.Module) -> None:
             )
 
 
+def require_gradients() -> None:
+    """Raise UserError under torch.inference_mode, which forbids gradients; torch.no_grad does not."""
+    if torch.is_inference_mode_enabled():
+        raise UserError(
+            "attacks and Grad-CAM need gradients, and torch.inference_mode() is on, in which there are none: use "
+            "torch.no_grad() in its place, or nothing"
+        )
+
+
 def channels_of(model: nn.Module) -> int:
-    """Return how many channels the images of a Classifier have; 3 of any other network."""
-    mean = getattr(model, "mean", None)
+    """Return how many channels the images of a Classifier have, wrapped or not; 3 of any other network."""
+    mean = getattr(unwrapped(model), "mean", None)
     return mean.shape[1] if isinstance(mean, Tensor) and mean.ndim == 4 else 3
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from adautomix.data.class_folders import files_below, suffix
 from adautomix.data.images import EXTENSIONS, read_for_test
-from adautomix.evaluate.batching import BATCH, logits_of
+from adautomix.evaluate.batching import BATCH, full_float32, logits_of
+from adautomix.evaluate.checks import require_finite
 from adautomix.runs.networks import load_classifier
 from adautomix.runs.run import Run, as_run
 from adautomix.utils.errors import UserError
@@ -22,6 +23,7 @@ from adautomix.utils.seeding import choose_device
 
 
 @torch.no_grad()
+@full_float32()
 def classify(
     run: Run | str | Path,
     files: str | Path | Iterable[str | Path],
@@ -41,7 +43,8 @@ def classify(
         top: classes a file.
         unreadable: called with the error of a file that cannot be read, which is then left out; None raises it.
     Returns: columns file, rank (1 is the most probable), class, probability (0 to 1).
-    Raises: UserError for no image, a file that cannot be read, or a Run that is not trained to its end.
+    Raises: UserError for no image, a file that cannot be read, a Run that is not trained to its end, or outputs that
+        are not finite.
     """
     run = as_run(run)
     if top < 1:
@@ -58,9 +61,12 @@ def classify(
         if not read:
             continue
         x = torch.stack([image for _, image in read]).to(where).float() / 255
-        best = (logits_of(network, x).float() / temperature).softmax(dim=1).cpu().topk(min(top, len(classes)))
+        logits = logits_of(network, x).float()
+        require_finite(logits)
+        shares = (logits / temperature).softmax(dim=1).cpu()
+        best = shares.sort(dim=1, descending=True, stable=True)  # of equal ones the first, as argmax has it
         for (path, _), values, ids in zip(read, best.values.tolist(), best.indices.tolist(), strict=True):
-            named = zip(values, ids, strict=True)
+            named = zip(values[:top], ids[:top], strict=True)
             rows += [(_shown(path), rank, classes[k], value) for rank, (value, k) in enumerate(named, 1)]
     return pd.DataFrame(rows, columns=["file", "rank", "class", "probability"])
 

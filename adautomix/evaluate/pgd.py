@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from adautomix.evaluate.attacks import COMMON, EPS, accuracy_by_eps, attack_result, check_attack, loss_gradient
+from adautomix.evaluate.batching import full_float32
 from adautomix.evaluate.checks import require_finite, require_index
 from adautomix.evaluate.per_image_rng import PerImageRNG
 from adautomix.utils.errors import UserError
@@ -19,6 +20,7 @@ from adautomix.utils.errors import UserError
 ALPHA, STEPS, SEED = 2 / 255, 20, 0
 
 
+@full_float32()
 def pgd(
     model: nn.Module,
     x: Float[Tensor, "B C H W"],

@@ -14,11 +14,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from adautomix.evaluate.attacks import EPS, check_attack, loss_gradient
-from adautomix.evaluate.batching import BATCH, count_right, fixed_batches, logits_of
+from adautomix.evaluate.batching import BATCH, count_right, fixed_batches, full_float32, logits_of
 from adautomix.evaluate.checks import require_finite
 from adautomix.evaluate.occlusion import RATIOS, default_grid, fill_patches
+from adautomix.models.modes import unwrapped
 
 
+@full_float32()
 def fgsm_released(
     model: nn.Module, x: Float[Tensor, "B C H W"], y: Int[Tensor, " B"], *, eps: float = EPS
 ) -> Float[Tensor, "B C H W"]:
@@ -34,8 +36,9 @@ def fgsm_released(
     check_attack(model, x, y, eps)
     gradient, logits = loss_gradient(model, x, y)
     require_finite(logits)
-    normalised = (x - model.mean) / model.std  # std is positive: the gradient's sign is the same as in pixels
-    return normalised.add_(gradient.sign(), alpha=eps).clamp_(0, 1) * model.std + model.mean
+    mean, std = unwrapped(model).mean, unwrapped(model).std
+    normalised = (x - mean) / std  # std is positive: the gradient's sign is the same as in pixels
+    return normalised.add_(gradient.sign(), alpha=eps).clamp_(0, 1) * std + mean
 
 
 def patches_released(rng: np.random.RandomState, ratio: float, patches: int) -> Bool[Tensor, "n n"]:
@@ -61,7 +64,7 @@ def evaluate(model: nn.Module, batches: Iterable[Any]) -> dict[str, Any]:
         yield "fgsm", logits_of(model, fgsm_released(model, x, y))
         for ratio in RATIOS:
             gone = patches_released(rng, ratio, patches)[None]
-            yield ratio, logits_of(model, fill_patches(x, gone, model.mean))
+            yield ratio, logits_of(model, fill_patches(x, gone, unwrapped(model).mean))
 
     counts = count_right(model, fixed_batches(batches), versions)
     curve = [{"ratio": ratio, "top1": counts.top1(ratio), "n": counts.n} for ratio in RATIOS]

@@ -34,7 +34,7 @@ def fit_temperature(logits: Float[Tensor, "M K"], labels: Int[Tensor, " _"]) -> 
     Source: Guo et al. 2017, Eq. 9, with the negative log-likelihood as its loss.
     """
     _check(logits, labels)
-    ahead = logits.double() - logits.double().gather(1, labels[:, None])  # [M,K]; 0 at the true class
+    ahead = logits.double() - logits.double().gather(1, labels[:, None].long())  # [M,K]; 0 at the true class
     low, high = map(math.log, LIMITS)
     if _slope(ahead, high) >= 0:
         raise UserError(

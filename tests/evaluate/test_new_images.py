@@ -12,8 +12,9 @@ from PIL import Image
 from adautomix import classify
 from adautomix.data.images import read_for_test
 from adautomix.evaluate.new_images import _images
+from adautomix.runs.checkpoint import load, save
 from adautomix.runs.networks import load_classifier
-from adautomix.runs.run import find_runs
+from adautomix.runs.run import Run, find_runs
 from adautomix.utils.errors import UserError
 
 
@@ -91,6 +92,24 @@ def test_the_package_of_a_method_is_not_needed_to_look_at_what_it_trained(run, f
     for role in ("student", "teacher"):
         assert load_classifier(copied, role).heads.keys() == load_classifier(run, role).heads.keys()
     assert classify(copied, files / "b.png").equals(classify(run, files / "b.png"))
+
+
+def test_a_network_whose_outputs_are_not_finite_says_nothing_of_images(run, files):
+    broken = Run(shutil.copytree(run.path, files / "broken"))
+    state = load(broken.checkpoint)
+    state["student"]["heads.one.bias"].fill_(torch.nan)
+    save(broken.checkpoint, state)
+    with pytest.raises(UserError, match="outputs are not finite"):
+        classify(broken, files / "b.png")
+
+
+def test_of_equally_probable_classes_the_first_is_named_first(run, files):
+    unsure = Run(shutil.copytree(run.path, files / "unsure"))
+    state = load(unsure.checkpoint)
+    for part in ("weight", "bias"):
+        state["student"][f"heads.one.{part}"].zero_()
+    save(unsure.checkpoint, state)
+    assert classify(unsure, files / "b.png", top=20)["class"].tolist() == run.info["dataset"]["classes"]
 
 
 def test_at_least_one_class_is_asked_for(run, files):
