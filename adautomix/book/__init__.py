@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from adautomix.book.front import front_page, key_figures
 from adautomix.book.glossary import glossary_page
@@ -26,6 +26,7 @@ from adautomix.book.transforms import known_sections, told_evening
 from adautomix.plans.tasks import Plan
 from adautomix.utils.errors import UserError
 from adautomix.utils.extras import installing
+from adautomix.utils.locks import hold
 
 NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 BUILT = ".built"  # inside the site: hash of what it was built from
@@ -64,7 +65,7 @@ def build(plan: Plan, *, log: Callable[[str], None] = print) -> Site:
     cache, site = plan.outputs / ".site", plan.outputs / "site"
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(cache / ".lock", timeout=0):
+        with hold(cache / ".lock", 0):
             if (site / BUILT).exists() and (site / BUILT).read_text() == digest:
                 return Site(site / "index.html", built=False)
             log(f"building the site: {len(sources) - len(figures)} pages, a minute or two on a slow machine")

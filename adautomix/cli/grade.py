@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from adautomix.cli.arguments import FAILED, Grade
 from adautomix.config import OptimConfig, TrainConfig
 from adautomix.utils.errors import UserError
+from adautomix.utils.locks import hold
 
 if TYPE_CHECKING:
     from adautomix.methods.base import MixMethod
@@ -61,13 +62,11 @@ def config_of(args: Grade) -> TrainConfig:
 
 def trained(kind: type["MixMethod"], config: TrainConfig, runs: str) -> int:
     """Train baselines, which are kept, and the student's method, which is not; print accuracies, return points."""
-    from filelock import FileLock
-
     from adautomix.lessons.telling import raised
     from adautomix.methods import METHODS
 
     Path(runs).mkdir(parents=True, exist_ok=True)
-    with FileLock(Path(runs) / ".lock"):  # of a whole class that begins at once, one trains them
+    with hold(Path(runs) / ".lock"):  # of a whole class that begins at once, one trains them
         reached = {name: top1(replace(config, method=name), runs, name) for name in BASELINES}
     with TemporaryDirectory() as passing, METHODS.lent(OWN, kind):
         try:

@@ -12,12 +12,12 @@ from http.client import HTTPException
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from torchvision.datasets.utils import check_integrity, download_url
 
 from adautomix.data.base import IMAGENET_MEAN, IMAGENET_STD, Dataset, PathSplit
 from adautomix.data.fingerprints import fingerprint_files
 from adautomix.utils.errors import UserError, first_five, first_line
+from adautomix.utils.locks import hold
 from adautomix.utils.paths import in_workbook
 
 SMALLEST = 32
@@ -59,7 +59,7 @@ class Archive:
         """
         try:
             root.mkdir(parents=True, exist_ok=True)
-            with FileLock(root / ".lock"):
+            with hold(root / ".lock"):
                 yield
         except (OSError, RuntimeError, HTTPException, *BROKEN) as error:
             file, reason = root / self.url.rpartition("/")[2], first_line(error)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from jaxtyping import Int
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from adautomix.evaluate.corrupted_files import Images, Stored, checksum, publish
 from adautomix.evaluate.corruptions import ALL19, SEVERITIES, corrupt, default_table
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json, write_atomic, write_json
+from adautomix.utils.locks import hold
 from adautomix.utils.paths import in_workbook
 from adautomix.utils.progress import progress
 from adautomix.utils.typecheck import matches_hint
@@ -116,7 +116,7 @@ def keep(
     table = settings["table"]
     record = of | {"table": table, "seed": SEED, "version": VERSION, "severities": 5, "layout": "[5M,H,W,3]"}
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):  # of several evaluations that start together, one makes it
+    with hold(folder / ".lock"):  # of several evaluations that start together, one makes it
         manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {**record, "sha256": {}}
         if {k: v for k, v in manifest.items() if k != "sha256"} | {"version": VERSION} != record:
             raise UserError(f"{folder} holds corrupted images of another kind, see its {MANIFEST}; delete the folder")

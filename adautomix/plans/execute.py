@@ -7,28 +7,26 @@ killed kernel leaves one that looks finished, so it gets its name last, and only
 import logging
 import os
 import re
-import socket
 import time
 import uuid
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from adautomix.plans.cards import VISIBLE, visible
+from adautomix.plans.in_hand import LOCK, last_start, note_start
 from adautomix.plans.private_kernels import start_and_run
 from adautomix.plans.tasks import Task
 from adautomix.runs.run import Run
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json, write_json
+from adautomix.utils.locks import hold
 from adautomix.utils.task import LISTED, VARIABLE, noted
 
 TRACEBACK_LINES = 25
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-STARTED = ".started"
-"""Who runs the task, or ran it last: submission, host, pid, SLURM job, and since when."""
 GOES_ON = "run the plan again, training goes on from its checkpoint"
 KILLED = f"its worker process was killed; {GOES_ON}"
 
@@ -72,26 +70,11 @@ def note_failure(task: Task, reason: str) -> None:
     write_json(task.folder / "FAILED", {"key": task.key, "reason": reason})
 
 
-def last_start(task: Task) -> dict[str, Any]:
-    """Return what STARTED says; nothing if the task never was, or was by an older version, which wrote no JSON."""
-    try:
-        return _content(task.folder / STARTED)
-    except ValueError:
-        return {}
-
-
 def _record(folder: Path) -> dict[str, Any]:
     """Return what DONE says; one that is damaged counts as none, and the notebook runs again."""
     try:
-        return _content(folder / "DONE")
-    except UserError:
-        return {}
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path)
-    except FileNotFoundError:
+        return read_json(folder / "DONE")
+    except (FileNotFoundError, UserError):
         return {}
 
 
@@ -108,24 +91,22 @@ def execute(task: Task, *, force: bool = False, submission: str = "", cards: Seq
         submission: names this run of the plan. A scheduler may start a task again whose worker died; that is refused.
     Raises: TaskFailed, whatever went wrong, with the failing cell's traceback if it was one.
     """
-    from filelock import FileLock
-
     try:
         task.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(task.folder / ".lock"):  # it dies with its holder
+        with hold(task.folder / LOCK):
             if is_done(task) and not force:
                 return Outcome(task.id, "kept")
             if submission and last_start(task).get("submission") == submission:
                 raise WorkerKilled(KILLED)
-            started = {"submission": submission, "host": socket.gethostname(), "pid": os.getpid()}
-            started |= {"job": os.environ.get("SLURM_JOB_ID"), "since": datetime.now(UTC).isoformat()}
-            write_json(task.folder / STARTED, started)
+            note_start(task, submission)
             if cards is None and 0 < task.gpus < len(visible()):
                 cards = visible()[: task.gpus]
             with _seeing(cards):
                 return _execute(task)
     except TaskFailed:
         raise
+    except UserError as error:
+        raise TaskFailed(str(error)) from error
     except Exception as error:  # a full disk, a missing package: it must not look like a killed worker
         raise TaskFailed(f"{type(error).__name__}: {error}") from error
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from adautomix.plans.cards import visible
 from adautomix.plans.execute import Outcome, is_done
+from adautomix.plans.in_hand import Waits, require_locks
 from adautomix.plans.last_run import recall, remember
 from adautomix.plans.live import Live
 from adautomix.plans.place import Where
@@ -91,6 +92,7 @@ def _run(plan: Plan, todo: list[Task], where: Where, forced: set[str]) -> dict[s
         raise UserError(f"running plans needs an extra ({error}): {installing('lab')}") from error
     submission = uuid.uuid4().hex
     with connect(where, todo) as place:
+        require_locks(todo[0])
         remember(plan)  # not before: a mistake must not change what the name stands for
         there = len(place.workers())
         print(f"{len(todo)} notebooks to run, {there} workers" + ("" if there else ", waiting"))
@@ -101,12 +103,12 @@ def _run(plan: Plan, todo: list[Task], where: Where, forced: set[str]) -> dict[s
         ):
             for who in live.others:
                 bar.write(f"this plan is being run by {who}: what it has in hand is waited for", file=sys.stdout)
-            progress = Progress(place, todo, forced, submission)
+            progress, waits = Progress(place, todo, forced, submission), Waits(submission)
             while progress.unfinished:
                 for outcome in progress.step():
                     bar.write(_line(outcome), file=sys.stdout)
                     bar.update()
-                for line in place.tend(progress.useful):
+                for line in [*place.tend(progress.useful), *waits.lines(progress.running.values())]:
                     bar.write(line, file=sys.stdout)
                 live.beat(len(place.workers()), place.queue)
     return progress.outcomes

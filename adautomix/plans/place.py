@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from adautomix.plans import cards
-from adautomix.plans.execute import KILLED, execute, last_start
+from adautomix.plans.execute import KILLED, execute
+from adautomix.plans.in_hand import last_start
 from adautomix.plans.tasks import Task
 
 ASK_SECONDS = 5

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
-from adautomix.plans.execute import Outcome, is_done, last_start, trained_runs
-from adautomix.plans.live import clock, live_text
+from adautomix.plans.execute import Outcome, is_done, trained_runs
+from adautomix.plans.in_hand import is_running, last_start, place_of
+from adautomix.plans.live import live_text
 from adautomix.plans.tasks import Plan, Task
 from adautomix.results.tables import table, wide_table
 from adautomix.runs.run import Run
@@ -16,14 +16,8 @@ STATES = ("done", "kept", "running", "waiting", "stale", "failed", "skipped")
 
 def state_of(task: Task) -> tuple[str, str]:
     """Return a task's state on disk (done, running, failed, stale, waiting) and a remark."""
-    from filelock import FileLock, Timeout
-
-    if (task.folder / ".lock").exists():
-        try:
-            with FileLock(task.folder / ".lock", timeout=0):
-                pass
-        except Timeout:
-            return "running", _running(last_start(task))
+    if is_running(task):
+        return "running", place_of(last_start(task))
     if is_done(task):
         return "done", f"{float(read_json(task.folder / 'DONE').get('seconds', 0)):.1f} s"
     failed = read_json(task.folder / "FAILED") if (task.folder / "FAILED").exists() else {}
@@ -45,14 +39,6 @@ def status_text(plan: Plan) -> str:
     lines = [f"{state:<8} {id_:<{width}}  {remark}".rstrip() for id_, (state, remark) in states.items()]
     counts = _counts(plan, (state for state, _ in states.values()))
     return "\n".join([*lines, "", *filter(None, [live_text(plan.outputs), counts])])
-
-
-def _running(start: dict[str, Any]) -> str:
-    """Return since when and where a task runs."""
-    if "since" not in start:
-        return ""
-    job = f", SLURM job {start['job']}" if start["job"] else ""
-    return f"since {clock(start['since'])} on {start['host']}{job}"
 
 
 def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:

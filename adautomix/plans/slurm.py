@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from adautomix.plans import cards
-from adautomix.plans.execute import GOES_ON, KILLED, last_start
+from adautomix.plans.execute import GOES_ON, KILLED
+from adautomix.plans.in_hand import last_start
 from adautomix.plans.place import Place, Where
 from adautomix.plans.slurm_jobs import ENDING, ENDS, end_of, last_words, queue, told_of
 from adautomix.plans.tasks import Task

@@ -11,6 +11,7 @@ from typing import Any
 from adautomix.runs.environment import now
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json, write_json
+from adautomix.utils.locks import hold
 
 LOCK_SECONDS = 60
 QUIET_SECONDS = 1
@@ -24,20 +25,21 @@ def held(folder: Path, seconds: float = LOCK_SECONDS, log: Callable[[str], None]
     Args:
         seconds: how long another process that holds it is waited for.
         log: told if there is one.
-    Raises: UserError, with the process's number, if another one still holds it after `seconds`.
+    Raises: UserError, with the process's number, if another one still holds it after `seconds`, or if there are no
+        locks in the folder.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    lock, holder = FileLock(folder / ".lock"), folder / ".holder.json"
+    holder = folder / ".holder.json"
     try:
         try:
-            new = _take(lock, folder, min(seconds, QUIET_SECONDS))
+            taken, new = _take(folder, min(seconds, QUIET_SECONDS))
         except Timeout:
             if seconds <= QUIET_SECONDS:
                 raise
             if log is not None:
                 log(f"{_other(folder, holder)}; waiting up to {seconds:g} s for it")
-            new = _take(lock, folder, seconds - QUIET_SECONDS)
+            taken, new = _take(folder, seconds - QUIET_SECONDS)
     except Timeout as error:
         raise UserError(f"{_other(folder, holder)}; wait for it or stop it") from error
     try:
@@ -51,7 +53,7 @@ def held(folder: Path, seconds: float = LOCK_SECONDS, log: Callable[[str], None]
     finally:
         with suppress(OSError):
             holder.unlink(missing_ok=True)
-        lock.release()
+        taken.lock.release()
 
 
 def _other(folder: Path, holder: Path) -> str:
@@ -61,13 +63,16 @@ def _other(folder: Path, holder: Path) -> str:
     return f"another process is training {folder}{who}"
 
 
-def _take(lock: Any, folder: Path, seconds: float) -> bool:
-    """Take the lock, a FileLock in the folder, and return whether the folder was made for it."""
+def _take(folder: Path, seconds: float) -> tuple[Any, bool]:
+    """Return the lock in the folder, taken, and whether the folder was made for it."""
     while True:
         new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=seconds)
+            return hold(folder / ".lock", seconds), new
         except FileNotFoundError:  # who had it failed, and took the folder away
             continue
-        return new
+        except UserError:
+            if new:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise

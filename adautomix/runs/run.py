@@ -27,6 +27,7 @@ from adautomix.runs.lock import LOCK_SECONDS, held
 from adautomix.runs.records import checked, checked_metrics, is_record, read_history
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.files import read_json, write_atomic, write_json
+from adautomix.utils.locks import hold
 
 ROLES = ("student", "teacher")
 """The two networks of every run: what was trained, and its moving average."""
@@ -128,10 +129,8 @@ class Run:
     @contextmanager
     def measuring(self, evaluator: str, role: str):
         """Hold one result for one process; another that wants the same waits for it."""
-        from filelock import FileLock
-
         (self.path / "metrics").mkdir(exist_ok=True)
-        with FileLock(self.path / "metrics" / f".{evaluator}.{role}.lock"):
+        with hold(self.path / "metrics" / f".{evaluator}.{role}.lock"):
             yield
 
 

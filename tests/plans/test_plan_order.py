@@ -4,7 +4,8 @@ import pytest
 from helpers.plans import plan_of, two_notebooks
 
 from adautomix.plans.cluster import connect
-from adautomix.plans.execute import STARTED, Outcome, TaskFailed, execute
+from adautomix.plans.execute import Outcome, TaskFailed, execute
+from adautomix.plans.in_hand import STARTED
 from adautomix.plans.place import Place, Where
 from adautomix.plans.private_kernels import start_and_run
 from adautomix.plans.progress import Progress, _skipped

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from helpers.plans import OUTPUTS, command, done, write_notebook, write_plan
 
-from adautomix.plans.execute import STARTED
 from adautomix.plans.forked_kernels import can_fork
+from adautomix.plans.in_hand import STARTED
 from adautomix.utils.files import read_json
 
 pytestmark = pytest.mark.slow
