@@ -8,7 +8,6 @@ Sphinx renders the notebooks as they were executed (it runs nothing itself), wit
 
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from adautomix.book.pages import PACKAGE, guide_pages, notebook_pages, reference
 from adautomix.book.sections import link_sections
 from adautomix.book.transforms import known_sections, told_evening
 from adautomix.plans.tasks import Plan
+from adautomix.utils.cores import cores
 from adautomix.utils.errors import UserError
 from adautomix.utils.extras import installing
 from adautomix.utils.locks import hold
@@ -97,7 +97,7 @@ def _sphinx(cache: Path, html: Path) -> Path:
     Returns: the file that holds Sphinx's warnings; empty if there are none.
     """
     shutil.rmtree(html, ignore_errors=True)
-    log, jobs = cache / "sphinx.log", str(min(4, os.cpu_count() or 1))
+    log, jobs = cache / "sphinx.log", str(min(4, cores()))
     command = [sys.executable, "-m", "sphinx", "-q", "-j", jobs, "-c", Path(__file__).parent, "-w", log]
     command += ["-d", cache / "doctrees", cache / "source", html]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,7 +6,6 @@ workers that live as long as the loader, decoded once if memory allows (`cache.p
 epoch and number alone.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from adautomix.data.augment import Augment, augment_batch, crop_and_flip, crop_boxes, resized_crops
 from adautomix.data.base import MemorySplit, PathSplit, Split
+from adautomix.utils.cores import cores
 from adautomix.utils.errors import UserError
 from adautomix.utils.seeding import generator_for, seed_for
 
@@ -149,7 +149,7 @@ class FileLoader(_Loader):
     ) -> None:
         super().__init__(split, batch_size, **common)
         self.split, self.size, self.cache = split, size, cache
-        self.workers = min(workers, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers)
+        self.workers = min(workers, cores())
         self._files, self._idle = None, None
 
     def epoch(self, number: int) -> Iterator[Batch]:

@@ -8,7 +8,6 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, features
 from torch import Tensor
 
+from adautomix.utils.cores import cores
 from adautomix.utils.errors import UserError, first_five, first_line
 from adautomix.utils.progress import progress
 
@@ -147,7 +147,7 @@ def read_images(paths: Sequence[Source], size: int) -> UInt8[Tensor, "M 3 S S"]:
     Raises: UserError naming the files that cannot be read.
     """
     images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
-    with ThreadPoolExecutor(cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         results = pool.map(partial(_try_read, size=size), paths)
         errors = []
         for i, (image, error) in enumerate(progress(results, total=len(paths), name="reading", unit="image")):

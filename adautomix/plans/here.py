@@ -10,6 +10,7 @@ from adautomix.plans import cards
 from adautomix.plans.place import Place, Where
 from adautomix.plans.private_kernels import sweep
 from adautomix.plans.tasks import Task
+from adautomix.utils.cores import thread_limits
 
 QUIET = {"nthreads": 1, "host": "127.0.0.1", "dashboard": False, "silence_logs": logging.CRITICAL}
 """One notebook a process, on this machine's own address, and no log lines between ours."""
@@ -60,8 +61,7 @@ def here(where: Where, tasks: Sequence[Task]):
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
     # Kernels that compute with all cores each would fight for them.
-    threads = str(max(1, (os.cpu_count() or 1) // where.workers))
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    limits = thread_limits(where.workers, os.environ)
     worker = {"cls": Nanny, "options": QUIET | {"env": limits}}
     scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
     workers = dict.fromkeys(range(where.workers), worker)

@@ -1,6 +1,5 @@
 """Running a whole plan: what is DONE is kept, failures stay where they happen, and everything is told at the end."""
 
-import os
 import sys
 import uuid
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from adautomix.plans.live import Live
 from adautomix.plans.place import Where
 from adautomix.plans.progress import Progress
 from adautomix.plans.tasks import Plan, Task
+from adautomix.utils.cores import cores
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.extras import installing
 
@@ -66,7 +66,7 @@ def select(plan: Plan, only: Iterable[str]) -> list[Task]:
 
 def default_workers(gpu_share: int = 1) -> int:
     """Return how many notebooks run at a time unless told: one a core, at most four, or `gpu_share` a GPU."""
-    return gpu_share * len(visible()) or min(os.cpu_count() or 1, 4)
+    return gpu_share * len(visible()) or min(cores(), 4)
 
 
 def unsettled(tasks: Iterable[Task], forced: set[str]) -> list[Task]:

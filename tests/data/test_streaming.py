@@ -2,7 +2,6 @@
 
 import gc
 import multiprocessing
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from helpers.batches import assert_equal, nine_files
 
 from adautomix.data.loader import eval_loader, train_loader
+from adautomix.utils.cores import cores
 from adautomix.utils.errors import UserError
 
 CPU = torch.device("cpu")
@@ -111,7 +111,7 @@ def test_streamed_images_are_augmented_the_same_by_any_workers(files):
 
 
 def test_there_are_no_more_workers_than_cores_and_a_cpu_gets_smaller_batches(files):
-    assert loader(files, workers=10_000).workers <= os.cpu_count()
+    assert loader(files, workers=10_000).workers <= cores()
     assert eval_loader(files, device=CPU, workers=0).batch_size == len(files.test)
     many = replace(files, test=files.test.take(torch.arange(len(files.test)).repeat(60)))
     assert eval_loader(many, device=CPU, workers=0).batch_size == 100

@@ -9,6 +9,7 @@ from helpers.plans import OUTPUTS, command, done, write_notebook, write_plan
 
 from adautomix.runs.checkpoint import load
 from adautomix.runs.run import find_runs
+from adautomix.utils.cores import thread_limits
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,8 @@ def test_after_kills_a_second_run_completes_with_identical_results(tmp_path):
         weights = load(run.checkpoint)["student"]
         assert len(run.info["sessions"]) >= 2
         assert all(torch.equal(weights[name], expected[name]) for name in expected)
-    assert {s["threads"] for run in (*runs, whole) for s in run.info["sessions"]} == {max(1, os.cpu_count() // 2)}
+    threads = int((os.environ | thread_limits(2, os.environ))["OMP_NUM_THREADS"])
+    assert {s["threads"] for run in (*runs, whole) for s in run.info["sessions"]} == {threads}
 
 
 def test_a_failure_stays_where_it_is_and_is_told_with_the_cells_traceback(tmp_path):
