@@ -4,20 +4,17 @@ What dask does not see is asked of SLURM itself: why a worker was lost, which jo
 replaced, the notebook that it ran is not started again.
 """
 
-import logging
-import re
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from adautomix.plans import cards
 from adautomix.plans.execute import GOES_ON, KILLED
 from adautomix.plans.in_hand import last_start
 from adautomix.plans.place import Place, Where
 from adautomix.plans.slurm_jobs import ENDING, ENDS, end_of, last_words, queue, told_of
+from adautomix.plans.slurm_options import options
 from adautomix.plans.tasks import Task
 from adautomix.utils.errors import UserError
 from adautomix.utils.extras import installing
@@ -28,15 +25,6 @@ SUBMIT_SECONDS = 120
 STILLBORN = 3
 """So many jobs in a row that ended before a worker was there, and the plan gives up: it is not the jobs, but the way
 they are started."""
-GPUS = re.compile(
-    r"\s*(?:--gres[= ](?:\S*,)?gpu(?![\w-])|--gpus(?:-per-node|-per-task)?(?![\w-])|-G)"
-    r"(?:[:= ]?(?:[\w.-]*[a-z][\w.-]*:)?(\d+))?"
-)
-"""How a line for sbatch begins that asks for GPUs: how many, one if it does not say."""
-PROLOGUE = [
-    "export DASK_DISTRIBUTED__WORKER__DAEMON=False  # or a worker may not fork kernels",
-    *(f"export {name}_NUM_THREADS=${{SLURM_CPUS_PER_TASK:-1}}" for name in ("OMP", "MKL", "OPENBLAS")),
-]
 
 
 @contextmanager
@@ -55,69 +43,10 @@ def slurm(where: Where, tasks: Sequence[Task]):
 
     if shutil.which("sbatch") is None:
         raise UserError("there is no sbatch on this machine: start the plan on one from which jobs are submitted")
-    with SLURMCluster(**_options(where, tasks)) as cluster, Client(cluster) as client:
+    with SLURMCluster(**options(where, tasks)) as cluster, Client(cluster) as client:
         place = Slurm(client, cluster, where)
         place.submit_first(min(where.workers, len(tasks)))
         yield place
-
-
-def _options(where: Where, tasks: Sequence[Task]) -> dict[str, Any]:
-    """Return what we ask of dask-jobqueue beside its configuration file, or add to what that says."""
-    from dask import config
-
-    def said(name: str, default: Any = None) -> Any:
-        return config.get(f"jobqueue.slurm.{name}", None) or default
-
-    directives = [str(line) for line in said("job-extra-directives", [])]
-    wanted = max((task.gpus for task in tasks), default=0)
-    there = sum(int(found[1] or 1) for line in directives if (found := GPUS.match(line)))
-    if wanted and not there:
-        directives, there = [*directives, f"--gres=gpu:{wanted}"], wanted
-    if not there and any(task.gpu for task in tasks):
-        print(
-            "jobs have no GPU: notebooks of this plan would use one. Where the cluster has some, add '--gres=gpu:1' to "
-            "job-extra-directives in jobqueue.yaml",
-            file=sys.stderr,
-        )
-    if wanted:
-        cards.require(tasks, there, "a job by jobqueue.yaml (job-extra-directives)")
-    # One notebook a job, whatever cores the job has: those are for the notebook's own threads and loaders.
-    arguments = [*said("worker-extra-args", []), "--nthreads", "1", "--no-dashboard"]
-    return {
-        "processes": 1,
-        "nanny": False,  # a worker that died ends its job, and is told
-        "worker_extra_args": [*arguments, "--resources", f"GPU={there}"] if wanted else arguments,
-        "job_extra_directives": [*directives, "--no-requeue"],  # SLURM's own second start would be behind our back
-        "job_script_prologue": [*PROLOGUE, *said("job-script-prologue", [])],
-        "job_name": where.name if said("name") in (None, "dask-worker") else said("name"),
-        "log_directory": said("log-directory", str(where.logs)),
-        "scheduler_options": {"dashboard_address": "127.0.0.1:0"} | said("scheduler-options", {}),
-        "silence_logs": logging.CRITICAL,
-        "job_cls": _job_class(),
-    }
-
-
-def _job_class() -> type:
-    from dask_jobqueue.slurm import SLURMJob
-    from distributed.deploy.spec import ProcessInterface
-
-    class Job(SLURMJob):
-        """A job that keeps why SLURM refused it: an exception here would be lost in the event loop, or printed."""
-
-        refusal: str | None = None
-
-        async def start(self) -> None:
-            try:
-                await super().start()
-            except (RuntimeError, OSError, ValueError) as error:
-                self.refusal = str(error).rpartition("stderr:")[2].strip()
-                await ProcessInterface.start(self)
-
-        async def close(self) -> None:
-            await super().close()
-            await ProcessInterface.close(self)  # dask asserts at its end that all are closed
-
-    return Job
 
 
 class Slurm(Place):

@@ -15,6 +15,8 @@ ENDS = {
     "PREEMPTED": "was preempted by another job",
 }
 """Ends that are not the job's own doing."""
+TOLD = re.compile(r"([\w:/]+)=(.*?)(?=\s+[\w:/]+=|\s*$)", re.MULTILINE)
+"""What `scontrol` tells: name=value with blanks between, and those that are in a folder's name."""
 
 
 def _ask(*command: str) -> str | None:
@@ -36,7 +38,7 @@ def queue() -> dict[str, tuple[str, str]] | None:
 
 def told_of(job: str) -> dict[str, str]:
     """Return what SLURM says of a job; nothing once it has forgotten it, some minutes after its end."""
-    return dict(re.findall(r"(\w+)=(\S+)", _ask("scontrol", "-o", "show", "job", job) or ""))
+    return dict(TOLD.findall(_ask("scontrol", "-o", "show", "job", job) or ""))
 
 
 def end_of(told: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from helpers.plans import OUTPUTS, RECORD, command, plan_of, two_notebooks, writ
 from adautomix.plans.cards import Cards, worker_free
 from adautomix.plans.execute import _seeing
 from adautomix.plans.orchestrate import default_workers
-from adautomix.plans.slurm import GPUS
+from adautomix.plans.slurm_options import GPUS
 from adautomix.utils.errors import UserError
 
 

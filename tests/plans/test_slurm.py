@@ -53,6 +53,14 @@ def slurm(tmp_path_factory):
         yield env | jobqueue(folder)
 
 
+@pytest.fixture
+def with_blanks(tmp_path):
+    """Return a folder as people name them."""
+    folder = tmp_path / "my own work"
+    folder.mkdir()
+    return folder
+
+
 def jobqueue(folder: Path, **settings) -> dict[str, str]:
     """Write jobqueue.yaml and return the variable that leads dask there."""
     size = {"cores": 1, "memory": "1GB", "walltime": "00:30:00", "queue": "main", "interface": "lo"}
@@ -173,7 +181,8 @@ def test_a_job_that_is_cancelled_in_mid_training_on_a_node_that_is_drained(slurm
     assert equals_an_undisturbed_run(tmp_path)
 
 
-def test_a_task_gets_the_gpus_it_asks_for_and_too_many_are_refused_before_anything_starts(slurm, tmp_path):
+def test_a_task_gets_the_gpus_it_asks_for_and_too_many_are_refused_before_anything_starts(slurm, with_blanks):
+    tmp_path = with_blanks
     write_notebook(tmp_path, "look", OUTPUTS, "import os\nprint('GPUs', os.environ['SLURM_GPUS_ON_NODE'])")
     write_plan(tmp_path, {"look": {"notebook": "look", "gpus": 2}})
     result = command(tmp_path, "run", "tiny", "--scheduler", "slurm", **slurm)
@@ -189,7 +198,8 @@ def test_a_task_gets_the_gpus_it_asks_for_and_too_many_are_refused_before_anythi
     assert not (tasks / "more").exists()
 
 
-def test_jobs_that_end_before_they_take_a_notebook_end_the_plan_with_what_they_printed(slurm, tmp_path):
+def test_jobs_that_end_before_they_take_a_notebook_end_the_plan_with_what_they_printed(slurm, with_blanks):
+    tmp_path = with_blanks
     write_notebook(tmp_path, "ok", OUTPUTS, "pass")
     write_plan(tmp_path, {"ok": {"notebook": "ok"}})
     env = slurm | jobqueue(tmp_path, **{"job-script-prologue": ["echo no such module >&2", "exit 3"]})
