@@ -9,6 +9,7 @@ from adautomix.plans.live import live_text
 from adautomix.plans.tasks import Plan, Task
 from adautomix.results.tables import table, wide_table
 from adautomix.runs.run import Run
+from adautomix.utils.errors import UserError
 from adautomix.utils.files import read_json
 
 STATES = ("done", "kept", "running", "waiting", "stale", "failed", "skipped")
@@ -46,8 +47,10 @@ def outcome_text(plan: Plan, outcomes: Iterable[Outcome]) -> str:
     outcomes = list(outcomes)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     parts = [f"-- {o.id} failed --\n{o.reason}\n(its folder: {plan.tasks[o.id].folder})" for o in failed]
-    if accuracies := accuracy_text(plan):
-        parts.append(accuracies)
+    try:
+        parts += filter(None, [accuracy_text(plan)])
+    except UserError as error:  # a file that is damaged must not keep the failures back
+        parts.append(f"no accuracies: {error}")
     parts.append(_counts(plan, (outcome.state for outcome in outcomes)))
     last = next((task for task in reversed(plan.tasks.values()) if is_done(task)), None)
     if last is not None:
