@@ -34,7 +34,7 @@ from adautomix.cli.table import show_table
 from adautomix.data import DATASETS
 from adautomix.evaluate import ALL_EVALUATORS
 from adautomix.methods import METHODS
-from adautomix.utils.errors import RankError, UserError
+from adautomix.utils.errors import LostScheduler, RankError, UserError
 
 MISTAKE, INTERRUPTED = 2, 130
 GO_ON = (["train"], ["evaluate"], ["run"], ["book"], ["slides"])
@@ -83,7 +83,7 @@ def _guarded(argv: list[str]) -> int:
     except (UserError, OSError) as error:  # a folder that cannot be written, a full disk
         _say(error)
         return MISTAKE
-    except (RankError, FloatingPointError) as error:
+    except (RankError, LostScheduler, FloatingPointError) as error:
         _say(error)
         return FAILED
     except RuntimeError as error:

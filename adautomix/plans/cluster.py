@@ -1,13 +1,15 @@
 """Where the notebooks run: worker processes here, a scheduler that is already there, or a SLURM cluster."""
 
+import logging
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 
 from adautomix.plans.here import here
 from adautomix.plans.place import Place, Where
 from adautomix.plans.slurm import slurm
 from adautomix.plans.tasks import Task
-from adautomix.utils.errors import UserError
+from adautomix.utils.errors import LostScheduler, UserError
 
 CONNECT_SECONDS = 10
 CALM = {
@@ -43,10 +45,20 @@ def connect(where: Where, tasks: Sequence[Task] = ()):
 
 @contextmanager
 def _already_there(where: Where, tasks: Sequence[Task]):
+    """Yield a scheduler that others started; raises LostScheduler if it ends, or forgets what it was given."""
     from distributed import Client
 
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it would print how it tries to reconnect
     with Client(where.scheduler, timeout=CONNECT_SECONDS) as client:
-        yield Place(client)
+        try:
+            yield Place(client)
+        except Exception as error:
+            if client.status == "running" and not isinstance(error, CancelledError):
+                raise
+            raise LostScheduler(
+                f"the scheduler {where.scheduler} is gone, or was started anew; notebooks in hand may still run. "
+                "With a scheduler, the same command goes on"
+            ) from error
 
 
 STARTED = {None: here, "slurm": slurm}

@@ -47,8 +47,10 @@ class Place:
         self.asked = 0.0
 
     def workers(self) -> list[int]:
-        """Return the number of GPUs of every worker that is there."""
+        """Return the number of GPUs of every worker that is there; raises ConnectionError without a scheduler."""
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        if self.client.status != "running":  # what it says is what was so before
+            raise ConnectionError("the connection to the scheduler is lost")
         return [int(worker.get("resources", {}).get("GPU", 0)) for worker in workers]
 
     def require(self, tasks: Sequence[Task]) -> None:

@@ -26,6 +26,10 @@ class LostRank(RankError):
     """Another rank is gone: that one's error, where there is any, is the one to look at."""
 
 
+class LostScheduler(RuntimeError):
+    """The scheduler that runs a plan's notebooks is gone; the message says which, and how to go on."""
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> UnknownName:
     """Return the error for a name that does not exist, naming the closest one and all that do."""
     known = sorted(known)

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from helpers.plans import OUTPUTS, command, done, write_notebook, write_plan
 
@@ -74,6 +75,27 @@ def test_of_two_workers_started_by_hand_one_is_killed_and_the_plan_finishes(tmp_
         assert "hold for 2; the worker with the most GPUs (dask worker --resources GPU=n) has 0" in again.stderr
     assert command(tmp_path, "run", "tiny", CUDA_VISIBLE_DEVICES="0,1").returncode == 0
     assert done(tmp_path) == ["hold", "last", "ok"]
+
+
+@pytest.mark.parametrize("workers", [[], [[]]])
+def test_a_scheduler_that_ends_while_a_plan_runs_is_a_short_message(tmp_path, workers):
+    """While a notebook runs, and while all wait for a worker."""
+    write_notebook(tmp_path, "hold", OUTPUTS, HOLD)
+    write_plan(tmp_path, {"hold": {"notebook": "hold"}})
+    with dask_by_hand(tmp_path, *workers) as address:
+        run = [sys.executable, "-u", "-m", "adautomix", "run", "tiny", "--scheduler", address]
+        with subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as plan:
+            assert plan.stdout.readline().startswith("1 notebooks to run")
+            deadline = time.monotonic() + 300
+            while workers and not (tmp_path / "outputs" / "tiny" / "held").exists() and time.monotonic() < deadline:
+                assert plan.poll() is None, plan.communicate()
+                time.sleep(0.1)
+            (scheduler,) = (p for p in psutil.Process().children() if "distributed.cli.dask_scheduler" in p.cmdline())
+            scheduler.kill()
+            _, err = plan.communicate(timeout=300)
+    assert plan.returncode == 1, err
+    assert err.startswith(f"adautomix: the scheduler {address} is gone, or was started anew; notebooks in hand may")
+    assert err.count("\n") == 1, err
 
 
 def test_no_scheduler_at_the_address_is_a_short_message(tmp_path):
