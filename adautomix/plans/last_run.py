@@ -15,8 +15,10 @@ FILE = "settings.json"
 
 
 def remember(plan: Plan) -> None:
-    """Write down which plan this is, and its `--set`."""
-    write_json(plan.outputs / FILE, {"plan": plan.source, "set": dict(plan.settings)})
+    """Write down which plan this is, and its `--set`; nothing is written where that stands there already."""
+    path, told = plan.outputs / FILE, {"plan": plan.source, "set": dict(plan.settings)}
+    if not path.exists() or read_json(path) != told:
+        write_json(path, told)
 
 
 def recall(plan: Plan) -> dict[str, Any] | None:

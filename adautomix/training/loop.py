@@ -95,12 +95,13 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, watch: Watch) 
     if (first := ranks.told((run.id, device.type))) != (run.id, device.type):
         own = f"{run.id} on {device.type}"
         raise UserError(f"rank 0 trains {first[0]} on {first[1]}, this one {own}: settings, images or machines differ")
+    if ranks.first:
+        task.note(run.path)
+    if ranks.told(run.done):  # what is there already may be on a disk that is only read
+        return _found(run, log)
     with run.lock(log=log) if ranks.first else nullcontext():
-        if ranks.first:
-            task.note(run.path)
         if ranks.told(run.done):
-            log(f"{run.id}: already trained, in {run.path}")
-            return run
+            return _found(run, log)
         for left_by_a_kill in run.path.glob(".*.tmp") if ranks.first else ():
             left_by_a_kill.unlink()
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())), current(device):
@@ -133,4 +134,9 @@ def train_as(ranks: Ranks, config: TrainConfig, runs: str | Path, watch: Watch) 
             if ranks.first:
                 training.write_accuracy(run)
                 run.finish()
+    return run
+
+
+def _found(run: Run, log: Callable[[str], None]) -> Run:
+    log(f"{run.id}: already trained, in {run.path}")
     return run
