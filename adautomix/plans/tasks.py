@@ -8,18 +8,21 @@ import itertools
 import json
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from adautomix.plans.notebook import Parameter, content_hash, parameters_of
 from adautomix.plans.plan import Step, find_plan, raise_all, read_plan
+from adautomix.plans.replacing import of_all, regrid
 from adautomix.runs.identity import NUMERICS_VERSION
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.paths import in_workbook, workbook_root
 
+LONGEST_ID = 200
+"""Bytes; file systems allow 255 a name."""
 TAKEN = {"reference": "where measured results are published", "runs": "where single runs go"}
 
 
@@ -87,8 +90,8 @@ def load_plan(plan: str | Path, *, settings: Mapping[str, Any] | None = None, na
     if "outputs" in settings:
         raise UserError("outputs cannot be set: the plan's name says where they go, choose one with --name")
     gridded = {name for step in file.steps for name in step.grid}
-    steps = [_regrid(step, settings, shared, gridded) for step in file.steps]
-    shared |= {k: v for k, v in settings.items() if not any(k in step.grid for step in steps)}
+    steps = [regrid(step, settings, shared, gridded) for step in file.steps]
+    shared = shared | of_all(settings, shared, {name for step in steps for name in step.grid})
     name = name or path.stem
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
         raise UserError(f"--name is a folder in outputs, made of letters, digits and . _ -; got {name!r}")
@@ -120,26 +123,6 @@ def _source(path: Path) -> str:
     if path.parent == root / "notebooks" / "plans":
         return path.stem
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _regrid(step: Step, settings: Mapping[str, Any], shared: Collection[str], gridded: Collection[str]) -> Step:
-    """Return the step with the settings that name its grid put in their place, or its own parameters.
-
-    Args:
-        shared, gridded: names of the plan's parameters and of any step's grid: where a step says otherwise it means it.
-    """
-    values = {k: v if isinstance(v, list) else [v] for k, v in settings.items()}
-    grid = {k: values.get(k, v) for k, v in step.grid.items()}
-    if empty := [name for name, listed in grid.items() if not listed]:
-        raise UserError(f"{empty[0]} must be set to a value or a list of values, got []")
-    parameters = {}
-    for name, own in step.parameters.items():
-        if name in gridded and not step.training:  # it picks one of what was trained
-            new = values.get(name, [own])
-            parameters[name] = own if own in new else new[0]
-        else:
-            parameters[name] = own if name in {*shared, *gridded} else settings.get(name, own)
-    return replace(step, grid=grid, parameters=parameters)
 
 
 def _notebook(step: Step, plan: Path) -> Path:
@@ -190,7 +173,7 @@ def _task(
     needs = tuple(t.id for t in tasks.values() if t.step in step.needs and _agree(t, point))
     if step.needs and not needs:
         raise UserError(f"step {step.name} at {dict(point)} needs {', '.join(step.needs)}, but no task of it agrees")
-    id_ = ".".join([step.name, *(f"{name}={_slug(value)}" for name, value in point.items())])
+    id_ = _short(".".join([step.name, *(f"{name}={_slug(value)}" for name, value in point.items())]))
     identity = {k: v for k, v in parameters.items() if k != "outputs"}  # elsewhere, it is the same task
     source = NUMERICS_VERSION if step.training else package_hash()
     parts = [content_hash(notebook), identity, sorted(tasks[n].key for n in needs), source]
@@ -209,6 +192,14 @@ def _slug(value: Any) -> str:
         return "+".join(f"{key}-{_slug(item)}" for key, item in value.items())
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return "".join(c if c.isalnum() or c in "-_+." else "_" for c in text)
+
+
+def _short(id_: str) -> str:
+    """Return an id as it is if it can be a folder's name; else its beginning, and a hash of the whole."""
+    name = id_.encode()
+    if len(name) <= LONGEST_ID:
+        return id_
+    return name[: LONGEST_ID - 9].decode(errors="ignore") + "-" + hashlib.sha256(name).hexdigest()[:8]
 
 
 @cache

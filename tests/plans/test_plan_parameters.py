@@ -68,3 +68,23 @@ def test_a_method_without_recipe_is_refused_before_anything_starts():
     assert "gridmix" in str(caught.value)
     assert "resizemix" in str(caught.value)  # those that there are
     assert load_plan("table1", settings={"method": ["resizemix"]}).tasks
+
+
+def test_an_id_that_is_too_long_for_a_folder_is_cut_and_others_are_not(workbook):
+    parameters = 'options: dict = {}  # many\noutputs: str = "x"  # where'
+    write_notebook(workbook, "many", parameters, "pass")
+    grid = [{f"a_long_option_ä_{i}": f"value_{i}_{j}" for i in range(12)} for j in (0, 1)]
+    plan = plan_of(workbook, {"a": {"notebook": "many", "grid": {"options": grid}}, "b": {"notebook": "many"}})
+    assert len(plan.tasks) == 3
+    assert "b" in plan.tasks
+    for id_, task in plan.tasks.items():
+        assert len(id_.encode()) <= 200
+        task.folder.mkdir(parents=True)
+
+
+def test_what_is_a_parameter_and_a_grid_is_set_for_all_steps(workbook):
+    steps = {"a": {"notebook": "train", "grid": {"epochs": [1, 2]}}, "b": {"notebook": "train"}}
+    plan = plan_of(workbook, steps, settings={"epochs": 3}, parameters={"epochs": 10})
+    assert {id_: task.parameters["epochs"] for id_, task in plan.tasks.items()} == {"a.epochs=3": 3, "b": 3}
+    with pytest.raises(UserError, match=r"epochs is a grid of some steps .*: set it to one value, got \[3, 4\]"):
+        plan_of(workbook, steps, settings={"epochs": [3, 4]}, parameters={"epochs": 10})
