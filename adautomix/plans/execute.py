@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -139,13 +140,13 @@ def _execute(task: Task) -> Outcome:
     try:
         start_and_run(
             papermill,
-            str(task.notebook),
-            str(running),
+            _literal(task.notebook),
+            _literal(running),
             parameters=task.parameters,
             kernel_name="python3",
             progress_bar=False,
             coalesce_streams=True,
-            execution_timeout=None if task.timeout_minutes is None else int(task.timeout_minutes * 60),
+            execution_timeout=None if task.timeout_minutes is None else max(1, ceil(task.timeout_minutes * 60)),
         )
     except Exception as error:  # whatever it was, the plan goes on and the reason is kept
         reason = _reason(error, task)
@@ -164,6 +165,11 @@ def _execute(task: Task) -> Outcome:
     }
     write_json(done, record)
     return Outcome(task.id, "done", seconds)
+
+
+def _literal(path: Path) -> str:
+    """Return a path as papermill takes it, which puts parameters in place of {names}."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _reason(error: Exception, task: Task) -> str:

@@ -39,6 +39,8 @@ ENTRY = {
     "timeout_minutes": float,
 }
 """What may stand under a step's name."""
+LONGEST_MINUTES = 1e7
+"""Twenty years; who wants no limit gives none."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,10 @@ def _step(name: str, entry: Any) -> Step:
         raise UserError(f"gpus must be 1 or more, got {given['gpus']!r}; leave it out for none")
     if given.get("gpu") and "gpus" in given:
         raise UserError("give gpu (a GPU where there is one) or gpus (so many, or the plan does not start), not both")
-    if given.get("timeout_minutes", 1) <= 0:
-        raise UserError(f"timeout_minutes must be above 0, got {given['timeout_minutes']!r}")
+    if not 0 < given.get("timeout_minutes", 1) < LONGEST_MINUTES:
+        raise UserError(
+            f"timeout_minutes must be above 0 and below {LONGEST_MINUTES:g}, got {given['timeout_minutes']!r}"
+        )
     return Step(**given | {"name": name, "needs": (needs,) if isinstance(needs, str) else tuple(needs)})
 
 

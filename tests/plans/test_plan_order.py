@@ -1,5 +1,7 @@
 """Order: which task starts next, and what follows when one fails or does not start?"""
 
+from pathlib import Path
+
 import pytest
 from helpers.plans import plan_of, two_notebooks
 
@@ -124,3 +126,23 @@ def test_slurm_gives_every_job_gpus_of_its_own():
 def test_a_share_of_a_gpu_is_a_whole_number(workbook, share):
     with pytest.raises(UserError, match=f"gpu_share must be a whole number, 1 or more, got {share!r}"):
         plan_of(workbook, {"a": {"notebook": "train"}}, gpu_share=share)
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(0.001, 1), (0.05, 3), (None, None)])
+def test_papermill_is_given_whole_seconds_and_paths_with_braces(tmp_path, monkeypatch, minutes, seconds):
+    from papermill.parameterize import parameterize_path
+
+    folder = tmp_path / "a {folder} of mine"
+    folder.mkdir()
+    monkeypatch.chdir(two_notebooks(folder))
+    seen = {}
+
+    def start(papermill, notebook, output, *, parameters, **options):
+        seen.update(options, notebook=parameterize_path(notebook, parameters))
+        Path(parameterize_path(output, parameters)).touch()
+
+    monkeypatch.setattr("adautomix.plans.execute.start_and_run", start)
+    task = plan_of(folder, {"a": {"notebook": "train", "timeout_minutes": minutes}}).tasks["a"]
+    assert execute(task).state == "done"
+    assert seen["execution_timeout"] == seconds
+    assert seen["notebook"] == str(folder / "notebooks" / "train.ipynb")
