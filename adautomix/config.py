@@ -13,6 +13,8 @@ from adautomix.utils.typecheck import coerce, hint_text, matches_hint
 RAND_AUGMENT = re.compile(r"rand(-(m|mmax)\d+|-n[1-9]\d*|-(p|mstd)\d+(\.\d+)?|-inc[01]|-t(weights|3a|3aw))*")
 """timm's words for RandAugment; timm itself passes over others in silence."""
 RAND_AUGMENT_FORM = "timm's words joined by dashes, such as rand-m7-mstd0.5 or rand-m9-n3-mstd0.5-inc1"
+LARGEST = 1e30
+"""float32 ends at 3e38; of a number that does not fit, torch makes an error of its own."""
 _hints = cache(get_type_hints)  # half the time of reading a config
 
 
@@ -31,8 +33,9 @@ class _Checked:
             object.__setattr__(self, f.name, value)
             if not matches_hint(value, hints[f.name]):
                 raise UserError(f"{f.name} must be {hint_text(hints[f.name])}, got {value!r}")
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UserError(f"{f.name} must be a finite number, got {value!r}")
+            if isinstance(value, float) and not abs(value) <= LARGEST:
+                size = f" of {LARGEST:g} at most" if math.isfinite(value) else ""
+                raise UserError(f"{f.name} must be a finite number{size}, got {value!r}")
         self.check()
 
     def check(self) -> None:

@@ -1,5 +1,7 @@
 """What every subcommand takes, as dataclasses that tyro turns into flags and help."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -169,6 +171,17 @@ class RunPlan(PlanChoice):
     """Notebooks at a time on one GPU of this machine, for runs too small to fill it (default: the plan's)."""
     force: bool = False
     """Run notebooks again even where they are DONE; trained runs are kept."""
+
+
+def settings(flag: str, texts: Sequence[str], instead: str = "give it once") -> dict[str, Any]:
+    """Return values by name of several "name=value".
+
+    Raises: UserError for a name that is given twice, saying what to give instead.
+    """
+    given = list(map(setting, texts))
+    if twice := [name for name, times in Counter(name for name, _ in given).items() if times > 1]:
+        raise UserError(f"{flag} {twice[0]} is given twice; {instead.format(twice[0])}")
+    return dict(given)
 
 
 def setting(text: str) -> tuple[str, Any]:

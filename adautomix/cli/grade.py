@@ -86,6 +86,6 @@ def top1(config: TrainConfig, runs: str, shown: str) -> float:
     """Train, print the student's last accuracy and return it, in percent."""
     from adautomix.training.loop import train
 
-    last = train(config, runs, log=lambda line: None).history.iloc[-1]
+    last = train(config, runs, log=lambda line: None).last_epoch
     print(f"  {shown:<18}{last.student_top1:.1f} %", flush=True)
     return float(last.student_top1)

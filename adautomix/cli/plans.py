@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from adautomix.cli.arguments import FAILED, PlanChoice, RunPlan, setting
+from adautomix.cli.arguments import FAILED, PlanChoice, RunPlan, settings
 from adautomix.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def run(args: RunPlan) -> int:
     if args.only == ():
         raise UserError("--only names no step; leave it out to run all of them")
     plan = _plan(args, again=args.name is not None)
-    given = {name for name, _ in map(setting, args.set)}
+    given = _given(args)
     if kept := [f"{name}={value}" for name, value in plan.settings.items() if name not in given]:
         print(f"{plan.name}: with {', '.join(kept)}, as in its last run")
     how = {name: getattr(args, name) for name in ("workers", "scheduler", "force", "gpu_share")}
@@ -81,16 +80,18 @@ def _plan(args: PlanChoice, *, again: bool) -> Plan:
     from adautomix.plans.last_run import FILE, recall
     from adautomix.plans.tasks import load_plan
 
-    given = list(map(setting, args.set))
-    if twice := [name for name, times in Counter(name for name, _ in given).items() if times > 1]:
-        raise UserError(f"--set {twice[0]} is given twice; a list of values is one: --set {twice[0]}=[1,2]")
+    given = _given(args)
     plan = load_plan(args.plan, name=args.name)
     last = (recall(plan) or {}) if again else {}
-    settings = last | dict(given)
+    replaced = last | given
     try:
-        return load_plan(args.plan, settings=settings, name=args.name) if settings else plan
+        return load_plan(args.plan, settings=replaced, name=args.name) if replaced else plan
     except UserError as error:
-        if not (kept := ", ".join(f"{name}={value}" for name, value in settings.items() if name not in dict(given))):
+        if not (kept := ", ".join(f"{name}={value}" for name, value in replaced.items() if name not in given)):
             raise
         told = f"the last run of {plan.name} had set {kept}, which stays: take out what is wrong in"
         raise UserError(f"{error}\n{told} {plan.outputs / FILE}") from error
+
+
+def _given(args: PlanChoice) -> dict[str, Any]:
+    return settings("--set", args.set, "a list of values is one: --set {}=[1,2]")

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adautomix.cli.arguments import FAILED, Evaluate, Import, Predict, Recipes, Train, setting
+from adautomix.cli.arguments import FAILED, Evaluate, Import, Predict, Recipes, Train, settings
 from adautomix.config import OptimConfig, TrainConfig, from_dict
 from adautomix.utils.errors import UserError
 
@@ -66,16 +66,16 @@ def train_one(args: Train) -> int:
         raise UserError("--budget and --fair go with --recipe; without one, give --epochs")
     if args.recipe is not None:
         require_recipe_epochs(args)
-    config = replace(args.config, options=args.config.options | dict(map(setting, args.option)))
+    config = replace(args.config, options=args.config.options | settings("--option", args.option))
     if args.lr is not None:
         student = replace(config.optim["student"], lr=args.lr)
         config = replace(config, optim=config.optim | {"student": student})
     if args.generator:
-        config = with_generator(config, dict(map(setting, args.generator)))
+        config = with_generator(config, settings("--generator", args.generator))
     run = train(config, args.runs, devices=args.devices, max_restarts=args.max_restarts)
     if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes says it
         return 0
-    last = run.history.iloc[-1]
+    last = run.last_epoch
     print(f"student {last.student_top1:.2f} %, teacher {last.teacher_top1:.2f} % top-1; run: {run.path}")
     if args.recipe is not None:
         from adautomix.recipes import outcome

@@ -24,7 +24,7 @@ from adautomix.config import TrainConfig, from_dict
 from adautomix.runs.environment import environment, now
 from adautomix.runs.identity import NUMERICS_VERSION, run_hash
 from adautomix.runs.lock import LOCK_SECONDS, held
-from adautomix.runs.records import checked, checked_metrics, is_record, read_history
+from adautomix.runs.records import MENDED, checked, checked_metrics, is_record, read_history
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.files import read_json, write_atomic, write_json
 from adautomix.utils.locks import hold
@@ -89,6 +89,14 @@ class Run:
         """One row an epoch; empty before the first. Raises UserError for a file that holds something else."""
         path = self.path / "history.csv"
         return read_history(path) if path.exists() else pd.DataFrame()
+
+    @property
+    def last_epoch(self) -> pd.Series:
+        """The history's last row; raises UserError if there is none."""
+        history = self.history
+        if history.empty:
+            raise UserError(f"{self.path} has no history.csv, or an empty one; {MENDED}")
+        return history.iloc[-1]
 
     def metrics(self, evaluator: str, role: str) -> dict[str, Any] | None:
         """Return one evaluator's result, or None if it was not run; raises UserError for a damaged file."""

@@ -28,7 +28,7 @@ def choose_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).cpu()  # of torch's "meta" nothing comes back
     except (RuntimeError, AssertionError) as error:
         reason = first_line(error).split(". ")[0]  # torch goes on to list every backend there is
         raise UserError(f"device {name!r} cannot be used here ({reason}); try --device auto or cpu") from error

@@ -1,4 +1,7 @@
-"""YAML as people write it: 1e-3 is a number, and a key given twice is a mistake. Nothing in it can run or grow."""
+"""YAML as people write it: 1e-3 is a number, and a key given twice is a mistake. Nothing in it can run or grow.
+
+What it holds can be written as JSON: there are no dates and no sets.
+"""
 
 import re
 from typing import Any
@@ -10,9 +13,29 @@ from adautomix.utils.errors import UserError, first_line
 LARGEST = 100_000
 """Values, aliases written out, beyond which a text is a bomb and no plan: ten lines of aliases can mean billions."""
 
+TAG = "tag:yaml.org,2002:"
+NUMBERS = {
+    TAG + "int": r"^[-+]? (0 | [1-9][\d_]* | 0b[01_]+ | 0x[\da-fA-F_]+)$",
+    TAG + "float": r"^([-+]? (\d[\d_]* (\.[\d_]*)? [eE][-+]?\d+ | \d[\d_]*\.[\d_]* | \.\d[\d_]* ([eE][-+]?\d+)? |"
+    r" \.(inf|Inf|INF)) | \.(nan|NaN|NAN))$",
+}
+DATE = TAG + "timestamp"
+NO_JSON = [TAG + name for name in ("binary", "set", "omap", "pairs")]
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-3 as text and lets a later key silently replace an earlier one; neither is meant."""
+    """YAML 1.1 reads 1e-3 as text, 1:30 as 90 and 010 as 8, and lets a later key silently replace an earlier one.
+
+    Nothing of that is meant: 1:30, 010 and 2024-01-01 are text here.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in known if tag not in {*NUMBERS, DATE}]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    yaml_constructors = {
+        tag: how for tag, how in yaml.SafeLoader.yaml_constructors.items() if tag not in {DATE, *NO_JSON}
+    }
 
     def construct_mapping(self, node, deep=False):
         seen: set[str] = set()
@@ -24,9 +47,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+for _tag, _form in NUMBERS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(_form, re.VERBOSE), list("-+.0123456789"))
 
 
 def parse(text: str) -> Any:

@@ -4,6 +4,7 @@ A bool is an int to Python; to somebody who writes `epochs: true` it is a mistak
 a float.
 """
 
+import math
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -37,7 +38,10 @@ def coerce(value: Any, hint: Any) -> Any:
     if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(args):
         return tuple(map(coerce, value, args))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # beyond 1e308
+            return math.inf if value > 0 else -math.inf
     return value
 
 

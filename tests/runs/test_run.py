@@ -94,6 +94,14 @@ def test_history_is_read_back_as_written(tmp_path):
     assert run.history.equals(pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.05]}))
 
 
+def test_a_history_that_is_gone_is_told(tmp_path):
+    run = make_run(tmp_path, 50.0)
+    assert run.last_epoch.student_top1 == 50.0
+    (run.path / "history.csv").unlink()
+    with pytest.raises(UserError, match=r"has no history\.csv, or an empty one; delete the file DONE beside it"):
+        run.last_epoch  # noqa: B018
+
+
 def test_runs_are_found_by_nested_settings(tmp_path):
     run = make_run(tmp_path, 50.0, method="mixup", optim={"student": OptimConfig(lr=0.2)})
     make_run(tmp_path, 50.0, method="mixup")
