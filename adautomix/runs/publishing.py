@@ -27,7 +27,8 @@ def publish(run: Run, folder: str | Path, *, label: str | None = None, **told: A
         folder: that is to hold it.
         label: what the images are called there, if not as in the run.
         told: settings of its config to replace, such as `root`, a folder that only its author has.
-    Raises: UserError if the run is imported or not trained to its end, or a setting is none of the config's.
+    Raises: UserError if the run is imported or not trained to its end, a setting is none of the config's, or the folder
+        is the run's own.
     """
     from safetensors.torch import save_file
 
@@ -39,7 +40,10 @@ def publish(run: Run, folder: str | Path, *, label: str | None = None, **told: A
         raise UserError(f"{run.path} is not trained to its end, and so not published")
     if stray := set(told) - set(run.info["config"]):
         raise unknown("config field", sorted(stray)[0], run.info["config"])
-    state, published = load(run.checkpoint), Run(Path(folder) / run.id)
+    published = Run(Path(folder) / run.id)
+    if published.path.resolve() == run.path.resolve():
+        raise UserError(f"{run.path} would be published into itself; give another folder than {folder}")
+    state = load(run.checkpoint)
     parts = {"teacher": state["context"]["teacher"]} | state["trainables"]
     tensors = {f"{part}.{name}": small(tensor) for part, states in parts.items() for name, tensor in states.items()}
     published.path.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,13 @@ def test_a_published_run_has_the_teacher_and_the_generator_rounded_to_bfloat16(p
     assert sorted(p.suffix for p in public.path.iterdir() if p.is_file()) == ["", ".csv", ".json", ".safetensors"]
 
 
+def test_a_run_is_not_published_into_itself(published):
+    run, _ = published
+    with pytest.raises(UserError, match=f"{run.path} would be published into itself; give another folder"):
+        publish(run, run.path.parent)
+    assert run.roles == ("student", "teacher")
+
+
 def test_its_student_is_asked_for_in_vain_and_its_teacher_is_evaluated(published):
     _, public = published
     with pytest.raises(UserError, match="is published without its student: it has the teacher"):
