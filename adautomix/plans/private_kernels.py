@@ -5,6 +5,7 @@ kernel gets private IPC sockets: files in a folder of its own. Its name has the 
 what one leaves that was killed, the next one removes.
 """
 
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
+
+from adautomix.utils.files import machine
 
 
 def start_and_run(papermill: Any, *args: Any, **options: Any) -> None:
@@ -52,7 +55,12 @@ def _private_sockets():
 
 def _named() -> dict[str, str]:
     """Return where folders are made: a short path on a local disk, socket names have some 100 characters at most."""
-    return {"prefix": f"ax-{os.getpid()}-", "dir": "/tmp"}
+    return {"prefix": f"ax-{_machine()}-{os.getpid()}-", "dir": "/tmp"}
+
+
+def _machine() -> str:
+    """Return a short mark of who sees whose processes: containers may share a folder and have numbers of their own."""
+    return hashlib.sha256(machine().encode()).hexdigest()[:8]
 
 
 def _house_fork_server() -> None:
@@ -70,7 +78,7 @@ def _house_fork_server() -> None:
 
 def sweep() -> None:
     """Remove the socket folders of workers of this machine that were killed."""
-    for folder in Path("/tmp").glob("ax-*-*"):
-        owner = folder.name.split("-")[1]
+    for folder in Path("/tmp").glob(f"ax-{_machine()}-*-*"):
+        owner = folder.name.split("-")[2]
         if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
             shutil.rmtree(folder, ignore_errors=True)

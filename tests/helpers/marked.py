@@ -111,7 +111,7 @@ class MarkedCommand:
 
     def left_over(self) -> list[str]:
         """Return what is left of sockets, shared memory and temporary folders."""
-        found = [path for pid in self.pids for path in Path("/tmp").glob(f"ax-{pid}-*")]
+        found = [path for pid in self.pids for path in Path("/tmp").glob(f"ax-*-{pid}-*")]
         found += [Path(name) for name in self.shared if Path(name).exists()]
         for path in self.scratch.rglob("*"):  # dask keeps its scratch space, empty, and takes away what was killed
             if "dask-scratch-space" not in path.parts or stat.S_ISSOCK(path.lstat().st_mode):
