@@ -110,7 +110,7 @@ def test_a_temperature_is_fitted_to_labels_of_any_whole_number_type():
     rng = torch.Generator().manual_seed(0)
     logits, labels = torch.randn(60, 4, generator=rng), torch.randint(4, (60,), generator=rng)
     logits[range(40), labels[:40]] += 2
-    assert fit_temperature(logits, labels.int()) == fit_temperature(logits, labels)
+    assert fit_temperature(logits, labels.short()) == fit_temperature(logits, labels)
 
 
 def test_inference_mode_is_named_where_gradients_are_needed(called, model):
