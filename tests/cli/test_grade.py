@@ -60,7 +60,7 @@ def test_what_fails_in_training_alone_is_told_and_the_rest_counts(tmp_path, caps
     def train(config, runs, log):
         if config.method == "graded":
             raise ValueError("5 classes, got 10")
-        return SimpleNamespace(history=pd.DataFrame({"student_top1": [50.0]}))
+        return SimpleNamespace(last_epoch=pd.Series({"student_top1": 50.0}))
 
     monkeypatch.setattr("adautomix.training.loop.train", train)
     code, out, _ = graded(tmp_path, capsys, RIGHT)

@@ -15,11 +15,12 @@ def run_cells(name, **parameters):
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     known = {"__name__": "__main__"}
     try:
-        for place, cell in enumerate(cells):
-            exec(compile("".join(cell["source"]), f"{path.stem}, code cell {place}", "exec"), known)
-            if "parameters" in cell["metadata"].get("tags", []):
-                assert parameters.keys() <= known.keys()
-                known |= parameters
+        with matplotlib.rc_context():  # a notebook sets its style, which is not for the tests that follow
+            for place, cell in enumerate(cells):
+                exec(compile("".join(cell["source"]), f"{path.stem}, code cell {place}", "exec"), known)
+                if "parameters" in cell["metadata"].get("tags", []):
+                    assert parameters.keys() <= known.keys()
+                    known |= parameters
     finally:
         plt.close("all")
     return known
