@@ -26,7 +26,7 @@ def logged() -> dict[str, str]:
 
 
 def study_table() -> str:
-    """Return the published study's longest regime, a table per precision; empty if it is not there."""
+    """Return tables of the published study's main regime and of what stands beside it; empty if it is not there."""
     path = shipped(STUDY / "scores.csv")
     if not path.exists():
         return ""
