@@ -102,7 +102,7 @@ def execute(task: Task, *, force: bool = False, submission: str = "", cards: Seq
             note_start(task, submission)
             if cards is None and 0 < task.gpus < len(visible()):
                 cards = visible()[: task.gpus]
-            with _seeing(cards):
+            with _environment(VISIBLE, None if cards is None else ",".join(cards)):
                 return _execute(task)
     except TaskFailed:
         raise
@@ -113,17 +113,17 @@ def execute(task: Task, *, force: bool = False, submission: str = "", cards: Seq
 
 
 @contextmanager
-def _seeing(cards: Sequence[str] | None):
-    """Let what is started meanwhile see these GPUs only; None changes nothing."""
-    before = os.environ.get(VISIBLE)
-    if cards is not None:
-        os.environ[VISIBLE] = ",".join(cards)
+def _environment(name: str, value: str | None):
+    """Let what is started meanwhile inherit a variable; None changes nothing. Afterwards it is as before."""
+    before = os.environ.get(name)
+    if value is not None:
+        os.environ[name] = value
     try:
         yield
     finally:
-        os.environ.pop(VISIBLE, None)
+        os.environ.pop(name, None)
         if before is not None:
-            os.environ[VISIBLE] = before
+            os.environ[name] = before
 
 
 def _execute(task: Task) -> Outcome:
@@ -136,18 +136,18 @@ def _execute(task: Task) -> Outcome:
     running, failed, done = (task.folder / n for n in ("notebook.running.ipynb", "notebook.failed.ipynb", "DONE"))
     for stale in (done, failed, task.folder / "FAILED", task.folder / LISTED):
         stale.unlink(missing_ok=True)
-    os.environ[VARIABLE] = str(task.folder)  # the kernel inherits it, and training notes its Run there
     try:
-        start_and_run(
-            papermill,
-            _literal(task.notebook),
-            _literal(running),
-            parameters=task.parameters,
-            kernel_name="python3",
-            progress_bar=False,
-            coalesce_streams=True,
-            execution_timeout=None if task.timeout_minutes is None else max(1, ceil(task.timeout_minutes * 60)),
-        )
+        with _environment(VARIABLE, str(task.folder)):  # training notes its Run there
+            start_and_run(
+                papermill,
+                _literal(task.notebook),
+                _literal(running),
+                parameters=task.parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                coalesce_streams=True,
+                execution_timeout=None if task.timeout_minutes is None else max(1, ceil(task.timeout_minutes * 60)),
+            )
     except Exception as error:  # whatever it was, the plan goes on and the reason is kept
         reason = _reason(error, task)
         if running.exists():

@@ -6,7 +6,8 @@ import pytest
 from helpers.plans import OUTPUTS, RECORD, command, plan_of, two_notebooks, write_notebook, write_plan
 
 from adautomix.plans.cards import Cards, worker_free
-from adautomix.plans.execute import _seeing
+from adautomix.plans.cards import VISIBLE
+from adautomix.plans.execute import _environment
 from adautomix.plans.orchestrate import default_workers
 from adautomix.plans.slurm_options import GPUS
 from adautomix.utils.errors import UserError
@@ -111,8 +112,10 @@ def test_a_directive_without_a_number_asks_for_one_gpu():
 
 def test_what_a_task_sees_is_over_with_it(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with _seeing(["3", "4"]):
+    with _environment(VISIBLE, "3,4"):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,4"
+        with _environment(VISIBLE, None):  # no cards of its own
+            assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,4"
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 

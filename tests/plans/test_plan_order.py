@@ -1,5 +1,6 @@
 """Order: which task starts next, and what follows when one fails or does not start?"""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from adautomix.plans.private_kernels import start_and_run
 from adautomix.plans.progress import Progress, _skipped
 from adautomix.utils.errors import UserError
 from adautomix.utils.files import write_json
+from adautomix.utils.task import VARIABLE, in_task
 
 
 @pytest.fixture
@@ -138,11 +140,14 @@ def test_papermill_is_given_whole_seconds_and_paths_with_braces(tmp_path, monkey
     seen = {}
 
     def start(papermill, notebook, output, *, parameters, **options):
-        seen.update(options, notebook=parameterize_path(notebook, parameters))
+        seen.update(options, notebook=parameterize_path(notebook, parameters), task=os.environ[VARIABLE])
         Path(parameterize_path(output, parameters)).touch()
 
     monkeypatch.setattr("adautomix.plans.execute.start_and_run", start)
     task = plan_of(folder, {"a": {"notebook": "train", "timeout_minutes": minutes}}).tasks["a"]
+    monkeypatch.delenv(VARIABLE, raising=False)
     assert execute(task).state == "done"
+    assert seen["task"] == str(task.folder)
+    assert not in_task()  # what the process does next is no task's
     assert seen["execution_timeout"] == seconds
     assert seen["notebook"] == str(folder / "notebooks" / "train.ipynb")

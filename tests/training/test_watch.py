@@ -13,6 +13,7 @@ from helpers.your_code import SNIPPETS
 
 from adautomix.training import train
 from adautomix.training.watch import Watch
+from adautomix.utils.task import VARIABLE
 
 CONFIG = tiny_config()
 ROW = {"epoch": 3, "student_top1": 48.52, "teacher_top1": 48.1, "images_per_s": 351.7}
@@ -27,6 +28,7 @@ def terminal(monkeypatch):
     """Return a terminal on which bars appear at once."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr("adautomix.training.watch.DELAY", 0.0)
     return stream
 
