@@ -5,8 +5,7 @@ import os
 import pytest
 from helpers.plans import OUTPUTS, RECORD, command, plan_of, two_notebooks, write_notebook, write_plan
 
-from adautomix.plans.cards import Cards, worker_free
-from adautomix.plans.cards import VISIBLE
+from adautomix.plans.cards import VISIBLE, Cards, worker_free
 from adautomix.plans.execute import _environment
 from adautomix.plans.orchestrate import default_workers
 from adautomix.plans.slurm_options import GPUS
