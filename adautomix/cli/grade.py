@@ -21,7 +21,7 @@ BASELINES = ("vanilla", "mixup")
 OWN = "graded"
 """What the student's method is called in its Run."""
 SETTINGS = {
-    "digits": {"epochs": 8, "batch_size": 50},
+    "digits": {"epochs": 5, "batch_size": 25},
     "cifar10": {"epochs": 150, "batch_size": 50, "per_class": 100, "eval_every": 25},
 }
 """Those of the plans quick and small_data."""
@@ -54,7 +54,7 @@ def grade(args: Grade) -> int:
 def config_of(args: Grade) -> TrainConfig:
     """Return the settings that the student's method and the baselines share."""
     settings = SETTINGS[args.data] | ({} if args.epochs is None else {"epochs": args.epochs})
-    warmup = settings["epochs"] / (8 if args.data == "digits" else 20)
+    warmup = settings["epochs"] / (10 if args.data == "digits" else 20)
     optim = {"student": OptimConfig(lr=0.1, weight_decay=5e-4, warmup_epochs=warmup, nesterov=True)}
     more = {"root": args.root, "seed": args.seed, "device": args.device, "channels_last": True, "optim": optim}
     return TrainConfig(data=args.data, method="vanilla", width=16, **settings, **more)

@@ -21,6 +21,7 @@ from adautomix.evaluate import ALL_EVALUATORS, SETTINGS, VALUES
 from adautomix.evaluate.accuracy import accuracy_result, predict_finite
 from adautomix.evaluate.calibration import calibration_result
 from adautomix.evaluate.corruption_source import Files, corruption_source, source_settings
+from adautomix.models.layout import layout_for
 from adautomix.runs.networks import load_classifier
 from adautomix.runs.run import Run, as_run
 from adautomix.utils.errors import UserError, unknown
@@ -134,6 +135,8 @@ def _evaluate(run: Run, missing: list[tuple[str, str]], errors: list[str], asked
 
     for role, pairs in groupby(missing, key=itemgetter(1)):
         model = load_classifier(run, role, chosen)
+        layout = layout_for(model, chosen, channels_last=config.channels_last)
+        model = model.to(memory_format=layout)  # as it was trained: a third less time on a CPU
         predictions = cache(lambda on=model, of=role: predict_finite(on, shown(None, f"clean images of the {of}")))
         for name, _ in pairs:
             with _noted(errors, run.id, name), run.measuring(name, role):

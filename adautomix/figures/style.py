@@ -113,6 +113,7 @@ def save(figure: Figure, path: Path) -> None:
     Its layout is settled by that: what is added later moves nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"Description": told(figure)}
     for suffix in (".png", ".svg"):
-        figure.savefig(path.with_name(path.name + suffix), metadata={"Description": told(figure)})
+        figure.savefig(path.with_name(path.name + suffix), metadata=metadata)
         figure.set_layout_engine("none")  # else it is worked out again for the SVG and in the notebook

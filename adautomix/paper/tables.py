@@ -5,6 +5,7 @@ there, the authors' repository. Cells that cannot be read are missing here. AdAu
 numbers are its EMA teacher's, the plain mixups' are the student's, which had no teacher (the authors' log and code).
 """
 
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -39,17 +40,17 @@ encoder", and its code evaluates that.
 
 def table1() -> pd.DataFrame:
     """Return Table 1 (general classification), top-1 in percent, methods by data sets and networks."""
-    return _read(1)
+    return _read(1).copy()
 
 
 def table2() -> pd.DataFrame:
     """Return Table 2 (fine-grained classification), as Table 1; its column `source` says where a row was read."""
-    return _read(2)
+    return _read(2).copy()
 
 
 def table3() -> pd.DataFrame:
     """Return Table 3, a row per method: clean_accuracy, corruption_accuracy, fgsm_error (%), nan if unknown."""
-    return _read(3)
+    return _read(3).copy()
 
 
 def columns(table: int) -> list[str]:
@@ -59,11 +60,12 @@ def columns(table: int) -> list[str]:
 
 def published(column: str, method: str) -> float | None:
     """Return the top-1 (percent) of a cell of Table 1 or 2, None where the table has none (ManifoldMix in Table 1)."""
-    for table in (table1(), table2()):
+    for table in (_read(1), _read(2)):
         if column in table:
             return float(table.at[method, column]) if method in table.index else None
     return None
 
 
+@cache
 def _read(number: int) -> pd.DataFrame:
     return pd.read_csv(Path(__file__).with_name(f"table{number}.csv")).set_index("method")

@@ -149,11 +149,11 @@ def _top1(run: Run, role: str, rule: str) -> float:
     return float("nan") if measured is None else measured["value"]["top1"]
 
 
-def _gains(made: pd.DataFrame) -> list[float]:
-    keys, gains = ["column", "role", *SETTINGS], []
-    for row in made.itertuples():
-        alike = (made[keys] == [getattr(row, name) for name in keys]).all(axis=1)
-        gains.append(row.mean - made.loc[alike & (made["method"] != row.method), "mean"].max())
+def _gains(made: pd.DataFrame) -> pd.Series:
+    gains = pd.Series(float("nan"), index=made.index)
+    for _, alike in made.groupby(["column", "role", *SETTINGS]):  # without those not run, whose settings are missing
+        for row in alike.itertuples():
+            gains[row.Index] = row.mean - alike.loc[alike["method"] != row.method, "mean"].max()
     return gains
 
 

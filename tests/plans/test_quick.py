@@ -41,8 +41,7 @@ def test_quick_with_other_seeds_evaluates_one_of_them(seeds, picked):
     plan = load_plan("quick", settings={"seed": seeds})
     listed = seeds if isinstance(seeds, list) else [seeds]
     assert {t.parameters["seed"] for t in plan.tasks.values() if t.step == "train"} == set(listed)
-    for step in ("corruptions", "attacks", "patches"):
-        assert plan.tasks[step].parameters["seed"] == picked
+    assert plan.tasks["robustness"].parameters["seed"] == picked
 
 
 def test_quick_with_one_method_still_compares_the_objectives_of_adautomix():
@@ -52,14 +51,9 @@ def test_quick_with_one_method_still_compares_the_objectives_of_adautomix():
 
 def test_quick_runs_every_evaluator_on_one_seed_of_every_method_and_on_a_transformer():
     plan = load_plan("quick")
-    used = {
-        name
-        for step in ("evaluate", "corruptions", "attacks", "patches")
-        for name in plan.tasks[step].parameters.get("evaluators", [])
-    }
+    used = {name for step in ("evaluate", "robustness") for name in plan.tasks[step].parameters.get("evaluators", [])}
     assert used == set(EVALUATORS)
-    both = {"resnet18", "test_vit"}
-    for step, backbones in (("corruptions", {"resnet18"}), ("attacks", both), ("patches", both)):
+    for step in ("evaluate", "robustness"):
         trained = [plan.tasks[need].parameters for need in plan.tasks[step].needs]
         assert {p["method"] for p in trained if p.get("seed", 0) == 0 and p["data"] == "digits"} == set(METHODS)
-        assert {p.get("backbone", "resnet18") for p in trained} == backbones
+        assert {p.get("backbone", "resnet18") for p in trained} == {"resnet18", "test_vit"}
