@@ -22,6 +22,8 @@ DIGITS = {"scores": "%.4f", "epochs": "%.5g", "robustness": "%.4f"}
 """The files, and how their fractions are written."""
 SPEED = ["images_per_s", "seconds"]
 """Columns that are of a machine, not of the method: left out."""
+POINTS = 150
+"""Epochs of a run that are kept, spread evenly, of the longer ones; and all that were evaluated."""
 
 
 def publish_study(
@@ -29,7 +31,7 @@ def publish_study(
 ) -> dict[str, pd.DataFrame]:
     """Write scores.csv, epochs.csv and robustness.csv of finished runs, added to those in the folder; return them.
 
-    Without evaluations there is no robustness.csv.
+    Without evaluations there is no robustness.csv. Of long runs not every epoch is kept: a study lies in the repository.
 
     Args:
         label: what the images are called there, if not as in the runs: a folder's name says nothing to others.
@@ -53,6 +55,7 @@ def publish_study(
         old = there.get(name, rows[:0])
         parts = [part for part in (old[~old["run"].isin(rows["run"])], rows) if not part.empty]
         made[name] = pd.concat(parts).sort_values("run", kind="stable", ignore_index=True) if parts else rows
+    made["epochs"] = _thinned(made["epochs"])
     _require_one_setting(made["scores"])
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in made.items():
@@ -74,6 +77,12 @@ def read_study(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     robust = folder / "robustness.csv"
     found = pd.read_csv(robust) if robust.exists() else pd.DataFrame(columns=ROBUSTNESS)
     return pd.read_csv(folder / "scores.csv"), pd.read_csv(folder / "epochs.csv"), found
+
+
+def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return of runs of more than POINTS epochs those that are evaluated, and of the others every so many."""
+    every = (rows.groupby("run")["epoch"].transform("max") // POINTS).clip(lower=1)
+    return rows[(rows["epoch"] % every == 0) | rows["student_top1"].notna()].reset_index(drop=True)
 
 
 def _require_one_setting(scores: pd.DataFrame) -> None:

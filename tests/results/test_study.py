@@ -75,3 +75,12 @@ def test_a_label_of_two_settings_is_refused_and_nothing_is_written(tmp_path):
     old = pd.read_csv(study / "scores.csv").drop(columns="setting")  # of an older version
     old.to_csv(study / "scores.csv", index=False)
     assert len(publish_study([other], study)["scores"]) == 3 * len(old) // 2
+
+
+def test_of_a_long_run_evaluated_epochs_stay_and_of_the_others_every_so_many(tmp_path):
+    run = make_run(tmp_path, 50.0, MANY, method="vanilla", epochs=600)
+    rows = run.history.to_dict("records")
+    run.write_history([r if r["epoch"] > 590 else r | dict.fromkeys(("student_top1", "teacher_top1")) for r in rows])
+    for _ in range(2):
+        made = publish_study([run], tmp_path / "study")
+        assert made["epochs"]["epoch"].tolist() == [*range(4, 591, 4), *range(591, 601)]
