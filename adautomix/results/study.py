@@ -31,7 +31,7 @@ def publish_study(
 ) -> dict[str, pd.DataFrame]:
     """Write scores.csv, epochs.csv and robustness.csv of finished runs, added to those in the folder; return them.
 
-    Without evaluations there is no robustness.csv. Of long runs not every epoch is kept: a study lies in the repository.
+    Without evaluations there is no robustness.csv. Of long runs not every epoch is kept, for the file's size.
 
     Args:
         label: what the images are called there, if not as in the runs: a folder's name says nothing to others.

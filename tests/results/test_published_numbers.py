@@ -3,7 +3,6 @@
 import math
 import re
 
-import pandas as pd
 import pytest
 from helpers import ROOT
 
@@ -41,38 +40,24 @@ def near(cell, value):
     return cell == "" if math.isnan(value) else float(cell) == pytest.approx(value, abs=0.0501)
 
 
-def test_the_table_of_seeds():
-    table, gained, each = regime(100, 150, "bfloat16")
-    rows = rows_below("CIFAR-10, 100 images a class")
+@pytest.mark.parametrize(
+    ("start", "setting"),
+    [("CIFAR-10, 100 images a class", (100, 150, "bfloat16")), ("CIFAR-10, 20 images a class", (20, 750, "float32"))],
+)
+def test_a_table_of_seeds(start, setting):
+    table, gained, each = regime(*setting)
+    rows = rows_below(start)
     assert set(rows) == set(table.index)
-    for method, (seeds, student, teacher, mean, single, ece, corrupted) in rows.items():
+    for method, (seeds, student, teacher, mean, single, *robust) in rows.items():
         own = table.loc[method]
         assert int(seeds) == own["seeds"]
         names = ("top-1, student", "top-1, teacher", "ECE, student", "15 corruptions, student")
-        shown = zip((student, teacher, ece, corrupted), names, strict=True)
+        shown = zip((student, teacher, *robust), names, strict=False)  # corruptions were not measured in every regime
         assert all(near(cell, own[name]) for cell, name in shown), method
         if method == "vanilla":
             assert (mean, single) == ("", "")
             continue
-        wanted = gained.loc[method, ["difference", "low", "high"]]
+        wanted = gained.loc[method, ["difference", "low", "high"]].dropna()
         assert [float(n) for n in re.findall(r"[-+]?\d+\.\d", mean)] == pytest.approx(list(wanted), abs=0.0501)
         wanted = each.get_group(method)["difference"]
         assert [float(n) for n in single.split(", ")] == pytest.approx(list(wanted), abs=0.0501)
-
-
-@pytest.mark.parametrize(("regime_of", "part"), [((20, 750), slice(0, 4)), ((100, 150), slice(4, 8))])
-def test_the_table_of_one_seed_in_float32(regime_of, part):
-    table, gained, _ = regime(*regime_of, "float32")
-    rows = {method: cells[part] for method, cells in rows_below("float32, seed 0").items()}
-    assert {method for method, cells in rows.items() if any(cells)} == set(table.index)
-    differences = gained["difference"].reindex(table.index)
-    wanted = pd.DataFrame(
-        {
-            "student": table["top-1, student"],
-            "teacher": table["top-1, teacher"],
-            "gain": differences,
-            "ece": table["ECE, student"],
-        }
-    )
-    for method, values in wanted.iterrows():
-        assert all(near(cell, value) for cell, value in zip(rows[method], values, strict=True)), method
