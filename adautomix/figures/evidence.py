@@ -82,7 +82,7 @@ def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame) -> F
 
     Markers are means over all seeds, bars their 95 % intervals, pale dots single seeds. A line joins means over the
     seeds that a method has in all of its regimes of one precision: what changes along it is neither the choice of seeds
-    nor the rounding. Of two precisions that of more runs is drawn full, the other hollow and dashed.
+    nor the rounding. Of two precisions the first by name is drawn full, in every figure; the other hollow and dashed.
 
     Args:
         gains: what `results.gains` returns, of regimes that differ in one property, and in precision.
@@ -92,7 +92,7 @@ def gain_curves(gains: pd.DataFrame, x: str, name: str, each: pd.DataFrame) -> F
     """
     gains = by_method(gains)
     colors = label_colors(gains)
-    precisions = list(gains.groupby("precision")["pairs"].sum().sort_values(ascending=False, kind="stable").index)
+    precisions = sorted(gains["precision"].unique())
     figure, axes = panels(1, 1, (7.4, 3.6))
     axis = axes[0, 0]
     axis.axhline(0, color="0.3", linewidth=1)
