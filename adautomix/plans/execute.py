@@ -137,7 +137,7 @@ def _execute(task: Task) -> Outcome:
     for stale in (done, failed, task.folder / "FAILED", task.folder / LISTED):
         stale.unlink(missing_ok=True)
     try:
-        with _environment(VARIABLE, str(task.folder)):  # training notes its Run there
+        with _environment(VARIABLE, str(task.folder)):  # there training notes its Run
             start_and_run(
                 papermill,
                 _literal(task.notebook),

@@ -52,7 +52,8 @@ def test_a_table_of_seeds(start, setting):
         own = table.loc[method]
         assert int(seeds) == own["seeds"]
         names = ("top-1, student", "top-1, teacher", "ECE, student", "15 corruptions, student")
-        shown = zip((student, teacher, *robust), names, strict=False)  # corruptions were not measured in every regime
+        measured = [name for name in names if not math.isnan(own[name])]  # corruptions were not in every regime
+        shown = zip((student, teacher, *robust), measured, strict=True)
         assert all(near(cell, own[name]) for cell, name in shown), method
         if method == "vanilla":
             assert (mean, single) == ("", "")
