@@ -25,14 +25,15 @@ def build_backbone(
     image_size: int | tuple[int, int],
     width: int | None = None,
     pretrained: bool = False,
+    fetch: bool = True,
     drop_path: float | None = None,
 ) -> tuple[nn.Module, int | tuple[int, int] | None]:
     """Return a timm network without its classifier, and the size in px its images must be resized to, or None.
 
     Up to 64 px ResNets and ConvNeXts get the small-image stem, so that the last stage but one has a quarter of the
     image's side (8 x 8 at 32 px), and ViTs patches of 4 px. Networks made for one size (Swin, pretrained ViTs) see
-    every image enlarged to that size; ConvNeXts whose stem cannot be replaced (pretrained, or of overlapping patches)
-    see small images at 224 px, and so do ViTs behind a ResNet.
+    every image enlarged to that size. All others see small images at 224 px: pretrained ones, whose stem is kept with
+    its weights, and those whose stem cannot be replaced (EfficientNet, ViTs behind a ResNet, overlapping patches).
     Images that are not square keep their proportions: their shorter side is brought to the network's size, and one made
     for a fixed size is made for theirs.
 
@@ -41,7 +42,8 @@ def build_backbone(
         width: channels of a ResNet's first stage, the later ones double it. The stem keeps timm's 64: at width 16
             that is a fifth of the arithmetic and a quarter of the time at 32 px. It stays so: a narrow one would be
             another network than that of all Runs of a width so far.
-        pretrained: timm's ImageNet weights, downloaded on first use.
+        pretrained: made for timm's ImageNet weights, as they were trained.
+        fetch: load those weights, downloaded on first use; not wanted where a checkpoint follows.
         drop_path: rate of stochastic depth; None: timm's for that network.
     Raises: UserError for a name timm does not know, a width where none applies, a size the network cannot be made for,
         or weights out of reach.
@@ -70,7 +72,7 @@ def build_backbone(
     if drop_path is not None:
         options["drop_path_rate"] = drop_path
     try:
-        net = timm.create_model(name, num_classes=0, pretrained=pretrained, **options)
+        net = timm.create_model(name, num_classes=0, pretrained=pretrained and fetch, **options)
     except (TypeError, AssertionError) as error:
         if "img_size" in options and not small_vit and (isinstance(error, AssertionError) or "img_size" in str(error)):
             raise UserError(
@@ -80,7 +82,7 @@ def build_backbone(
             raise
         raise UserError(f"drop_path does not apply to {name}: it has no stochastic depth; leave it out") from error
     except (OSError, RuntimeError) as error:
-        if not pretrained:
+        if not (pretrained and fetch):
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
@@ -95,7 +97,7 @@ def build_backbone(
         return net, None if size == seen else (seen if size[0] != size[1] else fixed)
     if not small:
         return net, None
-    if hasattr(net, "conv1") and hasattr(net, "maxpool"):
+    if not pretrained and hasattr(net, "conv1") and hasattr(net, "maxpool"):
         _small_resnet_stem(net)
         return net, None
     if name.startswith("convnext") and not pretrained and net.stem[0].stride == (4, 4):

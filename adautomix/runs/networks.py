@@ -23,7 +23,7 @@ def build_classifier(
     dataset: dict[str, Any],
     *,
     heads: Sequence[str] = (),
-    pretrained: bool = False,
+    fetch: bool = False,
     sync_bn: bool = False,
 ) -> Classifier:
     """Return a new Classifier for a config, with the heads its method needs, on the CPU.
@@ -31,12 +31,12 @@ def build_classifier(
     Args:
         dataset: `classes`, `size`, `mean` and `std`, as a Run records them.
         heads: those of a checkpoint, whose method need not be there any more; by default those of the method.
-        pretrained: load timm's weights; not wanted where a checkpoint follows.
+        fetch: load timm's weights if the config is of a pretrained network; not wanted where a checkpoint follows.
         sync_bn: its BatchNorm layers look at the batches of all ranks; names and shapes of weights stay.
     """
     size = dataset["size"]
-    options = {"width": config.width, "pretrained": pretrained, "drop_path": config.drop_path}
-    net, resize = build_backbone(config.backbone, image_size=size, **options)
+    options = {"width": config.width, "pretrained": config.pretrained, "drop_path": config.drop_path}
+    net, resize = build_backbone(config.backbone, image_size=size, fetch=fetch, **options)
     if sync_bn:  # before the Classifier hooks its tap, which may be one of them; timm's keeps activations inside a norm
         net = convert_sync_batchnorm(net)
     return Classifier(

@@ -80,8 +80,7 @@ class Training:
         """
         torch.manual_seed(seed_for(config.seed, "weights"))
         whole_batch = config.sync_bn and ranks.count > 1
-        pretrained = config.pretrained and not resumes
-        student = build_classifier(config, describe(dataset), pretrained=pretrained, sync_bn=whole_batch)
+        student = build_classifier(config, describe(dataset), fetch=not resumes, sync_bn=whole_batch)
         layout = layout_for(student, device, channels_last=config.channels_last)
         student = student.to(device, memory_format=layout).train()
         student.seen_pixels = True  # a data set's are in [0,1], and a look would be waited for

@@ -135,6 +135,14 @@ def test_unreachable_pretrained_weights_are_explained(monkeypatch):
         build_backbone("resnet18", image_size=224, pretrained=True)
 
 
+@pytest.mark.parametrize(("name", "resize"), [("resnet18", 224), ("convnext_atto", 224), ("vit_tiny_patch16_224", 224)])
+def test_a_network_for_pretrained_weights_keeps_its_stem(name, resize):
+    net, side = build_backbone(name, image_size=32, pretrained=True, fetch=False)
+    assert side == resize
+    whole = timm.create_model(name, num_classes=0).state_dict()
+    assert {k: v.shape for k, v in net.state_dict().items()} == {k: v.shape for k, v in whole.items()}
+
+
 def test_swins_tap_after_the_merging_is_what_its_last_stage_sees():
     net, side = build_backbone("swin_tiny_patch4_window7_224", image_size=32)
     model = Classifier(net, 3, tap="layers.3.downsample", resize=side).eval()

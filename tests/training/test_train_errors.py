@@ -1,13 +1,14 @@
 """Stopping: when does training refuse to start or to go on, and what does it say?"""
 
 import pytest
+import timm
 import torch
 from helpers.training import tiny_config, weights
 
 from adautomix.config import EmaConfig, OptimConfig
 from adautomix.methods.base import MixMethod, StepOutput
-from adautomix.runs import checkpoint, networks
-from adautomix.runs.networks import load_classifier
+from adautomix.runs import checkpoint
+from adautomix.runs.networks import load_classifier, load_method
 from adautomix.runs.run import Run, find_runs
 from adautomix.training.guard import Guard
 from adautomix.training.loop import train
@@ -109,19 +110,24 @@ def test_a_finished_run_without_its_checkpoint_says_so(tmp_path):
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_run_that_goes_on_fetches_no_weights_again(tmp_path, monkeypatch):
-    fetched, build = [], networks.build_backbone
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext", "test_vit"])
+def test_a_pretrained_run_goes_on_and_is_loaded_without_the_hub(tmp_path, monkeypatch, backbone):
+    """Pretrained networks keep their stem and patches, which small images would else not get."""
+    fetched, create = [], timm.create_model
 
-    def without_the_hub(name, *, pretrained=False, **options):
+    def from_the_hub(name, *, pretrained=False, **options):
         fetched.append(pretrained)
-        return build(name, **options)
+        return create(name, **options)
 
-    monkeypatch.setattr(networks, "build_backbone", without_the_hub)
+    monkeypatch.setattr(timm, "create_model", from_the_hub)
+    config = tiny_config(backbone=backbone, width=None, pretrained=True, epochs=2, method="automix")
     run_epoch = Training.run_epoch
     monkeypatch.setattr(Training, "run_epoch", lambda self, run: 1 / 0 if self.epoch else run_epoch(self, run))
-    config = tiny_config(pretrained=True)
     with pytest.raises(ZeroDivisionError):
         train(config, tmp_path, log=str)
     monkeypatch.setattr(Training, "run_epoch", run_epoch)
-    assert train(config, tmp_path, log=str).done
-    assert fetched == [True, False]
+    run = train(config, tmp_path, log=str)
+    student = load_classifier(run)
+    assert student.resize == (160 if backbone == "test_vit" else 224)
+    assert load_method(run).n_mix == 2
+    assert fetched == [True, False, False, False]
