@@ -26,8 +26,11 @@ def _load(name: str, source: type[datasets.CIFAR10], root: Path | None, size: in
     size = size_or_default(name, size, (32,))
     archive = Archive(name, source.base_folder, (), source.url, source.tgz_md5)
     root = default_root(name, root)
-    with archive.fetching(root):
-        train, test = (source(root, train=train, download=True) for train in (True, False))
+    try:
+        train, test = _parts(source, root, download=False)  # first: it may lie where nothing can be written
+    except RuntimeError:  # it is not there, or not whole
+        with archive.fetching(root):
+            train, test = _parts(source, root, download=True)
     return Dataset(
         name=name,
         label=name,
@@ -41,6 +44,10 @@ def _load(name: str, source: type[datasets.CIFAR10], root: Path | None, size: in
         flip=True,
         fingerprint=source.tgz_md5[:12],
     )
+
+
+def _parts(source: type[datasets.CIFAR10], root: Path, *, download: bool) -> list[datasets.CIFAR10]:
+    return [source(root, train=train, download=download) for train in (True, False)]
 
 
 def _split(part: datasets.CIFAR10) -> MemorySplit:

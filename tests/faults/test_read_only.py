@@ -8,7 +8,10 @@ import pytest
 from helpers.faults import call
 from helpers.plans import OUTPUTS, write_notebook, write_plan
 from helpers.scarce import in_child, libc, mount, mounts_work
+from helpers.trees import any_checksum, cifar_tree
+from torchvision import datasets
 
+from adautomix.data import load_dataset
 from adautomix.plans.in_hand import LOCK
 from adautomix.plans.last_run import remember
 from adautomix.plans.tasks import load_plan
@@ -27,12 +30,17 @@ def may_mount(tmp_path_factory):
         pytest.skip(f"needs root to mount a small file system: {str(error).splitlines()[-1]}")
 
 
-def look_again(folder, make, *commands):
-    """Return code and output of commands on a disk where `make()` worked before it became one that is only read."""
+def read_only(folder, make):
+    """Mount a disk at the folder where `make()` works before it becomes one that is only read."""
     mount(folder, "size=20m")
     os.chdir(folder)
     make()
     libc("mount", b"none", str(folder).encode(), None, REMOUNT_READ_ONLY, b"")
+
+
+def look_again(folder, make, *commands):
+    """Return code and output of commands on such a disk."""
+    read_only(folder, make)
     return [(answer.code, answer.out + answer.err + answer.raised) for answer in (call(*c) for c in commands)]
 
 
@@ -57,3 +65,13 @@ def test_a_run_that_is_trained_is_found(tmp_path):
     ((code, told),) = in_child(look_again, tmp_path, lambda: call(*train), train)
     assert code == 0, told
     assert "already trained" in told
+
+
+def images_read(folder):
+    read_only(folder, lambda: cifar_tree(folder, datasets.CIFAR10, "labels"))
+    with any_checksum():
+        return len(load_dataset("cifar10", root=folder).train)
+
+
+def test_cifar_is_read(tmp_path):
+    assert in_child(images_read, tmp_path) == 100
