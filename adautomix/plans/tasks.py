@@ -1,6 +1,6 @@
 """Tasks: every notebook of a plan with its parameters, checked against the notebook before anything starts.
 
-A task is DONE for given parameters, notebook, upstream and (not for training) package source: its key.
+A task is DONE for given parameters, notebook, upstream and (not for training) package and published results: its key.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from adautomix.plans.plan import Step, find_plan, raise_all, read_plan
 from adautomix.plans.replacing import of_all, regrid
 from adautomix.runs.identity import NUMERICS_VERSION
 from adautomix.utils.errors import UserError, unknown
-from adautomix.utils.paths import in_workbook, workbook_root
+from adautomix.utils.paths import in_workbook, shipped, workbook_root
 
 LONGEST_ID = 200
 """Bytes; file systems allow 255 a name."""
@@ -175,7 +175,7 @@ def _task(
         raise UserError(f"step {step.name} at {dict(point)} needs {', '.join(step.needs)}, but no task of it agrees")
     id_ = _short(".".join([step.name, *(f"{name}={_slug(value)}" for name, value in point.items())]))
     identity = {k: v for k, v in parameters.items() if k != "outputs"}  # elsewhere, it is the same task
-    source = NUMERICS_VERSION if step.training else package_hash()
+    source = NUMERICS_VERSION if step.training else source_hash(shipped("outputs/reference"))
     parts = [content_hash(notebook), identity, sorted(tasks[n].key for n in needs), source]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder = outputs / "tasks" / id_
@@ -203,10 +203,15 @@ def _short(id_: str) -> str:
 
 
 @cache
-def package_hash() -> str:
-    """Return a hash of every source file of the package, but for the site's: no notebook uses it."""
-    package = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(set(package.rglob("*.py")) - set(package.glob("book/*.py"))):
-        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+def source_hash(published: Path) -> str:
+    """Return a hash of all that a notebook may read beside its Runs: the package and the folder of published results.
+
+    The package's code and the paper's tables and logs in it; the site's files, and text for readers, are left out.
+    """
+    package, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for folder in (package, published):
+        for path in sorted(folder.rglob("*.*")):
+            name = path.relative_to(folder)
+            if name.parts[0] != "book" and "__pycache__" not in name.parts and path.suffix != ".md" and path.is_file():
+                digest.update(name.as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,14 +1,19 @@
 """Staleness: when is a task another one, or to be run again?"""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from helpers.plans import PARAMETERS, plan_of, two_notebooks, write_notebook
 
 import adautomix.plans.tasks as tasks_module
 from adautomix.plans.execute import is_done
 from adautomix.plans.orchestrate import unsettled
-from adautomix.plans.tasks import load_plan
+from adautomix.plans.tasks import load_plan, source_hash
 from adautomix.utils.files import write_json
 from adautomix.utils.task import LISTED
+
+PACKAGE = Path(tasks_module.__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -35,9 +40,40 @@ def test_a_task_is_another_for_other_parameters_notebook_or_upstream(workbook):
 
 def test_the_packages_source_makes_stale_everything_but_training(workbook, monkeypatch):
     plain, training = key(workbook), key(workbook, {"training": True})
-    monkeypatch.setattr(tasks_module, "package_hash", lambda: "edited")
+    monkeypatch.setattr(tasks_module, "source_hash", lambda published: "edited")
     assert key(workbook)[0] != plain[0]
     assert key(workbook, {"training": True})[0] == training[0]
+
+
+def test_published_results_make_stale_everything_but_training_and_text_about_them_nothing(workbook):
+    published = workbook / "outputs" / "reference"
+    published.mkdir(parents=True)
+    keys = []
+    for name, text in [("README.md", "a"), ("README.md", "b"), ("scores.csv", "a"), ("scores.csv", "b")]:
+        (published / name).write_text(text)
+        source_hash.cache_clear()
+        keys.append((key(workbook), key(workbook, {"training": True})[0]))
+    assert keys[0] == keys[1]
+    assert len({own for (own, _), _ in keys}) == 3
+    assert len({training for _, training in keys}) == 1
+
+
+def test_the_papers_tables_belong_to_the_source(tmp_path, monkeypatch):
+    """Notebooks read them as they read the code."""
+    before, package = source_hash(tmp_path), tmp_path / "package"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(tasks_module, "__file__", str(package / "plans" / "tasks.py"))
+    published = tmp_path / "none"
+    source_hash.cache_clear()
+    assert source_hash(published) == before
+    (package / "book" / "index.md").write_text("another page")
+    source_hash.cache_clear()
+    assert source_hash(published) == before
+    with (package / "paper" / "table1.csv").open("a") as file:
+        file.write("\n")
+    source_hash.cache_clear()
+    assert source_hash(published) != before
+    source_hash.cache_clear()
 
 
 def test_moving_the_outputs_does_not_make_a_task_stale(workbook):
