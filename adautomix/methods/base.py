@@ -21,6 +21,8 @@ from adautomix.models.modes import require_classifier, unwrapped
 from adautomix.utils.errors import UserError, unknown
 from adautomix.utils.typecheck import coerce, hint_text, matches_hint
 
+PLAIN = (bool, int, float, str, type(None))
+"""What an option may be: a shell, YAML and a Run's config say it alike."""
 LEAST_ALPHA = 0.01
 """Below it, both of torch's gamma draws may underflow: at 0.001 a quarter of the shares were 0.5, and not 0 or 1."""
 
@@ -71,7 +73,8 @@ class StepOutput:
 class MixMethod:
     """Base of all methods, and by itself Vanilla: no mixing, cross-entropy on the `one` head.
 
-    Options are the keyword-only arguments of a subclass's constructor; each has a default, the paper's value.
+    Options are the keyword-only arguments of a subclass's constructor; each has a default, the paper's value: a number,
+    a text, true or false, or None where the annotation says what else it may be.
     A method never keeps student or teacher as an attribute.
     """
 
@@ -103,6 +106,11 @@ class MixMethod:
         """Return every option, the given ones checked and the others at their default."""
         parameters = inspect.signature(cls).parameters.values()
         defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if held := [key for key, default in defaults.items() if not isinstance(default, PLAIN)]:
+            raise UserError(
+                f"{cls.__name__}({held[0]}={defaults[held[0]]!r}): an option is a number, a text, true, "
+                "false or None, which a shell and YAML can say; make several of it"
+            )
         hints = {key: type(default) for key, default in defaults.items()}
         if None in defaults.values():  # says nothing of what else it may be
             hints |= {key: hint for key, hint in get_type_hints(cls.__init__).items() if defaults.get(key, 0) is None}

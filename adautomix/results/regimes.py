@@ -18,7 +18,7 @@ ROBUSTNESS = ["run", "method", "seed", "role", "ece", "corruption_top1", "corrup
 
 
 def regime_scores(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return `scores` with precision, per_class and setting.
+    """Return `scores` with precision, per_class, batch_size and setting.
 
     per_class is the training images of every class (of whole sets the mean, rounded), setting what `setting_key` says.
     """
@@ -28,7 +28,8 @@ def regime_scores(runs: Iterable[Run]) -> pd.DataFrame:
     precisions = {run.id: run.config.precision for run in runs}
     own = {run.id: setting_key(run) for run in runs}
     values = scores(runs)
-    columns = {"per_class": images, "precision": precisions, "setting": own}
+    batches = {run.id: run.config.batch_size for run in runs}
+    columns = {"per_class": images, "precision": precisions, "setting": own, "batch_size": batches}
     return values.assign(**{name: values["run"].map(of) for name, of in columns.items()})
 
 
@@ -57,7 +58,8 @@ def equal_steps(values: pd.DataFrame, main: pd.DataFrame) -> list[pd.DataFrame]:
     Fewest images first. A regime without another method beside no mixing is left out: it compares nothing.
     """
     row = main.iloc[0]
-    alike = (values[["data", "backbone"]] == row[["data", "backbone"]].tolist()).all(axis=1)
+    shared = [name for name in ("data", "backbone", "batch_size") if name in values]  # older studies have not all
+    alike = (values[shared] == row[shared].tolist()).all(axis=1)
     alike &= values["per_class"] * values["epochs"] == row["per_class"] * row["epochs"]
     parts = values[alike & (values["per_class"] != row["per_class"])].groupby(["per_class", "precision"])
     found = [_own_labels(_comparable(part)) for _, part in parts]

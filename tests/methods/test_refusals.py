@@ -23,6 +23,14 @@ def test_an_option_that_need_not_be_given_is_of_its_annotations_type():
         Sized.resolve({"size": "big"})
 
 
+def test_an_option_that_no_shell_can_say_is_refused_before_a_run_is_made_of_it():
+    class Paired(MixMethod):
+        def __init__(self, *, sides: tuple[int, int] = (2, 4)) -> None: ...
+
+    with pytest.raises(UserError, match=r"Paired\(sides=\(2, 4\)\): an option is a number.*make several of it"):
+        Paired.resolve({})
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -119,6 +119,8 @@ def test_regimes_of_equal_steps_have_other_images_and_something_to_compare(runs,
     common = {"epochs": 40, "seed": 0, "per_class": 10}
     runs += [make_run(tmp_path, top, few, method=name, **common) for name, top in (("vanilla", 20.0), ("mixup", 26.0))]
     runs.append(make_run(tmp_path, 9.0, DATASET | {"n_train": 8}, method="mixup", epochs=100, per_class=4))  # alone
+    half = {"epochs": 50, "per_class": 8, "batch_size": 7}  # as many images, not as many steps
+    runs += [make_run(tmp_path, 9.0, DATASET | {"n_train": 16}, method=name, **half) for name in ("vanilla", "mixup")]
     values = regime_scores(runs)
     (part,) = equal_steps(values, main_regime(values))
     assert set(part["per_class"]) == {10}
