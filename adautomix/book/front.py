@@ -22,7 +22,8 @@ KEY_FIGURES = {
     "38_accuracy_*": "Accuracies in this plan: a check of the machinery, no comparison of methods.",
     "35_figure3_*": "The paper's Figure 3, on this plan's data: accuracy while more and more of the image is missing.",
     "32_corruptions_*": "Accuracy on corrupted test images, one row per method.",
-    "36_*_teacher": "Calibration: is a network that is 80 % sure right in 80 % of the cases? On the diagonal it is.",
+    "36_*_teacher": "Calibration: is a network that is 80 % sure right in 80 % of the cases? Where outlined bars"
+    " end on the diagonal, it is.",
     "33_mixed_images*": "This plan's own test images, mixed by its own networks.",
 }
 """Files below the plan's `figures/`, after the number of the notebook that drew them; of several the first is shown."""

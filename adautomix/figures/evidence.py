@@ -20,8 +20,9 @@ def curves_and_rates(runs: Mapping[str, pd.DataFrame], *, one_scale: bool = Fals
     figure, axes = panels(len(runs), 2, (5.0, 3.2))
     for axis, (title, run) in zip(axes.flat, runs.items(), strict=False):
         for role, color in ROLE_COLORS.items():
-            top1 = run.set_index("epoch")[f"{role}_top1"].dropna()  # of the epochs that were evaluated
-            axis.plot(top1.index, top1, color=color, lw=1, label=role)
+            top1 = run.set_index("epoch")[f"{role}_top1"].dropna()
+            style = "-" if len(top1) == len(run) else ".-"  # dots say which epochs were evaluated
+            axis.plot(top1.index, top1, style, color=color, lw=1, ms=4, label=role)
         rate = axis.twinx()
         rate.plot(run["epoch"], run["lr"] / run["lr"].max(), ":", color="0.4")
         rate.set(ylim=(0, 1.05), ylabel="learning rate / its peak")

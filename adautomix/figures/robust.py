@@ -15,7 +15,7 @@ from adautomix.figures.lines import line_colors, line_style, name_lines, name_to
 from adautomix.figures.style import BESIDE, ROLE_COLORS, label_colors, panels, short_labels
 from adautomix.utils.errors import UserError
 
-RIGHT, OVER, UNDER = "#0072B2", "#D55E00", "#7CC7EF"
+RIGHT, OVER, UNDER, OUTLINE = "#0072B2", "#D55E00", "#7CC7EF", "#002B47"
 """Accuracy; confidence above it; confidence below it."""
 Bins = Sequence[Mapping[str, Any]]
 
@@ -79,7 +79,7 @@ def corruption_heatmap(cells: pd.DataFrame) -> Figure:
 
 
 def reliability_diagram(bins: Bins, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Draw accuracy against confidence, the gap between them shaded, and how many images every bin holds.
+    """Draw accuracy (outlined) against confidence, the gap between them shaded, and how many images every bin holds.
 
     Args:
         bins: equal-width bins over [0,1], each with `count` and, unless that is 0, `accuracy` and `confidence`
@@ -94,6 +94,7 @@ def reliability_diagram(bins: Bins, *, ax: Axes | None = None, title: str | None
         ax.bar(height=accuracy, color=RIGHT, **at)
         shade = {"color": OVER if gap > 0 else UNDER, "hatch": "///", "edgecolor": "white", "linewidth": 0}
         ax.bar(height=abs(gap), bottom=accuracy + min(gap, 0), **shade, **at)
+        ax.bar(height=accuracy, fill=False, edgecolor=OUTLINE, linewidth=1, **at)
     ax.plot([0, 1], [0, 1], color="0.35", linewidth=1, linestyle="--")
     ax.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
     ax.tick_params(labelbottom=False)
@@ -115,8 +116,9 @@ def reliability_grid(networks: Mapping[str, Bins], *, columns: int = 5) -> Figur
             axis.child_axes[0].set_ylabel(None)
         axis.child_axes[0].set_xlabel(None)
     figure.supxlabel("\nconfidence", x=0.99, ha="right", fontsize="medium")  # below the insets' tick labels
-    names = (("accuracy", RIGHT, None), ("too confident by", OVER, "///"), ("too modest by", UNDER, "///"))
-    handles = [Patch(facecolor=color, hatch=hatch, edgecolor="white", label=name) for name, color, hatch in names]
+    hatched = (("too confident by", OVER), ("too modest by (part of the accuracy)", UNDER))
+    handles = [Patch(facecolor=RIGHT, edgecolor=OUTLINE, label="accuracy (outlined)")]
+    handles += [Patch(facecolor=color, hatch="///", edgecolor="white", label=name) for name, color in hatched]
     figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False)  # the title is on top
     return figure
 
