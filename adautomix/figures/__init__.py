@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "ablation": "ablation_panels",
         "accuracies": "accuracy_bars paper_panels per_class_heatmap rule_offsets",
-        "curves": "learning_curves run_curves term_curves",
+        "curves": "FURTHER_COLORS learning_curves run_curves term_curves",
         "description": "describe",
         "diagram": "framework",
         "evidence": "curves_and_rates gain_curves ours_and_theirs replayed_windows",

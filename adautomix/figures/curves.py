@@ -15,7 +15,7 @@ from adautomix.figures.style import ROLE_COLORS, panels
 
 COSINE = "loss_cosine"
 """AdAutoMix's L_cosine in a history: a mean cosine in [-1,1], to be high, among losses in nats."""
-FURTHER = ("#D55E00", "#00795C", "0.25")
+FURTHER_COLORS = ("#D55E00", "#00795C", "0.25")
 """Hues for the further labels of a method: vermilion, green and dark grey, far from AutoMix's purple and the blues."""
 
 
@@ -85,8 +85,8 @@ def term_curves(epochs: pd.DataFrame, terms: Mapping[str, str], *, columns: int 
 
 
 def hues(named: pd.DataFrame) -> dict[str, Any]:
-    """Return `line_colors`, but for the second label of a method on: those get the colours of FURTHER in turn."""
-    colors, further, met = line_colors(named), itertools.cycle(FURTHER), set()
+    """Return `line_colors`, but for the second label of a method on: those get the colours of FURTHER_COLORS in turn."""
+    colors, further, met = line_colors(named), itertools.cycle(FURTHER_COLORS), set()
     methods = named.drop_duplicates("label").set_index("label")["method"]
     for label in (label for label in colors if colors[label] != GREY):
         colors[label] = next(further) if methods[label] in met else colors[label]

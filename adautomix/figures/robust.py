@@ -116,7 +116,7 @@ def reliability_grid(networks: Mapping[str, Bins], *, columns: int = 5) -> Figur
             axis.child_axes[0].set_ylabel(None)
         axis.child_axes[0].set_xlabel(None)
     figure.supxlabel("\nconfidence", x=0.99, ha="right", fontsize="medium")  # below the insets' tick labels
-    hatched = (("too confident by", OVER), ("too modest by (part of the accuracy)", UNDER))
+    hatched = (("too confident", OVER), ("too modest", UNDER))
     handles = [Patch(facecolor=RIGHT, edgecolor=OUTLINE, label="accuracy (outlined)")]
     handles += [Patch(facecolor=color, hatch="///", edgecolor="white", label=name) for name, color in hatched]
     figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False)  # the title is on top
