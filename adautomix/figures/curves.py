@@ -85,7 +85,7 @@ def term_curves(epochs: pd.DataFrame, terms: Mapping[str, str], *, columns: int 
 
 
 def hues(named: pd.DataFrame) -> dict[str, Any]:
-    """Return `line_colors`, but for the second label of a method on: those get the colours of FURTHER_COLORS in turn."""
+    """Return `line_colors`, but for the second label of a method on: those get FURTHER_COLORS in turn."""
     colors, further, met = line_colors(named), itertools.cycle(FURTHER_COLORS), set()
     methods = named.drop_duplicates("label").set_index("label")["method"]
     for label in (label for label in colors if colors[label] != GREY):
