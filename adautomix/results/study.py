@@ -51,6 +51,8 @@ def publish_study(
     there = {name: pd.read_csv(path) for name in made if (path := folder / f"{name}.csv").exists()}
     if joins:
         made["scores"] = _joined(made["scores"], there.get("scores"))
+    if "scores" in there:
+        _keep_labels(made, there["scores"])
     for name, rows in made.items():
         old = there.get(name, rows[:0])
         parts = [part for part in (old[~old["run"].isin(rows["run"])], rows) if not part.empty]
@@ -83,6 +85,19 @@ def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
     """Return of runs of more than POINTS epochs those that are evaluated, and of the others every so many."""
     every = (rows.groupby("run")["epoch"].transform("max") // POINTS).clip(lower=1)
     return rows[(rows["epoch"] % every == 0) | rows["student_top1"].notna()].reset_index(drop=True)
+
+
+def _keep_labels(made: dict[str, pd.DataFrame], published: pd.DataFrame) -> None:
+    """Call runs of a published setting as that is called; what a label tells depends on what it stands among."""
+    if "setting" not in published:  # a study of an older version
+        return
+    one = [*REGIME, "comparable_key", "setting"]
+    known = published.drop_duplicates(one).set_index(one)["label"]
+    places = pd.MultiIndex.from_frame(made["scores"][one])
+    label = pd.Series(known.reindex(places).to_numpy(), made["scores"].index).fillna(made["scores"]["label"])
+    made["scores"] = made["scores"].assign(label=label)
+    of_run = made["scores"].drop_duplicates("run").set_index("run")["label"]
+    made["epochs"] = made["epochs"].assign(label=made["epochs"]["run"].map(of_run).fillna(made["epochs"]["label"]))
 
 
 def _require_one_setting(scores: pd.DataFrame) -> None:

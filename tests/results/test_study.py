@@ -77,6 +77,16 @@ def test_a_label_of_two_settings_is_refused_and_nothing_is_written(tmp_path):
     assert len(publish_study([other], study)["scores"]) == 3 * len(old) // 2
 
 
+def test_a_published_setting_keeps_its_label_whatever_is_published_with_a_further_seed(tmp_path):
+    study, common = tmp_path / "study", {"method": "mixup", "epochs": 4}
+    publish_study([make_run(tmp_path / "one", 50.0, MANY, **common)], study)
+    longer = make_run(tmp_path / "two", 60.0, MANY, method="mixup", epochs=8)
+    made = publish_study([make_run(tmp_path / "two", 51.0, MANY, seed=1, **common), longer], study)
+    scores = made["scores"].groupby("run")["label"].unique()
+    assert sorted(map(list, scores)) == [["mixup"], ["mixup"], ["mixup, epochs 8"]]
+    assert scores.equals(made["epochs"].groupby("run")["label"].unique())
+
+
 def test_of_a_long_run_evaluated_epochs_stay_and_of_the_others_every_so_many(tmp_path):
     run = make_run(tmp_path, 50.0, MANY, method="vanilla", epochs=600)
     rows = run.history.to_dict("records")
