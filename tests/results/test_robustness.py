@@ -121,8 +121,12 @@ def test_the_papers_table_3_has_its_two_whole_rows():
 
 def test_a_reliability_diagram_draws_accuracy_gaps_and_counts_and_leaves_empty_bins_empty():
     axis = figures.reliability_diagram(BINS)
-    bars = [(round(p.get_x() + p.get_width() / 2, 3), p.get_y(), round(p.get_height(), 3)) for p in axis.patches]
-    assert bars == [(0.5, 0, 0.2), (0.5, 0.2, 0.2), (0.833, 0, 1), (0.833, 0.9, 0.1)]
+    bars = [
+        (round(p.get_x() + p.get_width() / 2, 3), p.get_y(), round(p.get_height(), 3), p.get_fill())
+        for p in axis.patches
+    ]
+    first = [(0.5, 0, 0.2, True), (0.5, 0.2, 0.2, True), (0.5, 0, 0.2, False)]  # the last one outlines the accuracy
+    assert bars == [*first, (0.833, 0, 1, True), (0.833, 0.9, 0.1, True), (0.833, 0, 1, False)]
     assert axis.patches[1].get_facecolor() != axis.patches[3].get_facecolor()  # too sure, too modest
     assert [p.get_height() for p in axis.child_axes[0].patches] == pytest.approx([0, 0.75, 0.25])
     assert len(figures.reliability_grid({"a": BINS, "b": BINS}).axes) == 2
