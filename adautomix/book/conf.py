@@ -21,6 +21,7 @@ myst_enable_extensions = ["amsmath", "dollarmath", "colon_fence"]
 myst_heading_anchors, myst_heading_slug_func = 3, "adautomix.book.sections.slug"
 smartquotes_action = "qe"  # quotes and ellipses, but two hyphens begin a flag
 
+autosummary_generate = False  # the pages are written already; looking for more costs a tenth of the build
 autodoc_default_options = {"members": True, "ignore-module-all": True}  # a room's exports are shown where they are
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -31,7 +32,8 @@ napoleon_custom_sections = ["Source", ("Raises", "returns_style")]  # an error n
 
 html_theme = "sphinx_book_theme"
 html_theme_options = {"show_toc_level": 2, "use_download_button": False, "show_navbar_depth": 1}
-html_theme_options |= {"navbar_persistent": [], "collapse_navigation": True}
+# Every page holds the sidebar: what lies below other pages is not rendered into it.
+html_theme_options |= {"navbar_persistent": [], "collapse_navbar": True, "max_navbar_depth": 2}
 html_context = {"default_mode": "auto"}  # the reader's own choice of light and dark; a button at the top changes it
 html_css_files, html_js_files = ["workbook.css"], ["accessible.js", "enlarge.js"]
 html_domain_indices = html_copy_source = html_show_sourcelink = False

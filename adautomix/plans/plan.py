@@ -167,8 +167,19 @@ def _order(steps: list[Step]) -> list[str]:
         for need in step.needs:
             if need not in names:
                 raise UserError(f"step {step.name} needs: {unknown('step', need, names)}")
+    sorter = TopologicalSorter({step.name: step.needs for step in steps})
     try:
-        return list(TopologicalSorter({step.name: step.needs for step in steps}).static_order())
+        sorter.prepare()
     except CycleError as error:
         circle = " -> ".join(reversed(error.args[1]))
         raise UserError(f"the steps' `needs` go in a circle: {circle}; remove one of them") from error
+    # The file's own order wherever needs allow it: `static_order` would put what needs nothing before all the rest, so
+    # that long evaluations came last and left workers idle.
+    order: list[str] = []
+    ready = list(sorter.get_ready())
+    while ready:
+        ready.remove(step := min(ready, key=names.index))
+        order.append(step)
+        sorter.done(step)
+        ready += sorter.get_ready()
+    return order

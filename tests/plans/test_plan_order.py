@@ -58,7 +58,20 @@ def test_tasks_start_in_order_when_needs_are_done_and_workers_free(workbook):
     assert startable(rest, first, [0] * 4) == ["c"]  # b waits for all of a
     assert startable(rest, first, [0] * 3) == []
     assert startable(rest, first, [0]) == []  # workers that went away take their notebooks' places with them
-    assert startable(rest, [], [0, 0]) == ["c", "b"]
+    assert startable(rest, [], [0, 0]) == ["b", "c"]
+
+
+def test_steps_keep_the_files_order_wherever_their_needs_allow_it(workbook):
+    """What many wait for may stand before what needs nothing, so that it does not come last."""
+    table = {"notebook": "table"}
+    steps = {
+        "report": table | {"needs": "long"},
+        "train": {"notebook": "train"},
+        "long": table | {"needs": "train"},
+        "last": table,
+        "late": table | {"needs": "last"},
+    }
+    assert list(plan_of(workbook, steps).steps) == ["train", "long", "report", "last", "late"]
 
 
 def test_a_gpu_task_waits_for_a_gpu_and_others_pass_it(workbook):

@@ -12,6 +12,11 @@ NAMES = {"no mixing": "vanilla"}
 """What the README calls otherwise than the files do, but for capitals."""
 
 
+def numbers(text):
+    """Return the numbers with one decimal in a text, signs kept."""
+    return [float(number) for number in re.findall(r"[-+]?\d+\.\d", text)]
+
+
 def rows_below(start):
     """Return the README's table whose heading begins so: the cells of every row, by the method's name in the files."""
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
@@ -20,7 +25,7 @@ def rows_below(start):
     for line in lines[at + 2 :]:
         if not line.startswith("|"):
             return found
-        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        name, *cells = (cell.strip(" *") for cell in line.strip("|").split("|"))
         found[NAMES.get(name, name.lower())] = cells
     return found
 
@@ -59,6 +64,20 @@ def test_a_table_of_seeds(start, setting):
             assert (mean, single) == ("", "")
             continue
         wanted = gained.loc[method, ["difference", "low", "high"]].dropna()
-        assert [float(n) for n in re.findall(r"[-+]?\d+\.\d", mean)] == pytest.approx(list(wanted), abs=0.0501)
+        assert numbers(mean) == pytest.approx(list(wanted), abs=0.0501)
         wanted = each.get_group(method)["difference"]
         assert [float(n) for n in single.split(", ")] == pytest.approx(list(wanted), abs=0.0501)
+
+
+def test_the_table_in_short():
+    """Students and mean gains of both regimes side by side, and the costs that the table of methods gives."""
+    rows = rows_below("method | 20 images a class")
+    costs = {name.strip("`"): cells[-1] for name, cells in rows_below("method | idea").items()}
+    for place, setting in ((0, (20, 750, "float32")), (2, (100, 150, "bfloat16"))):
+        table, gained, _ = regime(*setting)
+        assert set(rows) == set(table.index)
+        for method, cells in rows.items():
+            assert numbers(cells[place]) == pytest.approx([table.loc[method, "top-1, student"]], abs=0.0501)
+            wanted = [] if method == "vanilla" else list(gained.loc[method, ["difference", "low", "high"]])
+            assert numbers(cells[place + 1]) == pytest.approx(wanted, abs=0.0501), method
+            assert cells[-1] == costs[method]
