@@ -216,7 +216,8 @@ def test_the_front_page_leads_with_the_study_and_the_logs_and_calls_the_plan_a_c
     names = [path.stem for path in key_figures(plan)]
     assert names == ["41_gain_by_images", "41_gain_by_epochs", "40_two_hundred_epochs", "38_accuracy_a"]
     text = front_page(plan, list(pages_of(plan)))
-    order = ["81.5 %", "<td>adautomix</td>", *names[:3], "on this machine", names[3]]
+    order = ["42.9 against 33.9 %", "<td>adautomix</td>", *names[:3], "81.5 %", "on this machine", names[3]]
     places = [text.index(words) for words in order]
     assert places == sorted(places)
+    assert "PuzzleMix's student, the best of the others, at 79.9 %" in " ".join(text.split())
     assert "$" not in text.replace("${", "")
