@@ -43,6 +43,8 @@ mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).with_n
 html_static_path = ["workbook.css", "accessible.js", "enlarge.js", str(mathjax)]
 exclude_patterns = ["mathjax/[!iot]*", "mathjax/tex-[!c]*", "mathjax/tex-chtml-*", "mathjax/*/[!ct]*"]  # 20 of 24 MB
 
+PARTS = 6
+"""Stretches in which pages are dealt out: as many as Sphinx makes, about."""
 LITERAL = re.compile(r"`[^`]*`|\n\n    [^\0]*?(?=\n\n\S|\Z)|(?<!\\)[|*]")
 
 
@@ -55,8 +57,16 @@ def docstring(_app: Any, what: str, _name: str, _object: Any, _options: Any, lin
     lines[:] = text.split("\n")
 
 
+def spread(_app: Any, _env: Any, names: list[str]) -> None:
+    """Deal the pages out in place: Sphinx cuts their list in parts, and the package's, the longest, are in one."""
+    import timm  # noqa: F401  once and with torch, not in each of those processes
+
+    names[:] = [name for first in range(PARTS) for name in names[first::PARTS]]
+
+
 def setup(app: Any) -> None:
     """Connect the hooks; a dataclass's <factory> is no Python, and Sphinx would not parse the signature."""
     app.connect("autodoc-process-docstring", docstring, priority=400)  # before napoleon
+    app.connect("env-before-read-docs", spread)
     app.connect("doctree-read", give_alternatives)
     app.connect("autodoc-process-signature", lambda *a: (a[5] and a[5].replace("<factory>", "..."), a[6]))

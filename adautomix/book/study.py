@@ -22,7 +22,8 @@ def logged() -> dict[str, str]:
     plain = top1.loc[top1["teacher"].isna(), "student"]
     numbers = {"teacher": top1.at["adautomix", "teacher"], "student": top1.at["adautomix", "student"]}
     numbers |= {"plain": plain.max(), "automix": top1.at["automix", "teacher"]}
-    return {name: f"{number:.1f}" for name, number in numbers.items()} | {"plain_method": METHODS[plain.idxmax()].__name__}
+    best = METHODS[plain.idxmax()].__name__
+    return {name: f"{number:.1f}" for name, number in numbers.items()} | {"plain_method": best}
 
 
 def study_table() -> str:
