@@ -94,7 +94,7 @@ def test_a_task_after_one_that_runs_runs_too(workbook):
     write_json(tasks["c"].folder / "DONE", {"key": "another", "run": "c", "upstream": {}})
     assert [t.id for t in unsettled(tasks.values(), set())] == ["c"]
     write_json(tasks["a"].folder / "DONE", {"key": tasks["a"].key, "run": "again", "upstream": {}})
-    assert [t.id for t in unsettled(tasks.values(), set())] == ["c", "b"]  # b has not seen the new run of a
+    assert [t.id for t in unsettled(tasks.values(), set())] == ["b", "c"]  # b has not seen the new run of a
 
 
 def test_a_training_task_whose_run_was_deleted_is_not_done(workbook):
