@@ -59,7 +59,8 @@ def docstring(_app: Any, what: str, _name: str, _object: Any, _options: Any, lin
 
 def spread(_app: Any, _env: Any, names: list[str]) -> None:
     """Deal the pages out in place: Sphinx cuts their list in parts, and the package's, the longest, are in one."""
-    import timm  # noqa: F401  once and with torch, not in each of those processes
+    if any(name.startswith("api/") for name in names):
+        import timm  # noqa: F401  once and with torch, not in each of those processes
 
     names[:] = [name for first in range(PARTS) for name in names[first::PARTS]]
 
