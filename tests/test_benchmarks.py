@@ -9,8 +9,12 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers import ROOT
+from PIL import Image
 
+from adautomix.config import OptimConfig
+from adautomix.models.backbones import build_backbone
 from adautomix.recipes import RECIPES
+from adautomix.training.optim import lr_at
 from adautomix.training.steps import Training
 
 ABSENT = ("papermill", "dask", "distributed", "jupyter_client", "nbformat", "tyro", "beartype", "IPython")
@@ -69,3 +73,31 @@ def test_a_replays_accuracies_ask_for_slot_0_as_the_released_program_does(monkey
     assert set(rows) == {"loss", "acc_one_q", "acc_mix_q", "acc_mix_k"}
     assert rows["loss"]["theirs"] == pytest.approx(11.179)
     assert rows["loss"]["iteration"] == rows["loss"]["of"] == 1
+
+
+def test_the_plain_loop_trains_the_studys_network_under_its_rates(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import plain_loop
+
+    net = plain_loop.resnet18(width=16, classes=10)
+    own, _ = build_backbone("resnet18", width=16, image_size=32)
+    shapes = sorted(tuple(p.shape) for p in own.parameters())
+    assert sorted(tuple(p.shape) for p in net.parameters()) == sorted([*shapes, (10, 128), (10,)])
+    study = OptimConfig(lr=plain_loop.LR, warmup_epochs=7.5)
+    rates = [(plain_loop.rate(step, 3000), lr_at(study, step, 20, 150)) for step in range(0, 3000, 100)]
+    assert [ours for ours, _ in rates] == pytest.approx([theirs for _, theirs in rates])
+
+    x, y = torch.rand(8, 3, 32, 32), torch.arange(8)
+    torch.manual_seed(3)
+    found = plain_loop.loss(net.eval(), x, y, "mixup").detach()
+    torch.manual_seed(3)
+    lam, order = torch.rand(()), torch.randperm(8)
+    soft = lam * torch.eye(10)[y] + (1 - lam) * torch.eye(10)[y[order]]
+    logits = net(lam * x + (1 - lam) * x[order])
+    assert float(found) == pytest.approx(float(torch.nn.functional.cross_entropy(logits, soft).detach()), rel=1e-5)
+
+    for split, label, grey in [(s, k, 60 * k + 20) for s in ("train", "test") for k in range(3)]:
+        (folder := tmp_path / split / str(label)).mkdir(parents=True)
+        for n in range(4):
+            Image.new("RGB", (32, 32), (grey, grey, n)).save(folder / f"{n}.png")
+    assert plain_loop.train(tmp_path, "vanilla", seed=0, epochs=60, per_class=4) > 90

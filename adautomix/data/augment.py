@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int, UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from adautomix.config import RAND_AUGMENT, RAND_AUGMENT_FORM
@@ -92,7 +92,18 @@ def rand_augment(spec: str, mean: Sequence[float]) -> Augment:
 
     if not RAND_AUGMENT.fullmatch(spec):
         raise UserError(f"rand_augment must be {RAND_AUGMENT_FORM}, got {spec!r}")
-    return rand_augment_transform(spec, {"img_mean": tuple(min(255, round(255 * m)) for m in mean)})
+    change = rand_augment_transform(spec, {"img_mean": tuple(min(255, round(255 * m)) for m in mean)})
+    for op in change.ops:
+        if op.name.startswith("Posterize"):
+            op.aug_fn = _posterize
+    return change
+
+
+def _posterize(image: Image.Image, bits: int, **unused: object) -> Image.Image:
+    """Keep the highest bits of each channel. timm may ask for none or less: black; Pillow 13 raises there."""
+    if bits < 1:
+        return Image.new(image.mode, image.size)
+    return image if bits >= 8 else ImageOps.posterize(image, bits)
 
 
 def augment_batch(images: UInt8[Tensor, "B 3 H W"], augment: Augment, seed: int) -> UInt8[Tensor, "B 3 H W"]:

@@ -82,9 +82,10 @@ class Dataset:
         classes: class names, in the order of the ids.
         size: image side in px.
         mean, std: three floats each, for pixels in [0,1]; the Classifier applies them.
-        pad: px of reflect padding for the random crop in training (0: no crop), up to 64 px. Larger images are cut by a
-            random resized crop instead.
-        crop_scale: least and largest share of the area that the latter keeps; None: 0.08 to 1, torchvision's default.
+        pad: px of reflect padding for the random crop in training (0: no crop) of sets that are held in memory: those
+            up to 64 px, and medmnist at any size. Files above 64 px are cut by a random resized crop instead.
+        crop_scale: least and largest share of the area that the latter keeps; None: 0.08 to 1, torchvision's default. A
+            set in memory that has one is cut so as well (Tiny ImageNet).
         flip: whether a mirrored image is still of its class.
         fingerprint: identifies the images, so that a run on other images is another run.
         validation: images held out of the training set, or None.

@@ -1,9 +1,9 @@
 """Batches of a split, on the training device.
 
-Images up to 64 px live there as one uint8 tensor: a batch is one gather with crop and flip folded into it; no worker
-processes. With RandAugment they stay on the CPU, and every batch travels. Larger ones stream from their files through
-workers that live as long as the loader, decoded once if memory allows (`cache.py`). Batches are a function of seed,
-epoch and number alone.
+Images up to 64 px, and medmnist's at any size, live there as one uint8 tensor: a batch is one gather with crop and flip
+folded into it; no worker processes. With RandAugment they stay on the CPU, and every batch travels. Larger ones stream
+from their files through workers that live as long as the loader, decoded once if memory allows (`cache.py`). Batches
+are a function of seed, epoch and number alone.
 """
 
 import re

@@ -14,9 +14,9 @@ from adautomix.utils.errors import UserError
 
 SMALL = 64
 """Images up to this side get a stem of one 3x3 convolution with stride 1 and no max-pool (CIFAR variant)."""
-VITS, PATCH = re.compile(r"(vit|deit|test_vit)(?!.*(_r\d*_s\d|_r\d+_|resnet|hybrid))"), 4
+VITS, PATCH = re.compile(r"(vit|deit|test_vit)(?!.*(_r\d*_s\d|_r\d+_|resnet|hybrid|_mci_))"), 4
 """timm's plain ViTs, and their patches' side (px) on small images; enlarged to 224 px they see 3 to 12 times more. Not
-those behind a ResNet, which has a stem of its own."""
+those behind a ResNet or other convolutions, which have a stem of their own."""
 
 
 def build_backbone(
@@ -78,6 +78,8 @@ def build_backbone(
             raise UserError(
                 f"{name} is made for {fixed}x{fixed} px and cannot be made for {options['img_size']}: {error}"
             ) from error
+        if "channels" in options and "'channels'" in str(error):
+            raise UserError(f"width does not apply to {name}: timm builds it in another way; leave it out") from error
         if drop_path is None:
             raise
         raise UserError(f"drop_path does not apply to {name}: it has no stochastic depth; leave it out") from error

@@ -5,6 +5,7 @@ severity and fill values mean the same for every model. There is one entry, `for
 see every pass.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -68,8 +69,8 @@ class Classifier(nn.Module):
             raise UserError("the network is already a Classifier; give its .net instead")
         if isinstance(heads, str):
             raise UserError(f"heads must be several names, such as ({heads!r},), got the text {heads!r}")
-        if len(mean) != len(std) or not mean or min(std) <= 0:
-            raise UserError(f"mean and std need one number per channel each, std positive; got {mean} and {std}")
+        if len(mean) != len(std) or not mean or not all(map(math.isfinite, [*mean, *std])) or min(std) <= 0:
+            raise UserError(f"mean and std need one finite number per channel each, std above 0; got {mean} and {std}")
         if num_classes < 2:
             raise UserError(f"num_classes must be 2 or more, got {num_classes}: the softmax of one class is always 1")
         self.net, self.num_classes, self.resize = net, num_classes, resize

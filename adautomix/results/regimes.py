@@ -27,7 +27,8 @@ def regime_scores(runs: Iterable[Run]) -> pd.DataFrame:
     images = {run_id: round(data["n_train"] / len(data["classes"])) for run_id, data in held.items()}
     precisions = {run.id: run.config.precision for run in runs}
     own = {run.id: setting_key(run) for run in runs}
-    values = scores(runs)
+    if (values := scores(runs)).empty:
+        return values
     batches = {run.id: run.config.batch_size for run in runs}
     columns = {"per_class": images, "precision": precisions, "setting": own, "batch_size": batches}
     return values.assign(**{name: values["run"].map(of) for name, of in columns.items()})

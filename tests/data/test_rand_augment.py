@@ -1,5 +1,6 @@
 """RandAugment: is it timm's, from a seed, and are words that timm would pass over refused?"""
 
+import pickle
 import random
 
 import numpy as np
@@ -44,6 +45,18 @@ def test_timms_words_are_accepted_and_uncovered_corners_get_the_mean_colour(spec
     assert {op.kwargs["fillcolor"] for op in change.ops} == {(26, 191, 255)}
     with python_seed(0):
         assert change(Image.new("RGB", (9, 9))).size == (9, 9)
+
+
+@pytest.mark.parametrize("spec", ["rand-m10-inc1", "rand-m2", "rand-m9-n3-mstd0.5-inc1", "rand-m20-mmax20-inc1-n4"])
+def test_posterize_to_no_bits_is_black_and_no_error(spec):
+    """Pillow 13 refuses less than one bit, which timm asks for at the ends of its scale."""
+    change = pickle.loads(pickle.dumps(rand_augment(spec, (0.5, 0.5, 0.5))))  # as a worker that is spawned gets it
+    images = torch.full((100, 3, 8, 8), 200, dtype=torch.uint8)
+    assert augment_batch(images, change, seed=0).shape == images.shape
+    posterize = next(op for op in change.ops if op.name.startswith("Posterize"))
+    bits = (8, 7, 1, 0, -4)
+    shown = [np.asarray(posterize.aug_fn(Image.new("RGB", (1, 1), (201,) * 3), n))[0, 0, 0] for n in bits]
+    assert shown == [201, 200, 128, 0, 0]
 
 
 def test_rand_augment_is_timms_from_a_seed_and_gives_the_random_states_back():

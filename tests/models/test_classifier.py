@@ -1,6 +1,7 @@
 """The Classifier: does it normalise, resize, tap and edit inside, with any network of a user's own?"""
 
 import copy
+import math
 import warnings
 
 import pytest
@@ -125,12 +126,17 @@ def test_a_network_that_still_has_its_classifier_is_warned_of():
     [
         (lambda: build_backbone("resnet81", image_size=32), "timm has no model 'resnet81'"),
         (lambda: build_backbone("convnext_atto", image_size=32, width=8), "width applies to ResNets"),
+        (
+            lambda: build_backbone("resnext26ts", image_size=32, width=8, drop_path=0.1),
+            "width does not apply to resnext26ts",
+        ),
         (lambda: build_backbone("vgg11", image_size=32, drop_path=0.1), "drop_path does not apply to vgg11"),
         (lambda: build_backbone("resnet18", image_size=32, width=8, pretrained=True), "leave width out"),
         (lambda: build_backbone("test_vit", image_size=30), "patches of 4 px; 30 px cannot be divided so"),
         (lambda: Classifier(TinyNet(), 3, tap="layer3", image_size=8), "no submodule 'layer3'; its children are: body"),
-        (lambda: Classifier(nn.Identity(), 3, std=(1.0, 1.0, 0.0), image_size=8), "std positive"),
-        (lambda: Classifier(nn.Identity(), 3, mean=(0.5,), image_size=8), "mean and std need one number per channel"),
+        (lambda: Classifier(nn.Identity(), 3, std=(1.0, 1.0, 0.0), image_size=8), "std above 0"),
+        (lambda: Classifier(nn.Identity(), 3, std=(math.nan, 1.0, 1.0), image_size=8), "one finite number per channel"),
+        (lambda: Classifier(nn.Identity(), 3, mean=(0.5,), image_size=8), "mean and std need one finite number per"),
         (lambda: Classifier(nn.Identity(), 1, image_size=8), "num_classes must be 2 or more, got 1"),
         (lambda: tiny_classifier()(torch.rand(1, 3, 2, 2)), "a batch of 1x3x2x2 leaves it one: give a larger batch"),
         (lambda: Classifier(nn.Flatten(2), 3, image_size=8), r"replace its last layer by nn.Identity\(\)"),

@@ -202,3 +202,7 @@ def test_a_label_that_names_two_runs_of_one_seed_is_refused(runs):
     again = values[values["method"] == "mixup"].assign(run="other", top1=1.0)
     with pytest.raises(UserError, match="mixup, epochs 10 has two runs of seed 0 in one regime"):
         gains(pd.concat([values, again]))
+
+
+def test_no_runs_have_no_scores():
+    assert regime_scores([]).empty
